@@ -1,0 +1,31 @@
+"""Recurrent networks over long horizons in JAX, and the instrument that measures whether gradient still arrives."""
+
+from gatedrnn import cells, flow, initializers
+from gatedrnn._cell import Cell, Params
+from gatedrnn._unroll import gate_activations, unroll
+from gatedrnn.cells.gru import GRUGates, GRUState, cell as gru
+from gatedrnn.cells.lstm import LSTMGates, LSTMState, cell as lstm
+from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
+from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.segmented import Segmented
+
+__all__ = [
+    "Autodiff",
+    "Cell",
+    "GRUGates",
+    "GRUState",
+    "LSTMGates",
+    "LSTMState",
+    "Params",
+    "RNNGates",
+    "RNNState",
+    "Segmented",
+    "cells",
+    "flow",
+    "gate_activations",
+    "gru",
+    "initializers",
+    "lstm",
+    "rnn",
+    "unroll",
+]

@@ -1,0 +1,49 @@
+"""A scan over segments of K steps, for any T: what a segment needs at once stays small and is computed as one piece."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def over_segments(
+    segment: Callable[[Any, Any, Any], tuple[Any, Any, Any]],
+    carry: Any,
+    per_step: Any,
+    per_segment: tuple[Any, Any],
+    length: int,
+    reverse: bool,
+) -> tuple[Any, Any, tuple[Any, Any]]:
+    """Scans `segment` over T = n K + R steps: n segments of K, and the last R steps as one shorter segment.
+
+    Args:
+        segment: `(carry, per_step [K, ...], per_segment) -> (carry, per_step [K, ...], per_segment)`.
+        carry: handed from segment to segment, in the order of time, or against it if `reverse`.
+        per_step: pytree of [T, ...].
+        per_segment: a pair: pytree of [n, ...] for the whole segments, and the same without n for the rest.
+        length: K.
+        reverse: whether segments are visited from last to first.
+
+    Returns:
+        The last carry, and what the segments gave, laid out as `per_step` and `per_segment`.
+    """
+    steps = jax.tree.leaves(per_step)[0].shape[0]
+    whole = steps - steps % length
+    out_rest, rest = None, None
+
+    def one(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        carry, out, kept = segment(carry, *inputs)
+        return carry, (out, kept)
+
+    if whole < steps and reverse:
+        carry, (out_rest, rest) = one(carry, (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1]))
+    cut = jax.tree.map(lambda a: a[:whole].reshape(-1, length, *a.shape[1:]), per_step)
+    carry, (out, kept) = lax.scan(one, carry, (cut, per_segment[0]), whole // length, reverse=reverse)
+    out = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), out)
+    if whole == steps:
+        return carry, out, (kept, None)
+    if not reverse:
+        carry, (out_rest, rest) = one(carry, (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1]))
+    return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, out_rest), (kept, rest)

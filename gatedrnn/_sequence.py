@@ -1,0 +1,149 @@
+"""What every function over a sequence does first: check its arguments, and keep away what must not be read.
+
+Masked inputs become zero. With resets, a row that meets a NaN or an infinity is computed on zeros instead, and is marked
+poisoned until its next reset; whoever returns outputs adds NaN there (`poison`). So a cotangent that is zero because the
+loss lies in a later episode never meets 0 * NaN.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from gatedrnn._cell import Carry, Cell
+from gatedrnn._check import fail
+from gatedrnn._step import select
+
+
+class Sequence(NamedTuple):
+    """One checked, batched, time-major problem.
+
+    Attributes:
+        xs: inputs, [T, B, D].
+        carry: the carry before the first step, [B, ...] each.
+        initial: the carry that a reset restarts from, like `carry`.
+        mask: bool [T, B], or None.
+        reset: bool [T, B], or None.
+    """
+
+    xs: Array
+    carry: Carry
+    initial: Carry
+    mask: Array | None
+    reset: Array | None
+
+
+def check_sequence(
+    cell: Cell, params: Any, xs: Any, carry: Carry | None, mask: Any = None, reset: Any = None
+) -> Sequence:
+    """Checks the arguments of a function over a sequence and gives them a batch axis where they have none.
+
+    Raises:
+        ValueError: an argument has the wrong rank, width, dtype or structure.
+    """
+    if not isinstance(cell, Cell):
+        raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", repr(cell))
+    xs = jnp.asarray(xs)
+    width = input_size(params)
+    match = "" if width is None else f" with D = {width} to match `params.input`"
+    if xs.ndim not in (2, 3) or width not in (None, xs.shape[-1]):
+        raise fail("xs", f"[T, B, D] or [T, D]{match}", xs.shape)
+    _check_dtypes(params, xs)
+    batched = xs.ndim == 3
+    flags = [_check_flag(name, flag, xs) for name, flag in (("mask", mask), ("reset", reset))]
+    initial = cell.initial_carry(params, xs.shape[1] if batched else 1)
+    carry = initial if carry is None else check_carry("carry", carry, initial, batched)
+    if not batched:
+        xs, flags = xs[:, None], [None if flag is None else flag[:, None] for flag in flags]
+    return Sequence(xs, carry, initial, *flags)
+
+
+def input_size(params: Any) -> int | None:
+    """D, where the weights follow the house layout; None for another cell's weights."""
+    w = getattr(params, "input", None)
+    w = w.get("w") if isinstance(w, dict) else None
+    return None if w is None else w.shape[0]
+
+
+def _check_dtypes(params: Any, xs: Array) -> None:
+    if not jnp.issubdtype(xs.dtype, jnp.floating):
+        raise fail("xs", "of a floating dtype (encode symbols first, for example by jax.nn.one_hot)", xs.dtype)
+    widths = {jnp.dtype(leaf.dtype) for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")}
+    if xs.dtype == jnp.float64 and widths and jnp.dtype(jnp.float64) not in widths:
+        names = ", ".join(sorted(dtype.name for dtype in widths))
+        raise fail("xs", f"no wider than the weights ({names})", xs.dtype)
+
+
+def _check_flag(name: str, flag: Any, xs: Array) -> Array | None:
+    if flag is None:
+        return None
+    flag = jnp.asarray(flag)
+    if flag.shape != xs.shape[:-1] or flag.dtype != jnp.bool:
+        letters = "[T, B]" if xs.ndim == 3 else "[T]"
+        raise fail(name, f"a bool array {letters} = {xs.shape[:-1]} to match `xs`", f"{flag.dtype} {flag.shape}")
+    return flag
+
+
+def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry:
+    """Checks the argument `name` against a carry [B, ...] of the cell, gives it a batch axis, and matches dtypes.
+
+    Raises:
+        ValueError: its structure or its shapes are others.
+    """
+    expected = initial if batched else jax.tree.map(lambda a: a[0], initial)
+    if jax.tree.structure(carry) != jax.tree.structure(expected):
+        raise fail(name, f"a {type(initial).__name__} as `cell.initial_carry` gives it", type(carry).__name__)
+    shapes = [jnp.shape(part) for part in jax.tree.leaves(carry)]
+    wanted = [part.shape for part in jax.tree.leaves(expected)]
+    if shapes != wanted:
+        raise fail(name, f"arrays of the shapes {wanted}, as `cell.initial_carry` gives them", shapes)
+    carry = jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype), carry, expected)
+    return carry if batched else jax.tree.map(lambda a: a[None], carry)
+
+
+def quarantine(sequence: Sequence, reverse: bool) -> tuple[Sequence, Array | None]:
+    """Replaces what must not be read by zeros; traceable.
+
+    Args:
+        sequence: as `check_sequence` gives it.
+        reverse: whether the sequence is read from its end.
+
+    Returns:
+        The cleaned sequence, with `reset` cleared where `mask` is False, and which rows are poisoned after each step:
+        bool [T, B], or None where there are no resets (a NaN then reaches everything after it, as it should).
+    """
+    xs, carry, initial, mask, reset = sequence
+    if mask is not None:
+        xs = select(mask, xs, jnp.zeros_like(xs))
+        reset = None if reset is None else reset & mask
+    if reset is None or xs.shape[0] == 0:
+        return Sequence(xs, carry, initial, mask, reset), None
+    broken_x = ~jnp.isfinite(xs).all(-1)  # [T, B]
+    broken_carry = ~jnp.stack([_finite_rows(part) for part in jax.tree.leaves(carry)]).all(0)  # [B]
+    steps = xs.shape[0]
+    order = jnp.arange(steps)[::-1] if reverse else jnp.arange(steps)  # place in the order of processing
+    order = jnp.broadcast_to(order[:, None], broken_x.shape)
+    # Before the first step: a broken carry counts as met at -1, a sound one as never; both count as started at -1.
+    met = lax.cummax(jnp.where(broken_x, order, jnp.where(broken_carry, -1, -2)[None]), reverse=reverse)
+    started = lax.cummax(jnp.where(reset, order, -1), reverse=reverse)
+    xs = select(broken_x, jnp.zeros_like(xs), xs)
+    carry = select(broken_carry, jax.tree.map(jnp.zeros_like, carry), carry)
+    return Sequence(xs, carry, initial, mask, reset), met >= started
+
+
+def _finite_rows(part: Array) -> Array:
+    """Which rows of [B, ...] hold finite numbers only: [B]."""
+    return jnp.isfinite(part).reshape(part.shape[0], -1).all(-1)
+
+
+def poison(poisoned: Array | None, tree: Any) -> Any:
+    """Adds NaN to the rows where `poisoned` is True, [B] or [T, B]; a sum, so that cotangents pass unchanged."""
+    if poisoned is None:
+        return tree
+
+    def rows(a: Array) -> Array:
+        nan = jnp.where(poisoned, jnp.asarray(jnp.nan, a.dtype), jnp.zeros((), a.dtype))
+        return a + nan.reshape(nan.shape + (1,) * (a.ndim - nan.ndim))
+
+    return jax.tree.map(rows, tree)

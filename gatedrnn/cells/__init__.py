@@ -1,0 +1,1 @@
+"""One sheet of equations per file; each module's `cell` is the value the package exports under the module's name."""

@@ -1,0 +1,124 @@
+"""Starting values: orthogonal or Gaussian weights, and gate biases that set a time scale.
+
+    orthogonal(gain)      gain * Q, Q^T Q = I              the recurrence neither shrinks nor stretches
+    gaussian(gain)        N(0, gain^2 / fan_in)
+    chrono(T_max)         log U(1, T_max - 1)              gate time scales uniform up to T_max steps
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from gatedrnn._cell import Params
+from gatedrnn._check import check_size, fail
+from gatedrnn._linear import accumulation_dtype
+
+Initializer = Callable[..., Array]
+"""`(key, shape, dtype) -> array`, as in `jax.nn.initializers`, whose values serve here too."""
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """A matrix `gain * Q` with orthonormal rows or columns.
+
+    A recurrence that starts from it keeps the norm of its gradient (gain 1) as long as its units stay linear.
+
+    Args:
+        gain: the common singular value.
+
+    Returns:
+        An initializer `(key, shape [N, M], dtype) -> [N, M]`.
+
+    References:
+        Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+        networks", 2014, https://arxiv.org/abs/1312.6120
+    """
+    return _drawn_wide(jax.nn.initializers.orthogonal(gain))
+
+
+def gaussian(gain: float = 1.0) -> Initializer:
+    """Independent normal entries of variance `gain^2 / fan_in`; its spectral radius tends to `gain`.
+
+    Args:
+        gain: ratio of output to input standard deviation. `gaussian(1)` is LeCun's normal initialisation.
+
+    Returns:
+        An initializer `(key, shape [fan_in, M], dtype) -> [fan_in, M]`.
+    """
+    return _drawn_wide(jax.nn.initializers.variance_scaling(gain**2, "fan_in", "normal"))
+
+
+def _drawn_wide(initializer: Initializer) -> Initializer:
+    """Draws in float32 or wider, then rounds: QR has no 16-bit form, and equal keys give equal draws."""
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        return initializer(key, shape, accumulation_dtype(dtype)).astype(dtype)
+
+    return draw
+
+
+def chrono(t_max: float) -> Initializer:
+    """Biases whose gates, at rest, have time scales uniform between 1 and `t_max` steps: log U(1, t_max - 1).
+
+    Args:
+        t_max: the longest dependency expected, in steps; above 2.
+
+    Returns:
+        An initializer `(key, shape, dtype) -> shape`.
+
+    Raises:
+        ValueError: `t_max` is not above 2.
+
+    References:
+        Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188
+    """
+    if not t_max > 2 or t_max == float("inf"):
+        raise fail("chrono", "a finite number of steps above 2", t_max)
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        wide = accumulation_dtype(dtype)
+        return jnp.log(jax.random.uniform(key, shape, wide, 1.0, t_max - 1.0)).astype(dtype)
+
+    return _drawn_wide(draw)
+
+
+def gate_weights(
+    key: Array,
+    gates: int,
+    input_size: int,
+    hidden_size: int,
+    *,
+    input_init: Initializer,
+    recurrent_init: Initializer,
+    dtype: DTypeLike,
+) -> Params:
+    """Draws an independent block per gate and sets them side by side, so that an orthogonal block stays orthogonal.
+
+    Returns:
+        `Params` with `w [D, G * H]`, `b [G * H]` (zeros) for the input and `w [H, G * H]` for the recurrence.
+
+    Raises:
+        ValueError: a size is not a whole number of at least 1, or `dtype` is not a floating type.
+    """
+    check_size("input_size", input_size)
+    check_size("hidden_size", hidden_size)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise fail("dtype", "a floating type", jnp.dtype(dtype).name)
+
+    def blocks(initializer: Initializer, key: Array, fan_in: int) -> Array:
+        keys = jax.random.split(key, gates)
+        return jnp.concatenate([initializer(k, (fan_in, hidden_size), dtype) for k in keys], axis=1)
+
+    key_input, key_recurrent = jax.random.split(key)
+    return Params(
+        {"w": blocks(input_init, key_input, input_size), "b": jnp.zeros(gates * hidden_size, dtype)},
+        {"w": blocks(recurrent_init, key_recurrent, hidden_size)},
+    )
+
+
+def fill_bias(params: Params, gates: int, index: int, values: Array | float) -> Params:
+    """Sets the bias of gate `index` to `values [H]` (or one number); the other gates keep theirs."""
+    b = params.input["b"].reshape(gates, -1).at[index].set(values)  # [G, H]
+    return params._replace(input={**params.input, "b": b.ravel()})

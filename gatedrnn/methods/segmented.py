@@ -1,0 +1,253 @@
+"""Segment by segment: everything that need not wait for the carry becomes one product per segment, both ways.
+
+Forward, per segment of K steps: `project` the segment, then scan `recur` + `pointwise`. Kept for the backward pass: the
+outputs, and the carry at each segment's start.
+
+Backward, segments from last to first. With every h known, `gates_h = recur(h)` is one product. `pointwise` is elementwise,
+so one `jax.vjp` per carry part j, seeded with ones there, gives the diagonal Jacobian blocks of the whole segment,
+    block_x[j][g], block_h[j][g], block_c[j][i]   each [K, B, H],
+and what remains of the reverse loop is, per step, with U^T the transpose of `recur`,
+    dgates[g]  = sum_j block_h[j][g] * dcarry[j]
+    dcarry'[i] = sum_j block_c[j][i] * dcarry[j]  (+ dgates U^T for h)
+and all weight gradients are one product per segment, from the stacked dgates.
+"""
+
+import functools
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from gatedrnn._cell import Carry, Cell, Gates
+from gatedrnn._check import check_size
+from gatedrnn._linear import accumulation_dtype
+from gatedrnn._segments import over_segments
+from gatedrnn._step import restart, select
+from gatedrnn.methods._reverse_only import once, reverse_only
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Segmented:
+    """The default: for cells in three-function form, first-order reverse mode.
+
+    Attributes:
+        length: steps per segment, K. By default, on CPU as many as keep a segment's arrays (about `6 G` of [K, B, H])
+            within 8 MiB, but between 25 and 200; on other backends 256; then the nearest divisor of T, if one lies
+            within a factor of 2.
+
+    Raises:
+        ValueError: `length` is not a whole number of at least 1.
+    """
+
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.length is not None:
+            check_size("length", self.length)
+
+    def __call__(
+        self,
+        cell: Cell,
+        params: Any,
+        xs: Array,
+        carry: Carry,
+        initial: Carry,
+        mask: Array | None,
+        reset: Array | None,
+        reverse: bool,
+    ) -> tuple[Carry, Array]:
+        if not cell.factored:
+            raise ValueError(
+                f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {self!r}, which "
+                "needs `project`, `recur` and `pointwise`."
+            )
+        length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
+        params, xs, carry, initial = reverse_only((params, xs, carry, initial))
+        return _segmented(cell, length, reverse, params, xs, carry, initial, mask, reset)
+
+
+def default_length(steps: int, units: int, gates: int) -> int:
+    """K for T = `steps` and B * H = `units`; see `Segmented.length`."""
+    if jax.default_backend() == "cpu":
+        target = min(max(2**23 // (4 * 6 * gates * max(units, 1)), 25), 200)
+    else:
+        target = 256
+    if steps <= target:
+        return max(steps, 1)
+    near = [k for k in range((target + 1) // 2, 2 * target + 1) if steps % k == 0]
+    return min(near, key=lambda k: abs(k - target), default=target)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _segmented(
+    cell: Cell,
+    length: int,
+    reverse: bool,
+    params: Any,
+    xs: Array,  # [T, B, D]
+    carry: Carry,
+    initial: Carry,
+    mask: Array | None,  # [T, B]
+    reset: Array | None,  # [T, B]
+) -> tuple[Carry, Array]:
+    end, hs, _ = _run(cell, length, reverse, params, xs, carry, initial, mask, reset)
+    return end, hs
+
+
+def _forward(cell: Cell, length: int, reverse: bool, *arrays: Any) -> tuple[tuple[Carry, Array], Any]:
+    end, hs, starts = _run(cell, length, reverse, *once(arrays))
+    return (end, hs), (*arrays, hs, starts)
+
+
+def _run(
+    cell: Cell,
+    length: int,
+    reverse: bool,
+    params: Any,
+    xs: Array,
+    carry: Carry,
+    initial: Carry,
+    mask: Array | None,
+    reset: Array | None,
+) -> tuple[Carry, Array, Any]:
+    """The last carry, the outputs [T, B, H], and the carry at the start of each segment."""
+
+    def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Array, Carry]:
+        x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
+
+        def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
+            gates_x, mask, reset = inputs
+            before = restart(reset, initial, carry)
+            after = select(mask, cell.pointwise(gates_x, cell.recur(params.recurrent, before.h), before), carry)
+            return after, after.h
+
+        end, hs = lax.scan(step, start, (cell.project(params.input, x), mask, reset), reverse=reverse)
+        return end, hs, start
+
+    return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
+
+
+def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tuple[Carry, Array]) -> tuple[Any, ...]:
+    params, xs, carry, initial, mask, reset, hs, starts = saved
+    dcarry, dhs = cotangents
+
+    def segment(state: Any, inputs: Any, start: Carry) -> tuple[Any, Array, None]:
+        dcarry, dinitial, dparams = state
+        x, h, dh, mask, reset = inputs  # [K, B, ...] each
+        before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
+        gates_x, project_vjp = jax.vjp(cell.project, params.input, x)
+        gates_h, recur_vjp = jax.vjp(lambda p: cell.recur(p, before_h), params.recurrent)
+        before = _replay(cell, gates_x, gates_h, before_h, start, initial, mask, reset, reverse)
+        blocks_h, blocks_c, untied = _jacobian_blocks(cell, gates_x, gates_h, before, mask)
+        transpose = jax.vjp(lambda h: cell.recur(params.recurrent, h), start.h)[1]
+
+        def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
+            dcarry, dinitial = state
+            dh, block_h, block_c, reset = inputs
+            dcarry = dcarry._replace(h=dcarry.h + dh)
+            dgates = _weigh(block_h, dcarry)
+            dbefore = dcarry._make(_weigh(block_c, dcarry))
+            dbefore = dbefore._replace(h=dbefore.h + transpose(dgates)[0])
+            if reset is not None:
+                dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
+            return (restart(reset, zeros, dbefore), dinitial), (dgates, dcarry if untied else None)
+
+        zeros = jax.tree.map(jnp.zeros_like, dcarry)
+        (dcarry, dinitial), (dgates_h, dcarries) = lax.scan(
+            step, (dcarry, dinitial), (dh, blocks_h, blocks_c, reset), reverse=not reverse
+        )
+        dgates_x = list(dgates_h)
+        for gate, blocks in untied.items():
+            dgates_x[gate] = _sum(block * part for block, part in zip(blocks, dcarries, strict=True))
+        dinput, dx = project_vjp(tuple(dgates_x))
+        (drecurrent,) = recur_vjp(dgates_h)
+        dsegment = params._replace(input=dinput, recurrent=drecurrent)
+        return (dcarry, dinitial, jax.tree.map(lambda a, b: a + b.astype(a.dtype), dparams, dsegment)), dx, None
+
+    wide = jax.tree.map(lambda p: jnp.zeros(p.shape, accumulation_dtype(p.dtype)), params)
+    state = (dcarry, jax.tree.map(jnp.zeros_like, initial), wide)
+    per_step = (xs, hs, dhs, mask, reset)
+    (dcarry, dinitial, dparams), dxs, _ = over_segments(segment, state, per_step, starts, length, not reverse)
+    return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial, None, None
+
+
+_segmented.defvjp(_forward, _backward)
+
+
+def _jacobian_blocks(
+    cell: Cell, gates_x: Gates, gates_h: Gates, before: Carry, mask: Array | None
+) -> tuple[list[Gates], list[Carry], dict[int, list[Array]]]:
+    """The diagonal blocks of `pointwise`, [K, B, H] each: d after[j] / d gates_h[g], and d after[j] / d before[i].
+
+    The third value holds, for each gate whose two halves do not enter as a sum, d after[j] / d gates_x[g] by j. Where they
+    do, transposition gives both one and the same array. A masked step is the identity: its blocks say so.
+    """
+    after, vjp = jax.vjp(cell.pointwise, gates_x, gates_h, before)
+    parts = range(len(after))
+    seeds = [after._make(jnp.full_like(part, i == j) for i, part in enumerate(after)) for j in parts]
+    blocks_x, blocks_h, blocks_c = zip(*map(vjp, seeds), strict=True)
+    untied = {
+        gate: [_held(mask, blocks_x[j][gate], 0) for j in parts]
+        for gate in range(len(gates_x))
+        if any(blocks_x[j][gate] is not blocks_h[j][gate] for j in parts)
+    }
+    blocks_h = [tuple(_held(mask, block, 0) for block in blocks_h[j]) for j in parts]
+    blocks_c = [tuple(_held(mask, block, i == j) for i, block in enumerate(blocks_c[j])) for j in parts]
+    return blocks_h, blocks_c, untied
+
+
+def _held(mask: Array | None, block: Array, value: float) -> Array:
+    return block if mask is None else jnp.where(mask[..., None], block, jnp.full_like(block, value))
+
+
+def _replay(
+    cell: Cell,
+    gates_x: Gates,
+    gates_h: Gates,
+    before_h: Array,
+    start: Carry,
+    initial: Carry,
+    mask: Array | None,
+    reset: Array | None,
+    reverse: bool,
+) -> Carry:
+    """The carry before each step of a segment, [K, B, H] each; h is known, the rest is an elementwise scan."""
+    if len(start) == 1:
+        return start._make((before_h,))
+
+    def step(rest: tuple[Array, ...], inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        gates_x, gates_h, before_h, mask, reset = inputs
+        before = restart(reset, tuple(initial[1:]), rest)
+        after = cell.pointwise(gates_x, gates_h, start._make((before_h, *before)))
+        return select(mask, tuple(after[1:]), rest), before
+
+    inputs = (gates_x, gates_h, before_h, mask, reset)
+    _, rest = lax.scan(step, tuple(start[1:]), inputs, reverse=reverse)
+    return start._make((before_h, *rest))
+
+
+def _restart_all(reset: Array | None, initial: Array, before: Array) -> Array:
+    """`restart` for every step of a segment: before [K, B, H], initial [B, H]."""
+    return restart(reset, jnp.broadcast_to(initial, before.shape), before)
+
+
+def _shift(hs: Array, start: Array, reverse: bool) -> Array:
+    """What stood before each step: hs [K, B, H] moved by one in the direction of processing, `start [B, H]` first."""
+    pieces = [hs[1:], start[None]] if reverse else [start[None], hs[:-1]]
+    return jnp.concatenate(pieces)
+
+
+def _weigh(blocks: Sequence[tuple[Array, ...]], dcarry: Carry) -> tuple[Array, ...]:
+    """sum_j blocks[j][i] * dcarry[j] for each i."""
+    return tuple(
+        _sum(block * part for block, part in zip(column, dcarry, strict=True)) for column in zip(*blocks, strict=True)
+    )
+
+
+def _sum(terms: Iterable[Array]) -> Array:
+    return functools.reduce(operator.add, terms)

@@ -1,0 +1,161 @@
+"""The cells as literal float64 NumPy loops, transcribed from the papers; they share nothing with the package.
+
+    carry, ys, gates = reference.lstm(params, xs, carry, mask=mask, reset=reset, reverse=False)
+
+One row of the batch and one time step after the other, with `if` where the package has `where`: a masked step is
+skipped, a reset step starts from zeros. `params` is any object with the dicts `.input` and `.recurrent`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Run(NamedTuple):
+    """What a loop leaves behind: carry parts `[B, H]` (h first), `ys [T, B, H]`, gate values `[T, B, H]` by name."""
+
+    carry: tuple
+    ys: np.ndarray
+    gates: dict
+
+
+class Weights(NamedTuple):
+    """The dicts of arrays the loops read, in the layout of the package's `Params`."""
+
+    input: dict
+    recurrent: dict
+
+
+def weights(name, D, H, rng):
+    """Random float64 weights and biases of the cell `name`, in the layout its loop reads.
+
+        rnn     input w [D, H],    b [H]      recurrent w [H, H]
+        gru     input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H], b [H]    order reset, update, candidate
+        lstm    input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order input, forget, candidate, output
+    """
+    G = {"rnn": 1, "gru": 3, "lstm": 4}[name]
+    recurrent = {"w": rng.normal(size=(H, G * H)) / H**0.5}
+    if name == "gru":
+        recurrent["b"] = rng.normal(size=H)
+    return Weights({"w": rng.normal(size=(D, G * H)) / D**0.5, "b": rng.normal(size=G * H)}, recurrent)
+
+
+def rnn(params, xs, carry=None, mask=None, reset=None, reverse=False):
+    """Elman network: h_t = tanh(W x_t + U h_{t-1} + b).
+
+    Jeffrey L. Elman, Finding Structure in Time, 1990, https://doi.org/10.1207/s15516709cog1402_1;
+    with tanh for his logistic function, as torch.nn.RNN and keras.layers.SimpleRNN have it.
+    """
+    W, b, U = (np.asarray(a, np.float64) for a in (params.input["w"], params.input["b"], params.recurrent["w"]))
+
+    def step(x, h):
+        candidate = np.tanh(x @ W + h @ U + b)
+        return (candidate,), {"candidate": candidate}
+
+    return _loop(step, 1, len(U), xs, carry, mask, reset, reverse)
+
+
+def gru(params, xs, carry=None, mask=None, reset=None, reverse=False):
+    """Gated recurrent unit, reset after the product.
+
+        r = sigmoid(W_r x_t + U_r h_{t-1} + b_r)
+        z = sigmoid(W_z x_t + U_z h_{t-1} + b_z)
+        n = tanh(W_n x_t + b_n + r * (U_n h_{t-1} + b_hn))
+        h_t = (1 - z) n + z h_{t-1}
+
+    Kyunghyun Cho et al., Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+    Translation, 2014, https://arxiv.org/abs/1406.1078, eq. 5 to 8 (there the reset gate is inside the product);
+    Jeremy Appleyard et al., Optimizing Performance of Recurrent Neural Networks on GPUs, 2016,
+    https://arxiv.org/abs/1604.01946, for the reset gate after it.
+    """
+    H = len(params.recurrent["b"])
+    W_r, W_z, W_n = _columns(params.input["w"], H)
+    b_r, b_z, b_n = _columns(params.input["b"], H)
+    U_r, U_z, U_n = _columns(params.recurrent["w"], H)
+    b_hn = np.asarray(params.recurrent["b"], np.float64)
+
+    def step(x, h):
+        r = _sigmoid(x @ W_r + h @ U_r + b_r)
+        z = _sigmoid(x @ W_z + h @ U_z + b_z)
+        n = np.tanh(x @ W_n + b_n + r * (h @ U_n + b_hn))
+        return ((1 - z) * n + z * h,), {"reset": r, "update": z, "candidate": n}
+
+    return _loop(step, 1, H, xs, carry, mask, reset, reverse)
+
+
+def lstm(params, xs, carry=None, mask=None, reset=None, reverse=False):
+    """Long short-term memory with forget gate, without peepholes.
+
+        i = sigmoid(W_i x_t + U_i h_{t-1} + b_i)
+        f = sigmoid(W_f x_t + U_f h_{t-1} + b_f)
+        g = tanh(W_g x_t + U_g h_{t-1} + b_g)
+        o = sigmoid(W_o x_t + U_o h_{t-1} + b_o)
+        c_t = f c_{t-1} + i g
+        h_t = o tanh(c_t)
+
+    Sepp Hochreiter and Jürgen Schmidhuber, Long Short-Term Memory, 1997, https://doi.org/10.1162/neco.1997.9.8.1735;
+    Felix A. Gers et al., Learning to Forget: Continual Prediction with LSTM, 2000,
+    https://doi.org/10.1162/089976600300015015, for f; the form of Wojciech Zaremba et al., Recurrent Neural Network
+    Regularization, 2014, https://arxiv.org/abs/1409.2329.
+    """
+    H = len(params.recurrent["w"])
+    W_i, W_f, W_g, W_o = _columns(params.input["w"], H)
+    b_i, b_f, b_g, b_o = _columns(params.input["b"], H)
+    U_i, U_f, U_g, U_o = _columns(params.recurrent["w"], H)
+
+    def step(x, h, c):
+        i = _sigmoid(x @ W_i + h @ U_i + b_i)
+        f = _sigmoid(x @ W_f + h @ U_f + b_f)
+        g = np.tanh(x @ W_g + h @ U_g + b_g)
+        o = _sigmoid(x @ W_o + h @ U_o + b_o)
+        c = f * c + i * g
+        return (o * np.tanh(c), c), {"input": i, "forget": f, "candidate": g, "output": o}
+
+    return _loop(step, 2, H, xs, carry, mask, reset, reverse)
+
+
+def central_difference(loss, leaf, step=1e-5):
+    """Gradient of `loss()` with respect to the float64 array `leaf`, which `loss` reads and this moves in place.
+
+    Returns:
+        An array of the shape of `leaf`; the truncation error is O(step^2), the rounding error O(1e-16 / step).
+    """
+    gradient = np.zeros_like(leaf)
+    for index in np.ndindex(leaf.shape):
+        kept = leaf[index]
+        leaf[index] = kept + step
+        above = loss()
+        leaf[index] = kept - step
+        gradient[index] = (above - loss()) / (2 * step)
+        leaf[index] = kept
+    return gradient
+
+
+def _loop(step, parts, H, xs, carry, mask, reset, reverse):
+    """Run `step(x [D], *carry [H]) -> (carry, gates)` over `xs [T, B, D]`, row by row."""
+    xs = np.asarray(xs, np.float64)
+    T, B, _ = xs.shape
+    carry = [np.zeros((B, H)) for _ in range(parts)] if carry is None else [np.array(a, np.float64) for a in carry]
+    ys, gates = np.zeros((T, B, H)), {}
+    for b in range(B):
+        for t in reversed(range(T)) if reverse else range(T):
+            if mask is not None and not mask[t, b]:
+                continue
+            before = [np.zeros(H) if reset is not None and reset[t, b] else part[b] for part in carry]
+            after, values = step(xs[t, b], *before)
+            for part, value in zip(carry, after, strict=True):
+                part[b] = value
+            ys[t, b] = after[0]
+            for name, value in values.items():
+                gates.setdefault(name, np.zeros((T, B, H)))[t, b] = value
+    return Run(tuple(carry), ys, gates)
+
+
+def _columns(array, H):
+    """The gates' blocks of H columns each, in order."""
+    array = np.asarray(array, np.float64)
+    return [array[..., start : start + H] for start in range(0, array.shape[-1], H)]
+
+
+def _sigmoid(x):
+    return 0.5 * (1 + np.tanh(x / 2))
