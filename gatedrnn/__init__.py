@@ -9,6 +9,8 @@ from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Autodiff",
     "Cell",
@@ -20,6 +22,7 @@ __all__ = [
     "RNNGates",
     "RNNState",
     "Segmented",
+    "__version__",
     "cells",
     "flow",
     "gate_activations",

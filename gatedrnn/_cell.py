@@ -53,8 +53,7 @@ class Composed:
         return carry, carry.h
 
 
-def _unset(params: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
-    raise NotImplementedError("a Cell without a step was not initialised")
+_ABSENT: Any = None  # default of a function that a cell may do without
 
 
 @jax.tree_util.register_static
@@ -84,18 +83,19 @@ class Cell:
     gates: tuple[str, ...]
     init: Callable[..., Any]
     initial_carry: Callable[..., Carry]
-    project: Callable[[Any, Array], Gates] | None = None
-    recur: Callable[[Any, Array], Gates] | None = None
-    pointwise: Callable[[Gates, Gates, Carry], Carry] | None = None
-    activations: Callable[[Gates, Gates], Any] | None = None
-    step: Callable[[Any, Carry, Array], tuple[Carry, Array]] = _unset
+    project: Callable[[Any, Array], Gates] = _ABSENT
+    recur: Callable[[Any, Array], Gates] = _ABSENT
+    pointwise: Callable[[Gates, Gates, Carry], Carry] = _ABSENT
+    activations: Callable[[Gates, Gates], Any] = _ABSENT
+    step: Callable[[Any, Carry, Array], tuple[Carry, Array]] = _ABSENT
 
     def __post_init__(self) -> None:
-        if self.project is not None and self.recur is not None and self.pointwise is not None:
-            # Set again also when `dataclasses.replace` hands over the step of the cell it copies.
-            if self.step is _unset or isinstance(self.step, Composed):
-                object.__setattr__(self, "step", Composed(self.project, self.recur, self.pointwise))
-        elif self.step is _unset:
+        three = (self.project, self.recur, self.pointwise)
+        complete = all(function is not None for function in three)
+        # A composed step is made anew, since `dataclasses.replace` hands over that of the cell it copies.
+        if complete and (self.step is None or isinstance(self.step, Composed)):
+            object.__setattr__(self, "step", Composed(*three))
+        elif self.step is None:
             raise ValueError(f"Cell {self.name!r} needs `step`, or all of `project`, `recur` and `pointwise`.")
 
     @property

@@ -1,6 +1,6 @@
 """The affine map that every gate begins with: one product for all gates, then a split.
 
-    gates = split(x @ w + b, G)        operands in the weights' dtype, sums in float32 or wider
+gates = split(x @ w + b, G)        operands in the weights' dtype, sums in float32 or wider
 """
 
 import jax.numpy as jnp

@@ -92,7 +92,7 @@ def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry
         ValueError: its structure or its shapes are others.
     """
     expected = initial if batched else jax.tree.map(lambda a: a[0], initial)
-    if jax.tree.structure(carry) != jax.tree.structure(expected):
+    if not jax.tree.structure(carry) == jax.tree.structure(expected):
         raise fail(name, f"a {type(initial).__name__} as `cell.initial_carry` gives it", type(carry).__name__)
     shapes = [jnp.shape(part) for part in jax.tree.leaves(carry)]
     wanted = [part.shape for part in jax.tree.leaves(expected)]

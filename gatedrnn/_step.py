@@ -1,7 +1,7 @@
 """A step with mask and reset, by selection: what an unselected value contains, NaN included, never matters.
 
-    before = reset ? initial : carry
-    after  = mask ? step(before) : carry
+before = reset ? initial : carry
+after  = mask ? step(before) : carry
 """
 
 from collections.abc import Callable

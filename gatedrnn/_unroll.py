@@ -1,6 +1,6 @@
 """unroll: checks its arguments, then joins one cell with one method.
 
-    carry_t, y_t = cell.step(params, carry_{t-1}, x_t)        t = 1..T
+carry_t, y_t = cell.step(params, carry_{t-1}, x_t)        t = 1..T
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Starting values: orthogonal or Gaussian weights, and gate biases that set a time scale.
 
-    orthogonal(gain)      gain * Q, Q^T Q = I              the recurrence neither shrinks nor stretches
-    gaussian(gain)        N(0, gain^2 / fan_in)
-    chrono(T_max)         log U(1, T_max - 1)              gate time scales uniform up to T_max steps
+orthogonal(gain)      gain * Q, Q^T Q = I              the recurrence neither shrinks nor stretches
+gaussian(gain)        N(0, gain^2 / fan_in)
+chrono(T_max)         log U(1, T_max - 1)              gate time scales uniform up to T_max steps
 """
 
 from collections.abc import Callable

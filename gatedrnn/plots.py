@@ -3,8 +3,9 @@
     waterfall     log10 norm of dL/dcarry against the lag, one panel per input, one line per cell and initialisation
     gate_heatmap  gate activations, units sorted by time scale against time
 
-The waterfall's y axis is asinh(log10 norm / 0.3): linear near norm 1 and logarithmic in the exponent far from it, with no kink
-between, so that 0.7 and 10^-3000 are both readable; a norm that shrinks by a constant factor per step ends in a straight line.
+The waterfall's y axis is asinh(log10 norm / 0.3): linear near norm 1 and logarithmic in the exponent far from it, with
+no kink between, so that 0.7 and 10^-3000 are both readable. A norm that shrinks by a constant factor per step ends in a
+straight line.
 Colours: M. Okabe and K. Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
 
 Dimension letters: N points of a line or bins of a map, H units, S seeds.
@@ -17,6 +18,7 @@ import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,13 +34,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Run = Mapping[str, Any]
 
+KEYS = ("input", "cell", "init")
+"""What tells one configuration from another; the seeds of a configuration are drawn as one line."""
+
 FLOORS = {"float32": 38, "float64": 308}
 """Decades below 1 at which a norm turns to zero in a format, and above 1 at which it turns to infinity."""
 
-_KEYS = ("input", "cell", "init")
 _CELLS = ("rnn", "gru", "lstm")
 _INITS = ("default", "chrono")
-_LINE_STYLES = ("-", (0, (1, 1)), (0, (7, 1.5, 1.2, 1.5)), (0, (4, 1)), (0, (3, 1, 1, 1, 1, 1)))
+_DASHES = ((), (1, 1.6), (7, 1.5, 1.2, 1.5), (4, 1), (3, 1, 1, 1, 1, 1))  # of each initialisation, in line widths
+_DPI = 100
 _LINEAR = 0.3  # decades about norm 1 on which the y axis is about linear
 _PITCH = 0.215  # inches from one direct label to the next
 _CHARACTER = 0.085  # inches, a generous mean width in a direct label
@@ -71,7 +76,7 @@ DARK = Theme(
 
 
 class Curve(NamedTuple):
-    """One cell and initialisation under one input, over its seeds: log10 norms `[N]`, -inf where the gradient is zero."""
+    """One cell and initialisation under one input, over its seeds: log10 norms `[N]`, -inf for a gradient of zero."""
 
     cell: str
     init: str
@@ -98,13 +103,13 @@ class Curve(NamedTuple):
 def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> Figure:
     """Draws how much gradient is left against how far back it has travelled.
 
-    One panel per input, all on one y scale; one line per cell and initialisation, the median over the seeds, shaded from
-    the smallest seed to the largest; the closed form thin and dashed. A profile that ends in an exact zero is marked with
-    a cross and falls to the edge of the panel. Lag 0, which a logarithmic axis cannot show, is left out.
+    One panel per input, all on one y scale; one line per cell and initialisation, the median over the seeds, shaded
+    from the smallest seed to the largest; the closed form thin and dashed. A profile that ends in an exact zero is
+    marked with a cross and falls to the edge of the panel. Lag 0, which a logarithmic axis cannot show, is left out.
 
     Args:
-        runs: dicts with `cell`, `input`, `init`, `horizon`, `hidden_size`, `lags` (N steps), `log10_norm` (N values, None for
-            an exact zero) and `closed_form_log10_norm` (the same, or None).
+        runs: dicts with `cell`, `input`, `init`, `seed`, `horizon`, `hidden_size`, `lags` (N steps), `log10_norm`
+            (N values, None for an exact zero) and `closed_form_log10_norm` (the same, or None).
         dark: for a dark page.
         columns: panels beside each other; 1 stacks narrower ones, for a phone.
 
@@ -114,16 +119,18 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
     panels = _curves(runs)
     drawn = [curve for panel in panels.values() for curve in panel]
     hues = _assign(_CELLS, (curve.cell for curve in drawn), (DARK if dark else LIGHT).cells)
-    strokes = _assign(_INITS, (curve.init for curve in drawn), _LINE_STYLES)
+    dashes = _assign(_INITS, (curve.init for curve in drawn), _DASHES)
     size = (4.6 if columns > 1 else 3.3, max(4.3, _PITCH * (1 + max(map(len, panels.values())))))
     gutter = 0.4 + _CHARACTER * max(len(curve.label) for curve in drawn)
     with _style(dark) as theme:
-        figure, grid = _grid(len(panels), columns, size, left=0.85, right=gutter, above=0.6, below=0.55)
+        figure, grid = _grid(len(panels), columns, size, (0.92, gutter, 0.6, 0.55))
         for index, (ax, (kind, panel)) in enumerate(zip(grid, panels.items(), strict=True)):
             _scales(ax, drawn, theme)
             _panel_title(ax, kind, panel)
             for curve in panel:
-                _line(ax, curve, hues[curve.cell], strokes[curve.init], theme)
+                # Every other cell starts half a period later, so that equal dashed lines do not hide each other.
+                shift = list(hues).index(curve.cell) % 2
+                _line(ax, curve, hues[curve.cell], _stroke(dashes[curve.init], shift), theme)
             _direct_labels(ax, panel, hues, theme)
             ax.set_xlabel("lag (steps back from the loss)")
             if index % columns == 0:
@@ -139,8 +146,8 @@ def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int =
     10,000 steps, and would be one colour on a linear scale.
 
     Args:
-        gate_maps: dicts with `cell`, `input`, `init`, `gate`, `steps` (bin centres `[N]`), `values` (`[H, N]` in [0, 1]) and
-            `timescales` (`[H]` steps, longest first).
+        gate_maps: dicts with `cell`, `input`, `init`, `gate`, `steps` (bin centres `[N]`), `values` (`[H, N]` in
+            [0, 1]) and `timescales` (`[H]` steps, longest first).
         dark: for a dark page.
         columns: maps beside each other.
 
@@ -149,23 +156,23 @@ def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int =
     """
     if not gate_maps:
         raise ValueError("`gate_maps` must hold at least one map to draw; got none.")
-    ordered = _in_order(gate_maps, "cell", "gate", "input", "init")
+    ordered = in_order(gate_maps, "cell", "gate", "input", "init")
     norm = _logit_norm([gate_map["values"] for gate_map in ordered])
     with _style(dark):
-        figure, grid = _grid(len(ordered), columns, (2.75, 1.75), left=0.8, right=0.1, above=0.4, below=0.5, tail=1.25)
+        figure, grid = _grid(len(ordered), columns, (2.75, 1.75), (0.88, 0.1, 0.4, 0.5), tail=1.25)
         columns = min(columns, len(ordered))
         for index, (ax, gate_map) in enumerate(zip(grid, ordered, strict=True)):
             mesh = _heat(ax, gate_map, norm)
             ax.set_xlabel("time (steps)" if index + columns >= len(ordered) else "")
             ax.set_ylabel("time scale (steps)" if index % columns == 0 else "")
-        _colour_bar(figure, grid, mesh, norm)
+        _colour_bar(figure, grid, mesh)
         units = sorted({len(gate_map["timescales"]) for gate_map in ordered})
         _headline(figure, "Gate activations over time", f"{_listed(units)} units, sorted by time scale: longest on top")
     return figure
 
 
 def save(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Writes `stem.png` (160 dots per inch) and `stem.svg`, each whole or not at all; equal figures give equal bytes."""
+    """Writes `stem.png` (160 dots per inch) and `stem.svg`, each whole or not at all; equal figures, equal bytes."""
     paths = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.svg")
     for path in paths:
         partial = path.with_name(f".{path.name}.partial")
@@ -177,10 +184,10 @@ def save(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
     return paths
 
 
-def svg(figure: Figure) -> str:
-    """The figure as the text of an SVG file; equal figures give equal text."""
+def svg(figure: Figure, *, dpi: int = 160) -> str:
+    """The figure as the text of an SVG file, its gate maps at `dpi` dots per inch; equal figures give equal text."""
     buffer = io.BytesIO()
-    _write(figure, buffer, "svg")
+    _write(figure, buffer, "svg", dpi)
     return buffer.getvalue().decode()
 
 
@@ -191,9 +198,15 @@ def power(log10_value: float) -> str:
     if abs(log10_value) < 2.999:
         return f"{10**log10_value:.3g}"
     if abs(log10_value) >= 9.5:
-        return _ten(log10_value)
+        return ten_to(log10_value)
     mantissa, exponent = f"{10**log10_value:.1e}".split("e")
-    return f"{mantissa}×{_ten(int(exponent))}"
+    return f"{mantissa}×{ten_to(int(exponent))}"
+
+
+def ten_to(exponent: float) -> str:
+    """A power of ten: "10⁻³⁸" for -38, "1" for 0."""
+    digits = f"{exponent:.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "1" if digits in ("⁰", "⁻⁰") else f"10{digits}"
 
 
 def steps(count: float | None) -> str:
@@ -218,14 +231,21 @@ def log10_norms(values: Sequence[float | None]) -> Floats:
     return np.array([-np.inf if value is None else value for value in values], dtype=np.float64)
 
 
-def _write(figure: Figure, target: Any, kind: str) -> None:
+def in_order(records: Sequence[Run], *keys: str) -> list[Run]:
+    """Sorted by `keys`, the values of each in order of first appearance, with the usual ones first."""
+    usual = ("silent", *_CELLS, *_INITS)
+    ranks = [_assign(usual, (record[key] for record in records), itertools.count()) for key in keys]
+    return sorted(records, key=lambda record: [rank[record[key]] for rank, key in zip(ranks, keys, strict=True)])
+
+
+def _write(figure: Figure, target: Any, kind: str, dpi: int = 160) -> None:
     """Text becomes paths, so that an SVG looks alike where the font is missing; no date, and ids from a fixed salt."""
     with _defaults({"svg.hashsalt": "gatedrnn", "svg.fonttype": "path"}):
-        figure.savefig(target, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(target, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
 
 
 @contextmanager
-def _defaults(settings: Mapping[str, Any]) -> Iterator[None]:
+def _defaults(settings: Mapping[Any, Any]) -> Iterator[None]:
     """Matplotlib as shipped plus `settings`, whatever style the user has set; theirs is back afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -245,13 +265,17 @@ def _style(dark: bool) -> Iterator[Theme]:
 
 
 def _grid(
-    count: int, columns: int, panel: tuple[float, float], *, left: float, right: float, above: float, below: float, tail: float = 0
+    count: int, columns: int, panel: tuple[float, float], margins: tuple[float, float, float, float], tail: float = 0
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` axes of `panel` inches, row by row, and a head for the title; margins in inches."""
+    """A figure with `count` axes of `panel` inches, row by row below a head for the title.
+
+    The margins left, right, above and below each, and the tail right of all, are in inches.
+    """
+    left, right, above, below = margins
     columns = min(columns, count)
     across, down, head = left + panel[0] + right, above + panel[1] + below, 0.75
     width, height = columns * across + tail, math.ceil(count / columns) * down + head
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height), dpi=_DPI)
     axes = []
     for index in range(count):
         row, column = divmod(index, columns)
@@ -272,7 +296,7 @@ def _curves(runs: Sequence[Run]) -> dict[str, list[Curve]]:
     if not runs:
         raise ValueError("`runs` must hold at least one run to draw; got none.")
     panels: dict[str, list[Curve]] = {}
-    for (kind, cell, init), seeds in itertools.groupby(_in_order(runs, *_KEYS), lambda run: tuple(run[k] for k in _KEYS)):
+    for (kind, cell, init), seeds in itertools.groupby(in_order(runs, *KEYS), itemgetter(*KEYS)):
         panels.setdefault(kind, []).append(_curve(cell, init, list(seeds)))
     return panels
 
@@ -281,19 +305,16 @@ def _curve(cell: str, init: str, runs: list[Run]) -> Curve:
     lags = np.asarray(runs[0]["lags"], dtype=np.float64)
     for run in runs:
         if list(run["lags"]) != list(runs[0]["lags"]) or len(run["log10_norm"]) != len(lags):
-            raise ValueError(f"seeds of {cell}, {init}, {run['input']} must share their `lags`, with a norm at each; they do not.")
+            raise ValueError(
+                f"seeds of {cell}, {init}, {run['input']} must share their `lags`, with a norm at each; they do not."
+            )
     kept = lags >= 1
     norms = np.stack([log10_norms(run["log10_norm"]) for run in runs])[:, kept]  # [S, N]
-    closed = [log10_norms(run["closed_form_log10_norm"]) for run in runs if run.get("closed_form_log10_norm") is not None]
+    closed = [
+        log10_norms(run["closed_form_log10_norm"]) for run in runs if run.get("closed_form_log10_norm") is not None
+    ]
     median = np.median(np.stack(closed)[:, kept], axis=0) if closed else None
     return Curve(cell, init, lags[kept], np.median(norms, axis=0), norms.min(axis=0), norms.max(axis=0), median)
-
-
-def _in_order(records: Sequence[Run], *keys: str) -> list[Run]:
-    """Sorted by `keys`, the values of each in order of first appearance, with the usual ones first."""
-    usual = ("silent", *_CELLS, *_INITS)
-    ranks = [_assign(usual, (record[key] for record in records), itertools.count()) for key in keys]
-    return sorted(records, key=lambda record: [rank[record[key]] for rank, key in zip(ranks, keys, strict=True)])
 
 
 def _assign(first: Sequence[str], names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
@@ -310,7 +331,7 @@ def _conditions(runs: Sequence[Run]) -> str:
     horizons, sizes = (_listed(sorted({run[key] for run in runs})) for key in ("horizon", "hidden_size"))
     seeds = len({run["seed"] for run in runs})
     spread = f", median of {seeds} seeds (shaded: smallest to largest)" if seeds > 1 else ", one seed"
-    return f"{horizons} steps, {sizes} units{spread}"
+    return f"horizon {horizons} steps, {sizes} units{spread}"
 
 
 def _limits(drawn: Sequence[Curve]) -> tuple[float, float]:
@@ -329,7 +350,9 @@ def _scales(ax: Axes, drawn: Sequence[Curve], theme: Theme) -> None:
     ax.set_xlim((0.5, 2) if horizon == 1 else (1, horizon))
     factors = (1, 2, 5) if horizon < 50 else (1,)
     ax.set_xticks([f * 10**e for e in range(7) for f in factors if f * 10**e <= horizon])
-    ax.xaxis.set_major_formatter(lambda lag, _: f"{lag:,.0f}" if lag < 1e5 else f"{lag / 1e6:g}M")
+    ax.xaxis.set_major_formatter(
+        lambda lag, _: f"{lag:,.0f}" if lag < 1e5 else f"{lag / 1e3:.0f}k" if lag < 1e6 else "1M"
+    )
     ax.xaxis.set_minor_formatter(NullFormatter())
     bottom, top = _limits(drawn)
     ax.set_yscale("function", functions=(lambda y: np.arcsinh(y / _LINEAR), lambda z: _LINEAR * np.sinh(z)))
@@ -356,26 +379,25 @@ def _ticks(ax: Axes) -> None:
             near = any(abs(_inches(ax, exponent) - _inches(ax, other)) < 0.22 for other in chosen)
             if bottom <= exponent <= top and not near:
                 chosen.append(exponent)
-    ax.set_yticks(sorted(chosen), [_ten(exponent) for exponent in sorted(chosen)])
+    ax.set_yticks(sorted(chosen), [ten_to(exponent) for exponent in sorted(chosen)])
     ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _inches(ax: Axes, value: float) -> float:
     """Height of a value above the bottom of the panel."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return float(ax.transData.transform((1, value))[1] - ax.transAxes.transform((0, 0))[1]) / figure.dpi
-
-
-def _ten(exponent: float) -> str:
-    digits = f"{exponent:.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return "1" if digits in ("⁰", "⁻⁰") else f"10{digits}"
+    return float(ax.transData.transform((1, value))[1] - ax.bbox.y0) / _DPI
 
 
 def _panel_title(ax: Axes, kind: str, panel: Sequence[Curve]) -> None:
     ax.set_title(input_title(kind), loc="left", fontweight="bold", pad=21)
-    if any(curve.closed_form is not None for curve in panel):
-        ax.text(0, 1.02, "thin dashed: closed form ‖(Jᵀ)ᵏ v‖", transform=ax.transAxes, fontsize=10)
+    if kind == "silent":
+        closed = any(curve.closed_form is not None for curve in panel)
+        note = "zero input" + ("; thin dashed: closed form ‖(Jᵀ)ᵏ v‖" if closed else "")
+        ax.text(0, 1.02, note, transform=ax.transAxes, fontsize=10)
+
+
+def _stroke(dashes: tuple[float, ...], shift: int) -> Any:
+    return (shift * sum(dashes) / 2, dashes) if dashes else "-"
 
 
 def _line(ax: Axes, curve: Curve, hue: str, stroke: Any, theme: Theme) -> None:
@@ -383,19 +405,25 @@ def _line(ax: Axes, curve: Curve, hue: str, stroke: Any, theme: Theme) -> None:
     bottom, _ = ax.get_ylim()
     alive = np.isfinite(curve.median)
     lone = alive.sum() == 1
-    ax.fill_between(curve.lags, np.maximum(curve.low, bottom), np.maximum(curve.high, bottom), color=hue, alpha=0.22, lw=0)
+    ax.fill_between(
+        curve.lags, np.maximum(curve.low, bottom), np.maximum(curve.high, bottom), color=hue, alpha=0.22, lw=0
+    )
     ax.plot(
-        curve.lags, np.where(alive, curve.median, np.nan), color=hue, ls=stroke, lw=2.8, label=f"{curve.cell} {curve.init}",
-        marker="o" if lone else None, clip_on=not lone,
+        curve.lags, np.where(alive, curve.median, np.nan), color=hue, ls=stroke, lw=2.8, clip_on=not lone,
+        marker="o" if lone else None, label=f"{curve.cell} {curve.init}",
     )  # fmt: skip
     if curve.closed_form is not None:
         values = np.where(np.isfinite(curve.closed_form), curve.closed_form, np.nan)
-        ax.plot(curve.lags, values, color=theme.ink, ls=(0, (4, 6)), lw=0.9, label=f"{curve.cell} {curve.init} closed form")
+        ax.plot(
+            curve.lags, values, color=theme.ink, ls=(0, (4, 6)), lw=0.9, label=f"{curve.cell} {curve.init} closed form"
+        )
     if curve.zero_from is not None:
         last = max(curve.zero_from - 1, 0)
         top = curve.median[last] if alive[last] else bottom
         lag = curve.lags[last]
-        ax.plot([lag, lag, ax.get_xlim()[1]], [top, bottom, bottom], color=hue, ls=":", lw=1.2, clip_on=False, label="_fall")
+        ax.plot(
+            [lag, lag, ax.get_xlim()[1]], [top, bottom, bottom], color=hue, ls=":", lw=1.2, clip_on=False, label="_fall"
+        )
         ax.plot([lag], [top], color=hue, marker="X", ms=9, mec=theme.background, clip_on=False, label="_zero")
 
 
@@ -409,20 +437,14 @@ def _direct_labels(ax: Axes, panel: Sequence[Curve], hues: Mapping[str, str], th
         ax.annotate(
             curve.label,
             xy=(curve.lags[-1], end),
-            xytext=(1 + 0.3 / _inches_wide(ax), place / height),
+            xytext=(1 + 0.3 * _DPI / ax.bbox.width, place / height),
             textcoords="axes fraction",
             annotation_clip=False,
             va="center",
             fontsize=10.5,
             color=_readable(hues[curve.cell], theme),
-            arrowprops={"arrowstyle": "-", "color": hues[curve.cell], "lw": 1, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2},
+            arrowprops={"arrowstyle": "-", "color": hues[curve.cell], "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2},
         )
-
-
-def _inches_wide(ax: Axes) -> float:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return float(ax.get_position().width * figure.get_size_inches()[0])
 
 
 def _readable(hue: str, theme: Theme) -> tuple[float, ...]:
@@ -453,28 +475,33 @@ def _apart(wanted: Sequence[float], pitch: float, low: float, high: float) -> Fl
 def _logit_norm(values: Sequence[Any]) -> FuncNorm:
     """Colours on the logit of the activation, over [0.1, 0.9] or as far as the data go; 10^-6 from 0 and 1 at most."""
     edge = 1e-6
+
+    def logit(activation: Floats) -> Floats:
+        inside = np.clip(activation, edge, 1 - edge)
+        return np.log(inside / (1 - inside))
+
     low, high = (float(pick([pick(np.asarray(v)) for v in values])) for pick in (np.min, np.max))
-    return FuncNorm(
-        (lambda p: np.log(np.clip(p, edge, 1 - edge) / (1 - np.clip(p, edge, 1 - edge))), lambda z: 1 / (1 + np.exp(-z))),
-        vmin=np.clip(low, edge, 0.1),
-        vmax=np.clip(high, 0.9, 1 - edge),
-    )
+    limits = {"vmin": np.clip(low, edge, 0.1), "vmax": np.clip(high, 0.9, 1 - edge)}
+    return FuncNorm((logit, lambda z: 1 / (1 + np.exp(-z))), **limits)
 
 
 def _heat(ax: Axes, gate_map: Run, norm: FuncNorm) -> QuadMesh:
     values, scales = np.asarray(gate_map["values"]), np.asarray(gate_map["timescales"])
     centres = np.asarray(gate_map["steps"], dtype=np.float64)
     if values.shape != (len(scales), len(centres)):
-        raise ValueError(f"`values` must be [H, N] = {(len(scales), len(centres))} to match `timescales` and `steps`; got {values.shape}.")
-    mesh = ax.pcolormesh(_edges(centres), np.arange(len(scales) + 1), values, norm=norm, cmap="viridis", rasterized=True)
+        shapes = f"{values.shape}, {scales.shape} and {centres.shape}"
+        raise ValueError(f"`values`, `timescales` and `steps` must be [H, N], [H] and [N]; got {shapes}.")
+    mesh = ax.pcolormesh(
+        _edges(centres), np.arange(len(scales) + 1), values, norm=norm, cmap="viridis", rasterized=True
+    )
     ax.invert_yaxis()
     rows = np.unique(np.linspace(0, len(scales) - 1, 5).round().astype(int))
     if len({steps(scales[row]) for row in rows}) == 1:
         rows = rows[[len(rows) // 2]]
     ax.set_yticks(rows + 0.5, [steps(scales[row]) for row in rows])
-    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-    ax.yaxis.set_label_coords(-0.23, 0.5)
+    ax.yaxis.set_label_coords(-0.24, 0.5)
     ax.tick_params(labelsize=9.5)
     name = f"{cell_title(gate_map['cell'])} {gate_map['gate']} gate, {gate_map['init']}"
     ax.set_title(f"{name}\n{input_title(gate_map['input'])}", loc="left", fontsize=10.5)
@@ -488,13 +515,14 @@ def _edges(centres: Floats) -> Floats:
     return np.concatenate([[centres[0] - half], middles, [centres[-1] + half]])
 
 
-def _colour_bar(figure: Figure, grid: Sequence[Axes], mesh: QuadMesh, norm: FuncNorm) -> None:
+def _colour_bar(figure: Figure, grid: Sequence[Axes], mesh: QuadMesh) -> None:
     """One bar for all maps, in the tail of the figure."""
     first, last = grid[0].get_position(), grid[-1].get_position()
     width = figure.get_size_inches()[0]
     bar = figure.colorbar(mesh, cax=figure.add_axes((1 - 1.15 / width, last.y0, 0.14 / width, first.y1 - last.y0)))
     tails = [10.0**-e for e in range(6, 0, -1)]
-    ticks = [p for p in (*tails, 0.5, *(1 - p for p in reversed(tails))) if norm.vmin <= p <= norm.vmax]
+    low, high = mesh.get_clim()
+    ticks = [p for p in (*tails, 0.5, *(1 - p for p in reversed(tails))) if (low or 0) <= p <= (high or 1)]
     bar.set_ticks(ticks, labels=[np.format_float_positional(round(p, 6)) for p in ticks])
     bar.minorticks_off()
     bar.set_label("gate activation (logit scale)")

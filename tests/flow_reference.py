@@ -30,14 +30,14 @@ class Path(NamedTuple):
 
 
 def rnn(params, x, state):
-    """h' = tanh(a), a = x W + b + h U, so that dh'_i / dh_j = (1 - h'_i^2) U_ji."""
+    """Elman: h' = tanh(a), a = x W + b + h U, so that dh'_i / dh_j = (1 - h'_i^2) U_ji."""
     U = _wide(params.recurrent["w"])
     h = np.tanh(x @ _wide(params.input["w"]) + _wide(params.input["b"]) + state @ U)
     return Step(h, (1 - h**2)[:, None] * U.T, np.zeros(len(h)))
 
 
 def gru(params, x, state):
-    """h' = (1 - z) n + z h, n = tanh(x_n + r m), m = h U_n + b.
+    """GRU: h' = (1 - z) n + z h, n = tanh(x_n + r m), m = h U_n + b.
 
     dh' / dh = diag(z) + diag((h - n) z (1 - z)) U_z^T + diag(1 - z) dn / dh,
     dn / dh = diag(1 - n^2) (diag(r) U_n^T + diag(m r (1 - r)) U_r^T).
@@ -54,7 +54,7 @@ def gru(params, x, state):
 
 
 def lstm(params, x, state):
-    """c' = f c + i g, h' = o tanh(c'); every gate reads h alone.
+    """LSTM: c' = f c + i g, h' = o tanh(c'); every gate reads h alone.
 
     dc' / dc = diag(f)
     dc' / dh = diag(c f (1 - f)) U_f^T + diag(g i (1 - i)) U_i^T + diag(i (1 - g^2)) U_g^T

@@ -1,9 +1,9 @@
 """Gated recurrent unit: an update gate mixes the old state with a candidate, a reset gate decides what the candidate sees.
 
-    r  = sigmoid(x W_r + b_r + h U_r)                    reset
-    z  = sigmoid(x W_z + b_z + h U_z)                    update
-    n  = tanh(x W_n + b_n + r * (h U_n + b_hn))          candidate, reset after the product
-    h' = (1 - z) n + z h
+r  = sigmoid(x W_r + b_r + h U_r)                    reset
+z  = sigmoid(x W_z + b_z + h U_z)                    update
+n  = tanh(x W_n + b_n + r * (h U_n + b_hn))          candidate, reset after the product
+h' = (1 - z) n + z h
 """
 
 from typing import NamedTuple

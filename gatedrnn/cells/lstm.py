@@ -1,11 +1,11 @@
 """Long short-term memory: a cell state that a forget gate keeps, an input gate writes and an output gate reads.
 
-    i  = sigmoid(x W_i + b_i + h U_i)       input
-    f  = sigmoid(x W_f + b_f + h U_f)       forget
-    g  = tanh(x W_g + b_g + h U_g)          candidate
-    o  = sigmoid(x W_o + b_o + h U_o)       output
-    c' = f c + i g
-    h' = o tanh(c')
+i  = sigmoid(x W_i + b_i + h U_i)       input
+f  = sigmoid(x W_f + b_f + h U_f)       forget
+g  = tanh(x W_g + b_g + h U_g)          candidate
+o  = sigmoid(x W_o + b_o + h U_o)       output
+c' = f c + i g
+h' = o tanh(c')
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Numbers far outside a float's range: a mantissa of ordinary floats and one power of two per row, all of it exact.
 
-    value = mantissa * 2^exponent,    largest |mantissa| of a row in [1, 2)
+value = mantissa * 2^exponent,    largest |mantissa| of a row in [1, 2)
 """
 
 from typing import Any, NamedTuple

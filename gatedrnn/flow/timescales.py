@@ -6,7 +6,7 @@ E[ln f], not ln E[f]: over many steps the factors multiply, so a gate that is no
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,40 +52,41 @@ def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -
     sequence = check_sequence(cell, params, xs, carry)
     if sequence.xs.shape[0] == 0:
         raise fail("xs", "at least one step long", jnp.shape(xs))
-    return _timescales(cell, params, sequence)
+    return scales_of(trace_gate(cell, SEGMENT, params, sequence), sequence.xs.shape[0])
 
 
-def carry_gate(cell: Cell, params: Any, start: Carry, xs: Array) -> tuple[Carry, Array]:
-    """The factor by which each unit keeps its own memory, at each step of a segment; traceable.
+class GateTrace(NamedTuple):
+    """The factor by which each unit keeps its own memory, summarised over segments of K steps (the last may be shorter).
 
-    Args:
-        cell: a cell in three-function form.
-        params: its weights.
-        start: the carry before the segment, [B, H] each.
-        xs: inputs, [K, B, D].
-
-    Returns:
-        The carry after the segment, and d after / d before of the carry's last part, [K, B, H].
+    Attributes:
+        log_sum: sum of ln f over a segment's steps, mean over B, [N, H].
+        mean: mean of f over a segment's steps, in the first row of the batch, [N, H].
     """
+
+    log_sum: Array
+    mean: Array
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
+    """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`."""
+    xs, carry, *_ = sequence
 
     def step(carry: Carry, gates_x: Any) -> tuple[Carry, Array]:
         gates_h = cell.recur(params.recurrent, carry.h)
         after, pull = jax.vjp(lambda carry: cell.pointwise(gates_x, gates_h, carry), carry)
-        seed = jax.tree.map(jnp.zeros_like, after)._replace(**{after._fields[-1]: jnp.ones_like(after[-1])})
+        seed = after._make([*map(jnp.zeros_like, after[:-1]), jnp.ones_like(after[-1])])
         return after, pull(seed)[0][-1]
 
-    return lax.scan(step, start, cell.project(params.input, xs))
+    def segment(start: Carry, xs: Array, _: None) -> tuple[Carry, None, GateTrace]:
+        end, kept = lax.scan(step, start, cell.project(params.input, xs))  # kept [K, B, H]
+        return end, None, GateTrace(jnp.log(jnp.abs(kept)).mean(1).sum(0), kept[:, 0].mean(0))
+
+    _, _, (whole, rest) = over_segments(segment, carry, xs, (None, None), length, False)
+    return whole if rest is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), whole, rest)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _timescales(cell: Cell, params: Any, sequence: Sequence) -> Array:
-    xs, carry, *_ = sequence
-
-    def segment(start: Carry, xs: Array, _: None) -> tuple[Carry, None, Array]:
-        end, kept = carry_gate(cell, params, start, xs)
-        return end, None, jnp.log(jnp.abs(kept)).mean(1).sum(0)
-
-    _, _, (whole, rest) = over_segments(segment, carry, xs, (None, None), SEGMENT, False)
-    total = whole.sum(0) if rest is None else whole.sum(0) + rest
-    mean = total / xs.shape[0]  # [H]
+def scales_of(trace: GateTrace, steps: int) -> Array:
+    """-1 / E[ln f] in steps, [H], from the trace of a run over `steps` steps."""
+    mean = trace.log_sum.sum(0) / steps
     return jnp.where(mean == 0, jnp.inf, -1 / mean)

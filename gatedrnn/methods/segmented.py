@@ -30,6 +30,10 @@ from gatedrnn._step import restart, select
 from gatedrnn.methods._reverse_only import once, reverse_only
 
 
+Blocks = Sequence[tuple[Array, ...]]
+"""blocks[j][i], [K, B, H]: derivative of carry part j after a step by value i before it."""
+
+
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Segmented:
@@ -181,7 +185,7 @@ _segmented.defvjp(_forward, _backward)
 
 def _jacobian_blocks(
     cell: Cell, gates_x: Gates, gates_h: Gates, before: Carry, mask: Array | None
-) -> tuple[list[Gates], list[Carry], dict[int, list[Array]]]:
+) -> tuple[Blocks, Blocks, dict[int, list[Array]]]:
     """The diagonal blocks of `pointwise`, [K, B, H] each: d after[j] / d gates_h[g], and d after[j] / d before[i].
 
     The third value holds, for each gate whose two halves do not enter as a sum, d after[j] / d gates_x[g] by j. Where they
@@ -196,9 +200,9 @@ def _jacobian_blocks(
         for gate in range(len(gates_x))
         if any(blocks_x[j][gate] is not blocks_h[j][gate] for j in parts)
     }
-    blocks_h = [tuple(_held(mask, block, 0) for block in blocks_h[j]) for j in parts]
-    blocks_c = [tuple(_held(mask, block, i == j) for i, block in enumerate(blocks_c[j])) for j in parts]
-    return blocks_h, blocks_c, untied
+    live_h = [tuple(_held(mask, block, 0) for block in blocks_h[j]) for j in parts]
+    live_c = [tuple(_held(mask, block, i == j) for i, block in enumerate(blocks_c[j])) for j in parts]
+    return live_h, live_c, untied
 
 
 def _held(mask: Array | None, block: Array, value: float) -> Array:
@@ -242,7 +246,7 @@ def _shift(hs: Array, start: Array, reverse: bool) -> Array:
     return jnp.concatenate(pieces)
 
 
-def _weigh(blocks: Sequence[tuple[Array, ...]], dcarry: Carry) -> tuple[Array, ...]:
+def _weigh(blocks: Blocks, dcarry: Carry) -> tuple[Array, ...]:
     """sum_j blocks[j][i] * dcarry[j] for each i."""
     return tuple(
         _sum(block * part for block, part in zip(column, dcarry, strict=True)) for column in zip(*blocks, strict=True)

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all: written beside their place under a temporary name, then renamed."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatedrnn._check import fail
+
+
+@contextlib.contextmanager
+def whole_files(out: str | Path) -> Iterator[Path]:
+    """A temporary folder whose files move into the folder `out` at the end, and vanish if the block fails.
+
+    Raises:
+        ValueError: `out` cannot be made or written to.
+    """
+    out = Path(out)
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
+    except OSError as error:
+        raise fail("out", "a folder that can be written to", f"{str(out)!r}: {error.strerror}") from None
+    try:
+        yield draft
+        for file in sorted(draft.iterdir()):
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        for folder in made:  # a folder made here goes again if nothing came into it
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def check_writable(out: str | Path) -> None:
+    """Raises ValueError where the folder `out` cannot be made or written to; leaves nothing behind."""
+    with whole_files(out):
+        pass

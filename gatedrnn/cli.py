@@ -1,0 +1,264 @@
+"""The command `gatedrnn`: parse, call, print."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gatedrnn._check import check_size, fail
+from gatedrnn._output import check_writable
+
+if TYPE_CHECKING:  # the library imports jax: only once a command runs
+    from gatedrnn.flow import Comparison
+
+LONGEST = 1_000_000
+FEATURES = 32  # width of embedded bytes and of noise
+LEGEND = """dec/step: fitted slope, decades per step. half: steps to half, from that slope.
+<1e-3, <1e-38: steps until a thousandth is left, and until float32 holds zero.
+exponent: the largest Lyapunov exponent, nats per step. -: never."""
+OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
+COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("cell", "left"),
+    ("init", "left"),
+    ("input", "left"),
+    ("dec/step", "right"),
+    ("half", "right"),
+    ("<1e-3", "right"),
+    ("<1e-38", "right"),
+    ("exponent", "right"),
+    ("verdict", "left"),
+)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Encoding(StrEnum):
+    """How a byte becomes a vector."""
+
+    EMBEDDED = "embedded"
+    ONE_HOT = "one-hot"
+
+
+class Dtype(StrEnum):
+    """Dtype of the weights."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    BFLOAT16 = "bfloat16"
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Bad input becomes one sentence and exit status 2, an interruption status 130; never a traceback."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        _stop(str(error), 2)
+    except MemoryError:
+        _stop(OUT_OF_MEMORY, 2)
+    except KeyboardInterrupt:
+        _stop("interrupted; no file was changed.", 130)
+    except RuntimeError as error:  # XLA's own out-of-memory error is one
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _stop(OUT_OF_MEMORY, 2)
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    print(f"gatedrnn: {message}", file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gatedrnn {metadata.version('gatedrnn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Recurrent networks over long horizons: does gradient still arrive, why, and what to change."""
+
+
+@app.command()
+def compare(
+    cells: Annotated[str, typer.Option(help="Cells, separated by commas: rnn, gru, lstm.")] = "rnn,gru,lstm",
+    horizon: Annotated[int, typer.Option(help=f"Time steps, 1 to {LONGEST:,}.")] = 10_000,
+    hidden: Annotated[int, typer.Option(help="Hidden units.")] = 128,
+    batch: Annotated[int, typer.Option(help="Sequences, whose log norms are averaged.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Seeds of the weights; tables give medians.")] = 3,
+    dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.FLOAT32,
+    text: Annotated[
+        Path | None, typer.Option(help="Drive with a UTF-8 text file (default: Python's help text).")
+    ] = None,
+    encoding: Annotated[Encoding, typer.Option(help="How text's bytes enter.")] = Encoding.EMBEDDED,
+    series: Annotated[str | None, typer.Option(help="Drive with a column of a CSV or NPY file: FILE[:COLUMN].")] = None,
+    noise: Annotated[float | None, typer.Option(help="Drive with Gaussian noise of this deviation.")] = None,
+    silent: Annotated[bool, typer.Option("--silent", help="Zero input only.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the report, the pictures and the numbers.")] = Path(
+        "gradient-flow"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="A small run: at most 1,000 steps, 32 units, 1 seed.")] = False,
+) -> None:
+    """Compare how gradient flows back through cells over a long horizon, at rest and driven by input.
+
+    Prints a table and writes comparison.json, report.html, waterfall and gates (PNG and SVG) to the out folder.
+    """
+    with _plain_errors():
+        if quick:
+            horizon, hidden, seeds = min(horizon, 1_000), min(hidden, 32), min(seeds, 1)
+        if check_size("horizon", horizon) > LONGEST:
+            raise fail("horizon", f"at most {LONGEST:,} steps", f"{horizon:,}")
+        for name, size in (("hidden", hidden), ("batch", batch), ("seeds", seeds)):
+            check_size(name, size)
+        import jax
+
+        jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
+        import gatedrnn
+
+        chosen = _find_cells(cells)
+        check_writable(out)
+        drive = Drive(text, encoding, series, noise, silent)
+        inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype.value)
+        with _progress() as on_run:
+            result = gatedrnn.flow.compare(
+                chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype.value, on_run=on_run
+            )
+        command = shlex.join(["gatedrnn", *sys.argv[1:]])
+        result = replace(result, notes=(*notes, *result.notes), command=command)
+        written = result.save(out)
+        _print(result, written)
+
+
+class Drive(NamedTuple):
+    """What the command line says of the input."""
+
+    text: Path | None
+    encoding: Encoding
+    series: str | None
+    noise: float | None
+    silent: bool
+
+
+def _find_cells(names: str) -> list[Any]:
+    import gatedrnn
+
+    known = {"rnn": gatedrnn.rnn, "gru": gatedrnn.gru, "lstm": gatedrnn.lstm}
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise fail("cells", f"some of {', '.join(known)}, separated by commas", repr(unknown[0]))
+    return [known[name] for name in wanted]
+
+
+def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) -> tuple[dict[str, Any], list[str]]:
+    """The inputs by name, [T, B, D] each, and notes about them; refuses what would not fit before it is made."""
+    import jax.numpy as jnp
+
+    from gatedrnn.flow.compare import check_memory
+
+    given = [name for name in ("text", "series", "noise", "silent") if getattr(drive, name) not in (None, False)]
+    if len(given) > 1:
+        raise fail(given[1], f"left out beside `{given[0]}`: one input drives a comparison", "both")
+    kind = given[0] if given else "text"
+    width = {"series": 1, "text": 256 if drive.encoding is Encoding.ONE_HOT else FEATURES}.get(kind, FEATURES)
+    check_memory(*shape, width, hidden, dtype)
+    inputs = {"silent": jnp.zeros((*shape, width), dtype)}
+    notes: list[str] = []
+    if kind != "silent":
+        read = {"text": _read_text, "series": _read_series, "noise": _make_noise}[kind]
+        inputs[kind] = read(drive, shape, dtype, notes)
+    return inputs, notes
+
+
+def _read_text(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
+    from gatedrnn.tasks import text
+
+    horizon = shape[0]
+    if drive.text is not None:
+        data = text.read_text(drive.text)
+    else:
+        data = text.help_text()
+        if len(data) < horizon:
+            notes.append(
+                f"Python's help text has {len(data):,} bytes; it is read again from its start to fill the horizon."
+            )
+            data *= -(-horizon // len(data))
+    symbols = text.windows(data, *shape)
+    if drive.encoding is Encoding.ONE_HOT:
+        return text.one_hot(symbols, dtype)
+    return text.embed(symbols, FEATURES, dtype)
+
+
+def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
+    import jax.numpy as jnp
+
+    from gatedrnn.tasks import series
+
+    path, column = str(drive.series), None
+    if ":" in path and not Path(path).exists():
+        path, column = path.rsplit(":", 1)
+    return jnp.asarray(series.standardised_windows(series.read_series(path, column), *shape), dtype)
+
+
+def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
+    import jax
+
+    deviation = drive.noise
+    if deviation is None or not 0 < deviation < float("inf"):
+        raise fail("noise", "a positive standard deviation", deviation)
+    return deviation * jax.random.normal(jax.random.key(0), (*shape, FEATURES), dtype)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on standard error; yields what `compare` calls before each run."""
+    columns = (TextColumn("{task.description:40.40}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("compiling", total=None)
+        yield lambda done, total, label: bar.update(task, completed=done, total=total, description=label)
+
+
+def _print(result: "Comparison", written: list[Path]) -> None:
+    first = result.runs[0]
+    title = f"{first.horizon:,} steps, {first.hidden_size} units: gradient of the last output, medians over seeds"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
+    for name, justify in COLUMNS:
+        table.add_column(name, justify=justify, no_wrap=True)
+    for row in result.summary():
+        table.add_row(
+            row["cell"],
+            row["init"],
+            row["input"],
+            _number(row["rate_log10_per_step"], "+.1e"),
+            _number(row["half_life"], ",.1f"),
+            _number(row["lag_below_1e3"], ",.0f"),
+            _number(row["lag_below_float32"], ",.0f"),
+            _number(row["lyapunov_max"], "+.1e"),
+            row["verdict"],
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"\n{LEGEND}", highlight=False)
+    for note in result.notes:
+        console.print(f"note: {note}", highlight=False)
+    console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/", highlight=False)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

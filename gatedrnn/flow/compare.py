@@ -1,0 +1,415 @@
+"""Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured in the same way."""
+
+import inspect
+import json
+import math
+import platform
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+
+from gatedrnn._cell import Carry, Cell
+from gatedrnn._check import check_size, fail
+from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._output import whole_files
+from gatedrnn._sequence import check_sequence
+from gatedrnn.flow.adjoint import adjoint
+from gatedrnn.flow.at_rest import rest_profile
+from gatedrnn.flow.decay import Decay, decay
+from gatedrnn.flow.lyapunov import lyapunov
+from gatedrnn.flow.timescales import scales_of, trace_gate
+
+GATE_BINS = 400  # columns of a gate picture
+LAGS = 200  # points of a profile that are kept
+SCALARS = (
+    "rate_log10_per_step",
+    "half_life",
+    "lag_below_1e3",
+    "lag_below_float32",
+    "lag_below_float64",
+    "lyapunov_max",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell, input, initialisation and seed.
+
+    Attributes:
+        cell: the cell's name.
+        input: name of the input.
+        init: `default`, or `chrono` for biases set to the horizon.
+        horizon: T, steps.
+        hidden_size: H.
+        batch: B, sequences whose log10 norms are averaged.
+        seed: of the weights.
+        lags: steps back from the loss, increasing from 0 to T; about 200, evenly spaced on a log scale.
+        log10_norm: log10 of the norm of dL/dcarry at those lags, the whole carry; None where it is exactly zero.
+        closed_form_log10_norm: the same from powers of the Jacobian at rest, for an input that is zero throughout.
+        rate_log10_per_step: fitted slope over all lags, decades per step.
+        half_life: steps in which the fitted line falls by a half; None where it does not fall.
+        lag_below_1e3: first lag below 10^-3, steps.
+        lag_below_float32: first lag below 10^-38.
+        lag_below_float64: first lag below 10^-308.
+        lyapunov_max: largest Lyapunov exponent, nats per step, after a tenth of the horizon; None for -inf.
+        timescale_quantiles: 10, 50 and 90 percent of the units' time scales, steps; None where no gate carries.
+        verdict: `isometric`, `vanishing` or `exploding`, with the numbers that justify it.
+    """
+
+    cell: str
+    input: str
+    init: str
+    horizon: int
+    hidden_size: int
+    batch: int
+    seed: int
+    lags: list[int]
+    log10_norm: list[float | None]
+    closed_form_log10_norm: list[float | None] | None
+    rate_log10_per_step: float | None
+    half_life: float | None
+    lag_below_1e3: int | None
+    lag_below_float32: int | None
+    lag_below_float64: int | None
+    lyapunov_max: float | None
+    timescale_quantiles: list[float | None] | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class GateMap:
+    """The carrying gate of one run along time, units sorted by time scale, longest first.
+
+    Attributes:
+        cell: the cell's name.
+        input: name of the input.
+        init: `default` or `chrono`.
+        gate: the gate's name.
+        steps: centres of the bins of time, [N].
+        values: the gate's mean in each bin, first sequence of the batch, [H, N].
+        timescales: the units' time scales in steps, [H].
+    """
+
+    cell: str
+    input: str
+    init: str
+    gate: str
+    steps: np.ndarray
+    values: np.ndarray
+    timescales: np.ndarray
+
+    @property
+    def varies(self) -> bool:
+        """Whether any unit's gate changes along time."""
+        return bool(np.ptp(self.values, axis=1).any())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` measured.
+
+    Attributes:
+        runs: one per cell, input, initialisation and seed.
+        gate_maps: one per gated cell, input and initialisation, of the first seed.
+        notes: what the reader must know about the inputs and what was left out.
+        versions: of the packages that computed it.
+        device: platform, kind and number of devices.
+        command: the command line, where there was one.
+    """
+
+    runs: tuple[Run, ...]
+    gate_maps: tuple[GateMap, ...] = ()
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One row per cell, input and initialisation: each scalar's median over seeds, and `[least, greatest]`.
+
+        A scalar that some seeds lack (a lag never reached) is None unless more than half of them have it.
+        """
+        groups: dict[tuple[str, str, str], list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault((run.cell, run.input, run.init), []).append(run)
+        return [_summarise(key, runs) for key, runs in groups.items()]
+
+    def verdicts(self) -> list[str]:
+        """One sentence per cell, input and initialisation: the verdict of the seed with the median decay rate."""
+        rows = []
+        groups: dict[str, list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault(f"{run.cell}, {run.init} initialisation, {run.input} input", []).append(run)
+        for name, runs in groups.items():
+            ordered = sorted(
+                runs, key=lambda run: -math.inf if run.rate_log10_per_step is None else run.rate_log10_per_step
+            )
+            rows.append(f"{name}: {ordered[len(ordered) // 2].verdict}")
+        return rows
+
+    def to_json(self) -> str:
+        """Strict JSON: `runs`, `summary`, `notes`, `versions`, `device`, `command`; an exact zero's logarithm is null."""
+        record = {
+            "runs": [asdict(run) for run in self.runs],
+            "summary": self.summary(),
+            "notes": list(self.notes),
+            "versions": self.versions,
+            "device": self.device,
+            "command": self.command,
+        }
+        return json.dumps(record, indent=1, allow_nan=False)
+
+    def save(self, out: str | Path) -> list[Path]:
+        """Writes `comparison.json`, `report.html`, and the waterfall and the gates as PNG and SVG.
+
+        Args:
+            out: the folder; made if it is missing. Each file appears whole or not at all.
+
+        Returns:
+            The files' paths.
+
+        Raises:
+            ValueError: the folder cannot be made or written to.
+        """
+        from gatedrnn import plots, report  # matplotlib: not for those who only compute
+
+        driven = [gate_map for gate_map in self.gate_maps if gate_map.varies]  # at rest a gate's picture is one colour
+        maps = [vars(gate_map) for gate_map in driven or self.gate_maps]
+        record = json.loads(self.to_json())
+        with whole_files(out) as draft:
+            (draft / "comparison.json").write_text(self.to_json(), encoding="utf-8")
+            plots.save(plots.waterfall(record["runs"]), draft / "waterfall")
+            if maps:
+                plots.save(plots.gate_heatmap(maps), draft / "gates")
+            (draft / "report.html").write_text(report.html({**record, "gate_maps": maps}), encoding="utf-8")
+            names = sorted(file.name for file in draft.iterdir())
+        return [Path(out) / name for name in names]
+
+
+def compare(
+    cells: Sequence[Cell],
+    xs: Array | Mapping[str, Array],
+    *,
+    hidden_size: int = 128,
+    inits: Sequence[str] = ("default", "chrono"),
+    seeds: int = 3,
+    dtype: DTypeLike = jnp.float32,
+    on_run: Callable[[int, int, str], None] | None = None,
+) -> Comparison:
+    """Measures how much gradient arrives after T steps, for each cell, input, initialisation and seed.
+
+    Args:
+        cells: `[gr.rnn, gr.gru, gr.lstm]`, or any others with an `init(key, input_size, hidden_size, dtype=...)`.
+        xs: inputs by name, [T, B, D] or [T, D] each, all of one shape; or one array, which becomes `driven`, with zeros of
+            its shape as `silent`.
+        hidden_size: H.
+        inits: `default` is the cell's `init`; `chrono` passes it `chrono=T` (left out, with a note, where it has none).
+        seeds: how many, from 0.
+        dtype: of the weights.
+        on_run: called before each run with (runs done, runs in all, what comes next).
+
+    Returns:
+        A `Comparison`: its `runs`, `summary()`, `verdicts()`, `to_json()` and `save(out)`.
+
+    Raises:
+        ValueError: an argument is out of its range, an input holds NaN or infinities, or the work needs more memory than the
+            machine has.
+
+    Example:
+        >>> import jax, gatedrnn as gr
+        >>> noise = jax.random.normal(jax.random.key(0), (200, 1, 4))
+        >>> result = gr.flow.compare([gr.rnn, gr.lstm], noise, hidden_size=16, seeds=1)
+        >>> [run.verdict.split(":")[0] for run in result.runs if run.input == "silent"]
+        ['isometric', 'vanishing', 'isometric']
+    """
+    inputs = _check_inputs(xs, dtype)
+    check_size("hidden_size", hidden_size)
+    check_size("seeds", seeds)
+    steps, batch, width = next(iter(inputs.values())).shape
+    cells = _check_cells(cells)
+    check_memory(steps, batch, width, hidden_size, dtype)
+    notes: list[str] = []
+    jobs = list(_jobs(cells, inputs, inits, seeds, notes))
+    runs, maps = [], []
+    for done, (cell, name, init, seed) in enumerate(jobs):
+        if on_run is not None:
+            on_run(done, len(jobs), f"{cell.name}, {init}, {name}, seed {seed}")
+        options = {"chrono": max(steps, 3)} if init == "chrono" else {}
+        params = cell.init(jax.random.key(seed), width, hidden_size, dtype=dtype, **options)
+        run, gate_map = _measure(cell, params, inputs[name], Labels(cell.name, name, init, seed, hidden_size))
+        runs.append(run)
+        if gate_map is not None and seed == 0:
+            maps.append(gate_map)
+    return Comparison(tuple(runs), tuple(maps), tuple(notes), _versions(), _device())
+
+
+def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike) -> None:
+    """Raises ValueError where `compare` would need more memory than the machine has; an estimate from above.
+
+    Counted: the inputs and the copies cut from them, the carries kept at segment starts, one segment's gates, the norms,
+    and the weights of four gates with their transposes and gradients.
+    """
+    item = max(jnp.dtype(dtype).itemsize, 4)
+    per_row = 3 * steps * width + 4 * steps + 2 * 2 * hidden_size * (steps // 128 + 1) + 128 * 32 * hidden_size
+    need = item * (batch * per_row + 3 * 4 * hidden_size * (hidden_size + width))
+    if need > machine_bytes():
+        sizes = f"{steps:,} steps, batch {batch}, {width} features and {hidden_size} hidden units"
+        raise ValueError(
+            f"`xs` and `hidden_size` must fit in memory; got {sizes}, about {readable(need)}, on a machine with "
+            f"{readable(machine_bytes())}."
+        )
+
+
+def _check_inputs(xs: Array | Mapping[str, Array], dtype: DTypeLike) -> dict[str, Array]:
+    if not isinstance(xs, Mapping):
+        xs = {"silent": jnp.zeros_like(jnp.asarray(xs)), "driven": jnp.asarray(xs)}
+    inputs = {}
+    for name, values in xs.items():
+        values = jnp.asarray(values)
+        if values.ndim not in (2, 3) or 0 in values.shape:
+            raise fail("xs", "[T, B, D] or [T, D] with at least one step, row and feature", values.shape)
+        if not jnp.issubdtype(values.dtype, jnp.floating):
+            raise fail("xs", "of a floating dtype", values.dtype)
+        finite = jnp.isfinite(values)
+        if not finite.all():
+            place = tuple(int(i) for i in jnp.argwhere(~finite, size=1)[0])
+            raise fail("xs", "finite everywhere", f"{values[place]} at {place} of the input {name!r}")
+        inputs[name] = (values if values.ndim == 3 else values[:, None]).astype(dtype)
+    shapes = {values.shape for values in inputs.values()}
+    if len(shapes) != 1:
+        raise fail("xs", "inputs of one shape", sorted(shapes) or "none")
+    return inputs
+
+
+def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
+    cells = [cells] if isinstance(cells, Cell) else list(cells)
+    if not cells or not all(isinstance(cell, Cell) for cell in cells):
+        raise fail("cells", "a list of at least one gatedrnn.Cell", cells)
+    if len({cell.name for cell in cells}) < len(cells):
+        raise fail("cells", "cells of different names", [cell.name for cell in cells])
+    return cells
+
+
+def _jobs(
+    cells: list[Cell], inputs: dict[str, Array], inits: Sequence[str], seeds: int, notes: list[str]
+) -> Iterator[tuple[Cell, str, str, int]]:
+    unknown = [init for init in inits if init not in ("default", "chrono")]
+    if unknown or not inits or isinstance(inits, str):
+        raise fail("inits", "a list of 'default', 'chrono' or both", inits)
+    for cell in cells:
+        gated = "chrono" in inspect.signature(cell.init).parameters
+        if "chrono" in inits and not gated:
+            notes.append(f"{cell.name} has no gate whose bias could be set to the horizon: no chrono initialisation.")
+        for init in inits:
+            for name in inputs if gated or init == "default" else ():
+                for seed in range(seeds):
+                    yield cell, name, init, seed
+
+
+class Labels(NamedTuple):
+    """What tells a run from the others."""
+
+    cell: str
+    input: str
+    init: str
+    seed: int
+    hidden_size: int
+
+
+def _measure(cell: Cell, params: Any, xs: Array, labels: Labels) -> tuple[Run, GateMap | None]:
+    steps, batch, width = xs.shape
+    profile = np.asarray(adjoint(cell, params, xs).log10_norm["state"], np.float64)  # [T + 1, B]
+    by_lag = profile.mean(1)[::-1]
+    lags = np.unique(np.concatenate([[0], np.geomspace(1, steps, LAGS).round()])).astype(int)
+    closed = None if xs.any() else rest_profile(cell, params, lags, width)
+    exponent = float(lyapunov(cell, params, xs, k=1, burn_in=steps // 10).mean())
+    gate_map, quantiles = _measure_gate(cell, params, xs, labels) if cell.factored else (None, None)
+    summary: Decay = decay(profile)
+    run = Run(
+        **labels._asdict(),
+        horizon=steps,
+        batch=batch,
+        lags=lags.tolist(),
+        log10_norm=[_finite(value) for value in by_lag[lags]],
+        closed_form_log10_norm=None if closed is None else [_finite(value) for value in closed],
+        rate_log10_per_step=summary.rate_log10_per_step,
+        half_life=summary.half_life,
+        lag_below_1e3=summary.lag_below_1e3,
+        lag_below_float32=summary.lag_below_float32,
+        lag_below_float64=summary.lag_below_float64,
+        lyapunov_max=_finite(exponent),
+        timescale_quantiles=quantiles,
+        verdict=summary.verdict(exponent),
+    )
+    return run, gate_map
+
+
+def _measure_gate(
+    cell: Cell, params: Any, xs: Array, labels: Labels
+) -> tuple[GateMap | None, list[float | None] | None]:
+    """The carrying gate's picture and the 10, 50 and 90 percent quantiles of time scale; None where nothing is carried."""
+    steps = xs.shape[0]
+    length = -(-steps // GATE_BINS)
+    sequence = check_sequence(cell, params, xs, None)
+    trace = trace_gate(cell, length, params, sequence)
+    scales = np.asarray(scales_of(trace, steps), np.float64)  # [H]
+    if not scales.any():
+        return None, None
+    order = np.argsort(-scales, kind="stable")
+    starts = np.arange(0, steps, length)
+    centres = (starts + np.minimum(starts + length, steps) - 1) / 2
+    values = np.asarray(trace.mean, np.float64).T[order]  # [H, N]
+    quantiles = np.quantile(scales, [0.1, 0.5, 0.9], method="nearest")
+    gate = _carrying_gate(cell, sequence.carry)
+    gate_map = GateMap(labels.cell, labels.input, labels.init, gate, centres, values, scales[order])
+    return gate_map, [_finite(value) for value in quantiles]
+
+
+def _carrying_gate(cell: Cell, carry: Carry) -> str:
+    """The name of the gate that equals d after / d before of the carry's last part, at random pre-activations."""
+    if cell.activations is None:
+        return "carrying"
+    keys = iter(jax.random.split(jax.random.key(0), 3 * len(cell.gates)))
+    gates_x, gates_h = (tuple(jax.random.normal(next(keys), carry.h.shape) for _ in cell.gates) for _ in range(2))
+    before = jax.tree.map(lambda part: jax.random.normal(next(keys), part.shape), carry)
+    after, pull = jax.vjp(lambda carry: cell.pointwise(gates_x, gates_h, carry), before)
+    factor = pull(after._make([*map(jnp.zeros_like, after[:-1]), jnp.ones_like(after[-1])]))[0][-1]
+    named = cell.activations(gates_x, gates_h)
+    return next((name for name in cell.gates if jnp.allclose(getattr(named, name), factor, atol=1e-5)), "carrying")
+
+
+def _summarise(key: tuple[str, str, str], runs: list[Run]) -> dict[str, Any]:
+    row: dict[str, Any] = dict(zip(("cell", "input", "init"), key, strict=True))
+    row["seeds"] = len(runs)
+    for name in SCALARS:
+        values = [value for run in runs if (value := getattr(run, name)) is not None]
+        common = 2 * len(values) > len(runs)
+        row[name] = statistics.median(values) if common else None
+        row[f"{name}_spread"] = [min(values), max(values)] if values else None
+    words = [run.verdict.split(":")[0] for run in runs]
+    row["verdict"] = statistics.mode(words)
+    return row
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in ("gatedrnn", "jax", "jaxlib", "numpy")} | {
+        "python": platform.python_version()
+    }
+
+
+def _device() -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}

@@ -1,0 +1,104 @@
+"""The proof of a conversion: two functions of the same weights, inputs and carry, compared in values and gradients.
+
+ours(weights, xs, carry) = unroll(cell, convert(weights), xs, carry)        theirs(weights, xs, carry)
+
+Gradients are taken in the framework's own weights, ours through `convert`, so that a bias too many or too few shows.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._unroll import unroll
+
+Outputs = tuple[Carry, Array]
+Gradients = tuple[Any, Array, Carry]
+Peer = Callable[[Any, Array, Carry, Outputs], tuple[Outputs, Gradients]]
+"""`(weights, xs [T, B, D], carry, cotangents) -> (carry, ys), gradients in weights, xs and carry`."""
+
+
+class Errors(NamedTuple):
+    """Largest absolute error of each array, as a fraction of the array's largest entry.
+
+    Attributes:
+        ys: of the outputs.
+        carry: of the last carry.
+        dxs: of the gradient in the inputs.
+        dcarry: of the gradient in the first carry.
+        dweights: of the gradient in each of the framework's weights, by its name there.
+    """
+
+    ys: float
+    carry: float
+    dxs: float
+    dcarry: float
+    dweights: dict[str, float]
+
+    @property
+    def largest(self) -> float:
+        """The largest of them all; NaN if any is."""
+        return float(np.max([*self[:4], *self.dweights.values()]))
+
+
+def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, peer: Peer, xs: Any) -> Errors:
+    """Runs both from a random carry, and back from random cotangents of the last carry and of every output.
+
+    Args:
+        cell: the cell that `convert` makes the weights of.
+        convert: the framework's weights -> `Params`; differentiable by JAX.
+        weights: a pytree of arrays.
+        peer: the framework's own forward and backward pass.
+        xs: inputs, [T, B, D].
+    """
+    params = convert(weights)
+    xs = jnp.asarray(xs, params.input["w"].dtype)
+    zero = jax.tree.map(lambda a: a.astype(xs.dtype), cell.initial_carry(params, xs.shape[1]))
+    carry = _normal(0, zero)
+    run = lambda weights, xs, carry: unroll(cell, convert(weights), xs, carry)
+    (end, ys), pull = jax.vjp(run, weights, xs, carry)
+    cotangents = _normal(1, (end, ys))
+    dweights, dxs, dcarry = pull(cotangents)
+    (peer_end, peer_ys), (peer_dweights, peer_dxs, peer_dcarry) = peer(weights, xs, carry, cotangents)
+    return Errors(
+        _error(ys, peer_ys),
+        _worst(end, peer_end),
+        _error(dxs, peer_dxs),
+        _worst(dcarry, peer_dcarry),
+        {
+            jax.tree_util.keystr(path, simple=True, separator="/"): _error(got, want)
+            for (path, got), want in zip(
+                jax.tree.leaves_with_path(dweights), jax.tree.leaves(peer_dweights), strict=True
+            )
+        },
+    )
+
+
+def differentiated(run: Callable[[Any, Array, Carry], Outputs]) -> Peer:
+    """The peer whose forward pass is `run(weights, xs, carry) -> (carry, ys)`, differentiated by JAX."""
+
+    def peer(weights: Any, xs: Array, carry: Carry, cotangents: Outputs) -> tuple[Outputs, Gradients]:
+        outputs, pull = jax.vjp(run, weights, xs, carry)
+        return outputs, pull(jax.tree.map(lambda a, b: a.astype(b.dtype), cotangents, outputs))
+
+    return peer
+
+
+def _normal(seed: int, like: Any) -> Any:
+    leaves, structure = jax.tree.flatten(like)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    return structure.unflatten(jax.random.normal(key, a.shape, a.dtype) for key, a in zip(keys, leaves, strict=True))
+
+
+def _worst(got: Carry, want: Carry) -> float:
+    return float(np.max([_error(a, b) for a, b in zip(got, want, strict=True)]))
+
+
+def _error(got: Any, want: Any) -> float:
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    scale = np.abs(want).max(initial=np.finfo(np.float64).tiny)
+    return float(np.abs(got - want).max(initial=0.0) / scale)

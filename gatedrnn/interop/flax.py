@@ -1,0 +1,204 @@
+"""flax: the linen cells SimpleCell, GRUCell, LSTMCell and OptimizedLSTMCell, and the nnx cells of the same names.
+
+linen   a layer per gate, `i*` for the input and `h*` for the state: LSTM biases at `h*`, GRU biases at `i*` and `hn`
+nnx     `dense_i` and `dense_h`, gates side by side in the house order; LSTMCell has a layer per gate instead
+        GRUCell has no bias at `dense_h`, although its docstring prints b_hn
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array, lax
+
+from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._check import fail
+from gatedrnn.cells import gru, lstm, rnn
+from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part
+from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
+
+LINEN_CELLS: dict[type, Cell] = {
+    nn.SimpleCell: rnn.cell,
+    nn.GRUCell: gru.cell,
+    nn.LSTMCell: lstm.cell,
+    nn.OptimizedLSTMCell: lstm.cell,
+}
+LINEN_KINDS: dict[Cell, Any] = {rnn.cell: nn.SimpleCell, gru.cell: nn.GRUCell, lstm.cell: nn.OptimizedLSTMCell}
+NNX_CELLS: dict[type, Cell] = {
+    nnx.SimpleCell: rnn.cell,
+    nnx.GRUCell: gru.cell,
+    nnx.LSTMCell: lstm.cell,
+    nnx.OptimizedLSTMCell: lstm.cell,
+}
+NNX_KINDS: dict[Cell, Any] = {rnn.cell: nnx.SimpleCell, gru.cell: nnx.GRUCell, lstm.cell: nnx.OptimizedLSTMCell}
+LETTERS = {rnn.cell: ("",), gru.cell: tuple("rzn"), lstm.cell: tuple("ifgo")}
+"""What linen calls the gates, in the house order."""
+
+
+def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Cell, Params]:
+    """The cell that a linen cell computes, and its weights.
+
+    Args:
+        module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell.
+        variables: what its `init` gave, `{"params": {...}}`. Inside `nn.RNN` they stand under `["params"]["cell"]`.
+
+    Returns:
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and its weights in the dtype of the variables.
+
+    Raises:
+        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates, tanh
+            at the candidate or zeros at the first carry; or the variables are not those of one such cell.
+
+    Example:
+        >>> import flax.linen as nn, jax, jax.numpy as jnp
+        >>> from gatedrnn.interop.flax import from_linen
+        >>> module = nn.GRUCell(16)
+        >>> variables = module.init(jax.random.key(0), jnp.zeros((4, 16)), jnp.zeros((4, 8)))
+        >>> cell, params = from_linen(module, variables)
+
+    References:
+        https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/layers.html#recurrent
+    """
+    cell = cell_of("module", module, LINEN_CELLS)
+    _check_functions(module, cell, nn.initializers.zeros)
+    layers = variables.get("params", {})
+    names = {side + letter for side in "ih" for letter in LETTERS[cell]}
+    if set(layers) != names:
+        raise fail("variables", f'{{"params": {{...}}}} with the layers {sorted(names)}', sorted(layers or variables))
+    side = lambda side: _side(layers[side + letter] for letter in LETTERS[cell])
+    (w, b_x), (u, b_h) = side("i"), side("h")
+    return cell, join(cell, w, u, b_x, b_h)
+
+
+def to_linen(cell: Cell, params: Params) -> tuple[nn.RNNCellBase, dict[str, Any]]:
+    """The inverse of `from_linen`.
+
+    Args:
+        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`.
+        params: its weights.
+
+    Returns:
+        A SimpleCell, GRUCell or OptimizedLSTMCell and its variables, which fit an LSTMCell as well.
+
+    Raises:
+        ValueError: the cell is another one, or `params` are not its weights.
+    """
+    kind = kind_of(cell, LINEN_KINDS)
+    letters = LETTERS[cell]
+    w, u, b_x, b_h = (jnp.split(a, len(letters), axis=-1) for a in part(cell, params))
+    layers: dict[str, dict[str, Array]] = {}
+    for k, letter in enumerate(letters):
+        layers["i" + letter], layers["h" + letter] = {"kernel": w[k]}, {"kernel": u[k]}
+        layers[("h" if cell == lstm.cell else "i") + letter]["bias"] = b_x[k]
+    if cell == gru.cell:
+        layers["hn"]["bias"] = b_h[2]
+    return kind(features=u[0].shape[0], param_dtype=u[0].dtype), {"params": layers}
+
+
+def verify_linen(module: nn.RNNCellBase, variables: Mapping[str, Any], xs: Any) -> Errors:
+    """Proves `from_linen(module, variables)` on `xs [T, B, D]`, in values and gradients.
+
+    Raises:
+        ValueError: as `from_linen`.
+    """
+    cell, _ = from_linen(module, variables)
+    run = lambda variables, xs, carry: _scan(lambda *a: module.apply(variables, *a), xs, carry)
+    return largest_errors(cell, lambda v: from_linen(module, v)[1], variables, differentiated(run), xs)
+
+
+def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
+    """The cell that an nnx cell computes, and its weights.
+
+    Args:
+        module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell.
+
+    Returns:
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of its weights; the GRU's candidate gets a zero bias
+        at the state's half, which flax leaves out.
+
+    Raises:
+        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates, tanh
+            at the candidate or zeros at the first carry.
+
+    References:
+        https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/recurrent.html
+    """
+    cell = cell_of("module", module, NNX_CELLS)
+    _check_functions(module, cell, None)
+    if isinstance(module, nnx.LSTMCell):
+        inputs, states = (module.ii, module.if_, module.ig, module.io), (module.hi, module.hf, module.hg, module.ho)
+    else:
+        inputs, states = (module.dense_i,), (module.dense_h,)
+    (w, b_x), (u, b_h) = (
+        _side({name: p[...] for name, p in nnx.state(layer).items()} for layer in side) for side in (inputs, states)
+    )
+    return cell, join(cell, w, u, b_x, b_h)
+
+
+def to_nnx(cell: Cell, params: Params) -> nnx.Module:
+    """The inverse of `from_nnx`.
+
+    Args:
+        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`.
+        params: its weights.
+
+    Returns:
+        A SimpleCell, GRUCell or OptimizedLSTMCell.
+
+    Raises:
+        ValueError: the cell is another one, `params` are not its weights, or they have a bias that flax's GRU has not.
+
+    References:
+        The missing bias: https://github.com/google/flax/issues/5594
+    """
+    kind = kind_of(cell, NNX_KINDS)
+    w, u, b_x, b_h = part(cell, params)
+    if cell == gru.cell and b_h.any():
+        raise fail(
+            '`params.recurrent["b"]',
+            "zero to make an nnx.GRUCell, which has no bias b_hn inside the reset gate's product",
+            f"values up to {jnp.abs(b_h).max()}",
+        )
+    inputs, states = {"kernel": w}, {"kernel": u}
+    (states if cell == lstm.cell else inputs)["bias"] = b_x
+    make = lambda: kind(w.shape[0], u.shape[0], dtype=w.dtype, param_dtype=w.dtype, rngs=nnx.Rngs(0))
+    structure, state = nnx.split(nnx.eval_shape(make))  # draws no starting values
+    nnx.replace_by_pure_dict(state, {"dense_i": inputs, "dense_h": states})
+    return nnx.merge(structure, state)
+
+
+def verify_nnx(module: nnx.Module, xs: Any) -> Errors:
+    """Proves `from_nnx(module)` on `xs [T, B, D]`, in values and gradients.
+
+    Raises:
+        ValueError: as `from_nnx`.
+    """
+    cell, _ = from_nnx(module)
+    structure, state = nnx.split(module)
+    run = lambda state, xs, carry: _scan(nnx.merge(structure, state), xs, carry)
+    return largest_errors(cell, lambda s: from_nnx(nnx.merge(structure, s))[1], state, differentiated(run), xs)
+
+
+def _check_functions(module: Any, cell: Cell, zeros: Any) -> None:
+    check_options(module, cell, activation_fn=nn.tanh, carry_init=zeros)
+    check_options(module, cell, **({"residual": False} if cell == rnn.cell else {"gate_fn": nn.sigmoid}))
+
+
+def _side(layers: Any) -> tuple[Array, Array]:
+    """Kernels and biases of layers side by side: [N, G * H] and [G * H]; a layer without a bias has a zero one."""
+    layers = list(layers)
+    kernels = [array(layer["kernel"]) for layer in layers]
+    biases = [
+        array(layer["bias"]) if "bias" in layer else jnp.zeros_like(k[0])
+        for k, layer in zip(kernels, layers, strict=True)
+    ]
+    return jnp.concatenate(kernels, axis=-1), jnp.concatenate(biases)
+
+
+def _scan(step: Callable[..., Any], xs: Array, carry: Carry) -> Outputs:
+    """flax's step over time; the LSTM's carry is (c, h) there, the others' h."""
+    end, ys = lax.scan(step, carry[0] if len(carry) == 1 else tuple(carry)[::-1], xs)
+    return type(carry)(*([end] if len(carry) == 1 else end[::-1])), ys

@@ -1,0 +1,116 @@
+"""Measured series: one column of a CSV or NPY file, standardised."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+
+from gatedrnn._check import check_size, fail
+
+
+def read_series(path: str | Path, column: str | None = None) -> np.ndarray:
+    """One column of numbers.
+
+    Args:
+        path: a `.npy` file with an array [N] or [N, C], or a CSV file with or without a line of names.
+        column: the column's name or its number from 0; the first one by default.
+
+    Returns:
+        float64 [N].
+
+    Raises:
+        ValueError: the file cannot be read or is empty, the column is missing, or a cell is no finite number.
+    """
+    path = Path(path)
+    try:
+        rows, names = _read_npy(path) if path.suffix == ".npy" else _read_csv(path)
+    except OSError as error:
+        raise fail("series", "a readable CSV or NPY file", f"{str(path)!r}: {error.strerror or error}") from None
+    if not len(rows):
+        raise fail("series", "a file with at least one row of numbers", f"none in {str(path)!r}")
+    index = _find_column(column, names, len(rows[0]), path)
+    first_line = 1 if names is None else 2
+    return np.array([_number(row, index, line, path) for line, row in enumerate(rows, first_line)])
+
+
+def _read_npy(path: Path) -> tuple[list[list[object]], None]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise fail("series", "a NPY file of numbers", f"{str(path)!r}: {error}") from None
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
+        raise fail("series", "an array [N] or [N, C] of real numbers", f"{array.dtype} {array.shape} in {str(path)!r}")
+    return array.reshape(len(array), -1).tolist(), None
+
+
+def _read_csv(path: Path) -> tuple[list[list[str]], list[str] | None]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except UnicodeDecodeError as error:
+        raise fail("series", "a CSV file in UTF-8", f"{str(path)!r}: {error.reason} at {error.start:,}") from None
+    except csv.Error as error:
+        raise fail("series", "a CSV file", f"{str(path)!r}: {error}") from None
+    if rows and not any(_is_number(cell) for cell in rows[0]):
+        return rows[1:], [name.strip() for name in rows[0]]
+    return rows, None
+
+
+def _find_column(column: str | None, names: list[str] | None, count: int, path: Path) -> int:
+    if column is None:
+        return 0
+    if names is not None and column in names:
+        return names.index(column)
+    if column.isdecimal() and int(column) < count:
+        return int(column)
+    known = f"one of {', '.join(map(repr, names))} or " if names else ""
+    raise fail("series", f"a column, {known}a number from 0 to {count - 1}", f"{column!r} for {str(path)!r}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(row: list[object], index: int, line: int, path: Path) -> float:
+    cell = row[index] if index < len(row) else None
+    try:
+        value = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        got = "nothing" if cell is None else repr(cell)
+        raise fail("series", "finite numbers", f"{got} in row {line}, column {index} of {str(path)!r}")
+    return value
+
+
+def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarray:
+    """`batch` stretches of `steps` values, spread evenly from the beginning to the end, of mean 0 and deviation 1.
+
+    The mean and the deviation are those of all the values.
+
+    Args:
+        values: [N].
+        steps: T.
+        batch: B.
+
+    Returns:
+        float64 [T, B, 1].
+
+    Raises:
+        ValueError: the series is shorter than `steps` or constant, or a size is not a whole number of at least 1.
+    """
+    check_size("horizon", steps)
+    check_size("batch", batch)
+    if len(values) < steps:
+        raise fail("series", f"at least as long as the horizon, {steps:,} values", f"{len(values):,} values")
+    deviation = values.std()
+    if not deviation > 1e-12 * np.abs(values).max(initial=0):
+        raise fail("series", "a series that varies", f"the constant {values[0]:g}")
+    values = (values - values.mean()) / deviation
+    starts = np.linspace(0, len(values) - steps, batch).astype(int)  # [B]
+    return np.stack([values[start : start + steps] for start in starts], axis=1)[..., None]
