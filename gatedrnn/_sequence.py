@@ -1,10 +1,11 @@
 """What every function over a sequence does first: check its arguments, and keep away what must not be read.
 
-Masked inputs become zero. With resets, a row that meets a NaN or an infinity is computed on zeros instead, and is marked
-poisoned until its next reset; whoever returns outputs adds NaN there (`poison`). So a cotangent that is zero because the
-loss lies in a later episode never meets 0 * NaN.
+Masked inputs become zero. With resets, a row that meets a NaN or an infinity is computed on zeros instead, and is
+marked poisoned until its next reset; whoever returns outputs adds NaN there (`poison`). So a cotangent that is zero
+because the loss lies in a later episode never meets 0 * NaN.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -92,7 +93,8 @@ def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry
         ValueError: its structure or its shapes are others.
     """
     expected = initial if batched else jax.tree.map(lambda a: a[0], initial)
-    if not jax.tree.structure(carry) == jax.tree.structure(expected):
+    structure: Callable[[Any], Any] = jax.tree.structure
+    if structure(carry) != structure(expected):
         raise fail(name, f"a {type(initial).__name__} as `cell.initial_carry` gives it", type(carry).__name__)
     shapes = [jnp.shape(part) for part in jax.tree.leaves(carry)]
     wanted = [part.shape for part in jax.tree.leaves(expected)]

@@ -16,7 +16,7 @@ import itertools
 import math
 import os
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -120,10 +120,11 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
     drawn = [curve for panel in panels.values() for curve in panel]
     hues = _assign(_CELLS, (curve.cell for curve in drawn), (DARK if dark else LIGHT).cells)
     dashes = _assign(_INITS, (curve.init for curve in drawn), _DASHES)
-    size = (4.6 if columns > 1 else 3.3, max(4.3, _PITCH * (1 + max(map(len, panels.values())))))
+    size = (4.6 if columns > 1 else 3.0, max(4.3, _PITCH * (1 + max(map(len, panels.values())))))
+    left = 0.5 + 0.06 * len(ten_to(_limits(drawn)[0]))
     gutter = 0.4 + _CHARACTER * max(len(curve.label) for curve in drawn)
     with _style(dark) as theme:
-        figure, grid = _grid(len(panels), columns, size, (0.92, gutter, 0.6, 0.55))
+        figure, grid = _grid(len(panels), columns, size, (left, gutter, 0.6, 0.55))
         for index, (ax, (kind, panel)) in enumerate(zip(grid, panels.items(), strict=True)):
             _scales(ax, drawn, theme)
             _panel_title(ax, kind, panel)
@@ -159,7 +160,7 @@ def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int =
     ordered = in_order(gate_maps, "cell", "gate", "input", "init")
     norm = _logit_norm([gate_map["values"] for gate_map in ordered])
     with _style(dark):
-        figure, grid = _grid(len(ordered), columns, (2.75, 1.75), (0.88, 0.1, 0.4, 0.5), tail=1.25)
+        figure, grid = _grid(len(ordered), columns, (2.75, 1.75), (0.88, 0.1, 0.4, 0.5), tail=1.35)
         columns = min(columns, len(ordered))
         for index, (ax, gate_map) in enumerate(zip(grid, ordered, strict=True)):
             mesh = _heat(ax, gate_map, norm)
@@ -370,17 +371,22 @@ def _scales(ax: Axes, drawn: Sequence[Curve], theme: Theme) -> None:
 
 
 def _ticks(ax: Axes) -> None:
-    """Powers of ten with round exponents, the floors first, each where it is not too near to one already there."""
+    """Powers of ten: 1, the floors, then round exponents, where there is room."""
     bottom, top = ax.get_ylim()
-    round_ones = [m * 10**e for m in (1, 3) for e in range(8)]
-    chosen: list[float] = []
-    for size in (0, *FLOORS.values(), *round_ones):
-        for exponent in (-size, size):
-            near = any(abs(_inches(ax, exponent) - _inches(ax, other)) < 0.22 for other in chosen)
-            if bottom <= exponent <= top and not near:
-                chosen.append(exponent)
-    ax.set_yticks(sorted(chosen), [ten_to(exponent) for exponent in sorted(chosen)])
+    sizes = (0, *FLOORS.values(), *(factor * 10**e for factor in (1, 3) for e in range(8)))
+    exponents = [exponent for size in sizes for exponent in (-size, size) if bottom <= exponent <= top]
+    chosen = _roomy(exponents, lambda exponent: _inches(ax, exponent))
+    ax.set_yticks(chosen, [ten_to(exponent) for exponent in chosen])
     ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _roomy(values: Iterable[float], place: Callable[[float], float]) -> list[float]:
+    """Those values, the first before the later ones, whose places in inches leave room for a label at each; sorted."""
+    chosen: list[float] = []
+    for value in values:
+        if all(abs(place(value) - place(other)) >= _PITCH for other in chosen):
+            chosen.append(value)
+    return sorted(chosen)
 
 
 def _inches(ax: Axes, value: float) -> float:
@@ -518,11 +524,13 @@ def _edges(centres: Floats) -> Floats:
 def _colour_bar(figure: Figure, grid: Sequence[Axes], mesh: QuadMesh) -> None:
     """One bar for all maps, in the tail of the figure."""
     first, last = grid[0].get_position(), grid[-1].get_position()
-    width = figure.get_size_inches()[0]
-    bar = figure.colorbar(mesh, cax=figure.add_axes((1 - 1.15 / width, last.y0, 0.14 / width, first.y1 - last.y0)))
-    tails = [10.0**-e for e in range(6, 0, -1)]
+    width, height = figure.get_size_inches()
+    tall = first.y1 - last.y0
+    bar = figure.colorbar(mesh, cax=figure.add_axes((1 - 1.25 / width, last.y0, 0.14 / width, tall)))
     low, high = mesh.get_clim()
-    ticks = [p for p in (*tails, 0.5, *(1 - p for p in reversed(tails))) if (low or 0) <= p <= (high or 1)]
-    bar.set_ticks(ticks, labels=[np.format_float_positional(round(p, 6)) for p in ticks])
+    pairs = [activation for e in range(1, 7) for activation in (1 - 10.0**-e, 10.0**-e)]
+    seen = [activation for activation in (0.5, *pairs) if (low or 0) <= activation <= (high or 1)]
+    ticks = _roomy(seen, lambda activation: float(mesh.norm(activation)) * tall * height)
+    bar.set_ticks(ticks, labels=[np.format_float_positional(round(activation, 6)) for activation in ticks])
     bar.minorticks_off()
     bar.set_label("gate activation (logit scale)")

@@ -26,7 +26,8 @@ _LEVELS = {
     "lag_below_float32": f"{plots.ten_to(-38)} (zero in float32)",
     "lag_below_float64": f"{plots.ten_to(-308)} (zero in float64)",
 }
-_FACTOR_2 = math.log10(2)  # decades; less than this between two configurations is not called a difference
+_SAME = math.log10(2)  # decades; less than this between two configurations is not called a difference
+_KEPT = 3  # decades; a gradient norm this near to 1 is called kept
 
 
 class Finding(NamedTuple):
@@ -78,6 +79,11 @@ class Configuration:
     def left(self) -> str:
         """The median gradient norm at the largest lag, in words."""
         return plots.power(self.end.median)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the median gradient norm at the largest lag is within a factor of a thousand of 1."""
+        return abs(self.end.median) < _KEPT
 
     def over_seeds(self, key: str) -> Spread:
         """A measured scalar; a lag that was not reached, or a half-life that does not end, is infinite."""
@@ -145,10 +151,10 @@ def _ranking(configurations: Sequence[Configuration]) -> Finding | None:
     for (kind,), group in _by(configurations, "input").items():
         ranked = sorted(group, key=lambda one: -one.end.median)
         best, worst = ranked[0], ranked[-1]
-        equals = [one.name for one in ranked if abs(_gain(best, one)) < _FACTOR_2]
+        equals = [one.name for one in ranked if abs(_gain(best, one)) < _SAME]
         verb = "keeps" if len(equals) == 1 else "keep"
         if len(equals) < len(ranked):
-            most = f"{_joined(equals)} {verb} the most, {best.left}; {worst.name} keeps the least, {worst.left}."
+            most = f"{_joined(equals)} {verb} the most ({best.left}), {worst.name} the least ({worst.left})."
             points.append(f"{_capital(plots.input_title(kind))}: {most}")
         elif len(ranked) > 1:
             points.append(f"{_capital(plots.input_title(kind))}: all keep about the same, {best.left}.")
@@ -157,29 +163,31 @@ def _ranking(configurations: Sequence[Configuration]) -> Finding | None:
 
 
 def _usual_story(configurations: Sequence[Configuration]) -> Finding | None:
-    """A gated cell bears the story out where it keeps a thousandth of the gradient, and twice what the RNN keeps."""
-    points, outcomes = [], []
+    """The story is borne out where a gated cell keeps its gradient and the RNN, under the same input, does not."""
+    outcomes = {
+        (True, False): "as the story says: only the {gated} keeps its gradient",
+        (False, True): "the other way round: only the RNN keeps its gradient",
+        (True, True): "both keep their gradient",
+        (False, False): "neither keeps its gradient",
+    }
+    points, seen = [], []
     for (kind,), group in _by(configurations, "input").items():
         plain = {one.cell: one for one in group if one.init == "default"}
         for cell in ("gru", "lstm"):
-            if "rnn" not in plain or cell not in plain:
-                continue
-            rnn, gated = plain["rnn"], plain[cell]
-            gain = _gain(rnn, gated)
-            outcome = "about the same" if gain > -_FACTOR_2 else "the other way round: the RNN keeps more"
-            if gain >= _FACTOR_2:
-                outcome = "as the story says" if gated.end.median > -3 else "the RNN loses more, but both are lost"
-            outcomes.append(outcome == "as the story says")
-            ends = f"RNN {rnn.left}, {plots.cell_title(cell)} {gated.left}"
-            points.append(f"{_capital(plots.input_title(kind))}: {ends}: {outcome}.")
-    if not outcomes:
+            if "rnn" in plain and cell in plain:
+                rnn, gated, name = plain["rnn"], plain[cell], plots.cell_title(cell)
+                seen.append((gated.kept, rnn.kept))
+                start = f"{_capital(plots.input_title(kind))}: RNN {rnn.left}, {name} {gated.left}"
+                points.append(f"{start}; {outcomes[seen[-1]].format(gated=name)}.")
+    if not seen:
         return None
-    holds = "holds here" if all(outcomes) else "holds only in part" if any(outcomes) else "does not hold here"
+    borne_out, reversed_ = seen.count((True, False)), (False, True) in seen
+    verdict = "holds only in part" if borne_out else "does not hold here" if reversed_ else "does not show here"
     text = (
-        "The usual story says that the gradient of a plain RNN vanishes and that gates keep it alive. At default "
+        "The usual story says that the gradient of a plain RNN vanishes or explodes and that gates keep it. At default "
         f"initialisation, the gradient norm at lag {max(one.horizon for one in configurations):,}:"
     )
-    return Finding(f"The usual story {holds}", text, tuple(points))
+    return Finding(f"The usual story {'holds here' if borne_out == len(seen) else verdict}", text, tuple(points))
 
 
 def _effect(configurations: Sequence[Configuration], field: str, baseline: str, noun: str) -> Finding | None:
@@ -245,10 +253,11 @@ def _exponents(configurations: Sequence[Configuration]) -> Finding | None:
     slope, exponent, name = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
     middle = float(np.median([abs(one[0] - one[1]) for one in pairs]))
     text = (
-        "The slope of the gradient's profile going back, times ln 10, and the largest Lyapunov exponent going forward "
-        f"are both rates in nats per step. Over {_count(len(pairs), 'run')} they differ by {_number(middle)} in the "
-        f"median and by {_number(abs(slope - exponent))} at most ({name}: {slope:.5g} and {exponent:.5g}). "
-        "A profile that is not a pure exponential has no single rate; there the two need not agree."
+        "The slope of the gradient's profile going back, times ln 10, and the largest Lyapunov exponent going "
+        f"forward are both rates in nats per step. Over {_count(len(pairs), 'run')} they differ by {_number(middle)} "
+        f"in the median and by {_number(abs(slope - exponent))} at most ({name}: {_number(slope, 5)} and "
+        f"{_number(exponent, 5)}). A profile that is not a pure exponential has no single rate; there the two need "
+        "not agree."
     )
     return Finding("Two measurements of one rate", text)
 
@@ -259,15 +268,15 @@ def _introduction(configurations: Sequence[Configuration]) -> list[str]:
     inputs = _joined(plots.input_title(kind) for (kind,) in _by(configurations, "input"))
     inits = _joined(init for (init,) in _by(configurations, "init"))
     sizes = _joined(f"{size:,}" for size in sorted({run["hidden_size"] for run in _runs(configurations)}))
-    kept = sum(one.end.median > -3 for one in configurations)
+    kept = sum(one.kept for one in configurations)
     lost = sum(math.isfinite(one.over_seeds("lag_below_float32").median) for one in configurations)
     return [
         f"To its gradient, a recurrent network read over {_count(horizon, 'step')} is a network "
-        f"{_count(horizon, 'layer')} deep: on its way back from the loss the gradient is multiplied by one Jacobian per "
-        f"step. If each took away one hundredth, {plots.power(horizon * math.log10(0.99))} would be left at the end.",
-        f"Here is what is left, measured. Cells: {cells}, with {sizes} hidden units. Inputs: {inputs}. Initialisations: "
-        f"{inits}. Of {_count(len(configurations), 'configuration')}, {kept} keep more than a thousandth of the "
-        f"gradient over the whole horizon, and {lost} fall so low that float32 would return exactly zero.",
+        f"{_count(horizon, 'layer')} deep: on its way back from the loss the gradient is multiplied by one Jacobian "
+        f"per step. If each took away one hundredth, {plots.power(horizon * math.log10(0.99))} would be left.",
+        f"Here is what is left, measured. Cells: {cells}, with {sizes} hidden units. Inputs: {inputs}. "
+        f"Initialisations: {inits}. Of {_count(len(configurations), 'configuration')}, {kept} keep the gradient "
+        f"over the whole horizon, within a factor of 1,000; {lost} fall so low that float32 would return exactly zero.",
     ]
 
 
@@ -289,8 +298,11 @@ def _portrait(one: Configuration) -> Finding:
     if scales:
         endless = [[math.inf if value is None else value for value in quantiles] for quantiles in scales]
         low, middle, high = (plots.steps(float(value)) for value in np.median(endless, axis=0))
-        sentences.append(f"One unit in ten holds for less than {low} steps, half for more than {middle}, one in ten "
-                         f"for more than {high}.")  # fmt: skip
+        if low == high:
+            sentences.append(f"Its units hold for {middle} steps.")
+        else:
+            spread = f"One unit in ten holds for less than {low} steps, half for more than {middle}"
+            sentences.append(f"{spread}, one in ten for more than {high}.")
     return Finding(f"{one.title}: {one.verdicts()}", " ".join(sentences))
 
 
@@ -304,12 +316,13 @@ def _method(runs: Sequence[Run]) -> list[str]:
         "Lag: steps between the loss and a state. Carry: all that a cell hands to its next step.",
         "Gradient norm: Euclidean norm of dL/dcarry at a lag. Its exponent is kept apart from its digits, so that "
         f"{plots.ten_to(-4000)} is a number here and not a zero.",
-        "Rate: slope of the line fitted to log10 of the norm, in decades per step, negative where the gradient shrinks. "
-        "Half-life: steps in which that line falls by a factor of two.",
+        "Rate: slope of the line fitted to log10 of the norm, in decades per step, negative where the gradient "
+        "shrinks. Half-life: steps in which that line falls by a factor of two.",
         "Largest Lyapunov exponent: mean rate at which a small perturbation of the state grows, forward in time.",
         f"Hidden units: {sizes}. Batch: {batches}. Seeds: {seeds}. A number is the median over the seeds; the smallest "
         "and the largest stand in parentheses where they differ from it.",
-        "Two configurations within a factor of two of each other are called about the same.",
+        "A gradient is called kept where its norm at the horizon is within a factor of 1,000 of 1, and two norms about "
+        "the same where they are within a factor of two of each other.",
     ]
     if any(run["init"] == "chrono" for run in runs):
         lines.append(
@@ -323,7 +336,8 @@ def _configurations(runs: Sequence[Run]) -> list[Configuration]:
     if not runs:
         raise ValueError("`runs` must hold at least one run to report; got none.")
     ordered = plots.in_order(runs, *plots.KEYS)
-    return [Configuration(*names, list(seeds)) for names, seeds in groupby(ordered, itemgetter(*plots.KEYS))]
+    groups = groupby(ordered, itemgetter(*plots.KEYS))
+    return [Configuration(kind, cell, init, list(seeds)) for (kind, cell, init), seeds in groups]
 
 
 def _runs(configurations: Sequence[Configuration]) -> list[Run]:
@@ -350,7 +364,7 @@ def _gain(before: Configuration, after: Configuration) -> float:
 
 def _change(before: Configuration, after: Configuration) -> str:
     gain = _gain(before, after)
-    if abs(gain) < _FACTOR_2:
+    if abs(gain) < _SAME:
         return "about the same"
     if math.isinf(gain):
         return "something instead of nothing" if gain > 0 else "nothing instead of something"
@@ -361,7 +375,11 @@ def _waterfall(configurations: Sequence[Configuration]) -> str:
     runs = _runs(configurations)
     ends = "; ".join(f"{one.title} {one.left}" for one in configurations)
     alt = f"Gradient norm against lag, both axes logarithmic. At the largest lag: {ends}."
-    return _picture(lambda dark, columns: plots.waterfall(runs, dark=dark, columns=columns), 2, alt)
+    caption = (
+        "At the left edge is the loss; the further right, the further back in time. In a grey band the number format "
+        "named there holds nothing but zero (or infinity), so that plain backpropagation would return that."
+    )
+    return _picture(lambda dark, columns: plots.waterfall(runs, dark=dark, columns=columns), 2, alt, caption)
 
 
 def _gates(gate_maps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -369,11 +387,15 @@ def _gates(gate_maps: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     shown = dict.fromkeys(f"{plots.cell_title(one['cell'])} {one['gate']} gate" for one in gate_maps)
     alt = f"Heat maps of gate activations, units sorted by time scale against time: {_joined(shown)}."
-    picture = _picture(lambda dark, columns: plots.gate_heatmap(gate_maps, dark=dark, columns=columns), 4, alt)
-    return ["<h2>The gates over time</h2>", picture]
+    caption = "Each row of a map is one unit; bright is a gate near 1, dark a gate near 0."
+
+    def draw(dark: bool, columns: int) -> Figure:
+        return plots.gate_heatmap(gate_maps, dark=dark, columns=columns)
+
+    return ["<h2>The gates over time</h2>", _picture(draw, 4, alt, caption)]
 
 
-def _picture(draw: Callable[[bool, int], Figure], columns: int, alt: str) -> str:
+def _picture(draw: Callable[[bool, int], Figure], columns: int, alt: str, caption: str) -> str:
     """A figure in four versions; the browser shows the one that fits: light or dark, wide or stacked for a phone."""
 
     def image(dark: bool, across: int) -> str:
@@ -386,7 +408,8 @@ def _picture(draw: Callable[[bool, int], Figure], columns: int, alt: str) -> str
     sources = [(f"{phone} and {night}", True, 1), (phone, False, 1), (night, True, columns)]
     tags = [f'<source media="{media}" srcset{image(dark, across)}>' for media, dark, across in sources]
     fallback = f'<img src{image(False, columns)} alt="{escape(alt)}">'
-    return f"<figure><picture>{''.join(tags)}{fallback}</picture></figure>"
+    picture = f"<picture>{''.join(tags)}{fallback}</picture>"
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _summary(configurations: Sequence[Configuration]) -> str:
@@ -470,12 +493,12 @@ def _span(spread: Spread, words: Callable[[float], str]) -> str:
     return f"{median} ({rest})" if rest else median
 
 
-def _number(value: float) -> str:
-    """Three digits, thousands apart, a true minus sign: "−0.0191", "1,249", "−2.0×10⁻⁶"."""
+def _number(value: float, digits: int = 3) -> str:
+    """Thousands apart, small ones as a power of ten, and a true minus sign: "−0.0191", "1,249", "−2.0×10⁻⁶"."""
     if math.isnan(value):
         return "undefined"
     size = abs(value)
-    large = f"{size:,.0f}" if size >= 100 else f"{size:.3g}"
+    large = f"{size:,.0f}" if size >= 100 else f"{size:.{digits}g}"
     words = plots.power(math.log10(size)) if 0 < size < 1e-3 else large
     return "−" + words if value < 0 else words
 
@@ -514,28 +537,30 @@ _CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
 main { max-width: 82rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
-h1, h2, h3, p, ul, dl { max-width: 46rem; }
+h1, h2, h3, p, ul, dl, figcaption { max-width: 46rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 1rem; }
 h2 { font-size: 1.35rem; margin: 2.5rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .2rem; }
 p { margin: .2rem 0 .8rem; }
 ul { margin: .2rem 0 .8rem; padding-left: 1.2rem; }
 figure { margin: 1.5rem 0; }
+figcaption { font-size: .9rem; margin-top: .5rem; }
 img { display: block; max-width: 100%; height: auto; }
 .scroll, pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums; }
 table { overflow-wrap: normal; }
 caption { text-align: left; padding: .5rem .7rem; }
-th, td { text-align: left; vertical-align: top; padding: .45rem .7rem; border-top: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: .45rem .55rem; border-top: 1px solid var(--line); }
 thead th { vertical-align: bottom; background: var(--band); min-width: 5.5rem; }
 tbody th { white-space: nowrap; background: var(--page); position: sticky; left: 0; }
 .numbers td { white-space: nowrap; }
 .prose td:last-child { min-width: 18rem; }
-small { display: block; opacity: .8; }
+small { display: block; opacity: .8; white-space: normal; }
 pre { padding: .7rem; background: var(--band); max-width: 46rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { font-weight: 600; }
 dd { margin: 0; }
+@media (max-width: 700px) { picture { display: block; margin: 0 -.8rem; } }
 """
 
 _PAGE = """<!doctype html>

@@ -1,4 +1,4 @@
-"""Gated recurrent unit: an update gate mixes the old state with a candidate, a reset gate decides what the candidate sees.
+"""Gated recurrent unit: an update gate mixes the old state with a candidate; a reset gate limits what that sees.
 
 r  = sigmoid(x W_r + b_r + h U_r)                    reset
 z  = sigmoid(x W_z + b_z + h U_z)                    update

@@ -3,8 +3,8 @@
     lambda_T = dL/dcarry_T + dL/dy_T dy_T/dcarry_T            the probe
     lambda_t = J_{t+1}^T lambda_{t+1} + what y_t adds          J_t = d carry_t / d carry_{t-1}
 
-10^-4000 is no float, so lambda is carried as mantissa * 2^exponent, one exponent per row. Multiplication by a power of two
-is exact: while nothing underflows, mantissa * 2^exponent equals the plain backward pass bit for bit.
+10^-4000 is no float, so lambda is carried as mantissa * 2^exponent, one exponent per row. Multiplication by a power
+of two is exact: while nothing underflows, mantissa * 2^exponent equals the plain backward pass bit for bit.
 """
 
 import functools
@@ -54,23 +54,23 @@ def adjoint(
 ) -> Adjoint:
     """How much of a loss's gradient arrives at each step: the norm of dL/dcarry_t for t = 0..T.
 
-    Without `dys` and `dcarry` the probe is the cotangent 1/sqrt(H) on every unit of the last h: a loss of gradient norm 1
-    that looks at the last output only. The norm at lag k is then row T - k.
+    Without `dys` and `dcarry` the probe is the cotangent 1/sqrt(H) on every unit of the last h: a loss of gradient
+    norm 1 that looks at the last output only. The norm at lag k is then row T - k.
 
     Args:
         cell: any cell, `Cell.from_step` ones included.
         params: its weights.
         xs: inputs, [T, B, D] or [T, D].
         carry: the carry before the first step; by default `cell.initial_carry`.
-        dys: dL/dys, [T, B, H] or [T, H], for a loss that reads outputs. Row t + 1 counts what reads `ys[t]`. (For a cell
-            with `step` alone, row t does: its output need not be a part of the carry.)
+        dys: dL/dys, [T, B, H] or [T, H], for a loss that reads outputs. Row t + 1 counts what reads `ys[t]`. (For a
+            cell with `step` alone, row t does: its output need not be a part of the carry.)
         dcarry: dL/dcarry_T, like the carry.
         mask: bool [T, B] or [T], as in `unroll`.
         reset: bool [T, B] or [T], as in `unroll`; no gradient passes it.
 
     Returns:
-        `Adjoint`: log10 norms, dimensionless, and dL/dcarry_0 itself as mantissa and exponent. Memory is O(T) for the norms
-        and O(T / 128) carries.
+        `Adjoint`: log10 norms, dimensionless, and dL/dcarry_0 itself as mantissa and exponent. Memory: the trajectory
+        [T, B, S] and the norms.
 
     Raises:
         ValueError: an argument has the wrong rank, width, dtype or structure.
@@ -128,31 +128,27 @@ def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dca
     if dys is not None:
         dys = select(mask, dys, jnp.zeros_like(dys))
 
-    def forward(carry: Carry, inputs: Any, _: None) -> tuple[Carry, None, Carry]:
-        return lax.scan(lambda carry, inputs: (step(carry, inputs)[0], None), carry, inputs)[0], None, carry
+    def forward(carry: Carry, forced: Any) -> tuple[Carry, Carry]:
+        return step(carry, forced)[0], carry
 
-    def backward(state: Scaled, inputs: Any, start: Carry) -> tuple[Scaled, Any, None]:
-        forced, dys, poisoned = inputs  # forced: xs, mask, reset of the segment, [K, B, ...]
-        _, before = lax.scan(lambda carry, inputs: (step(carry, inputs)[0], carry), start, forced)
+    def back(state: Scaled, inputs: Any) -> tuple[Scaled, Any]:
+        before, forced, dy, bad = inputs
+        state, dy = _receive(cell, state, dy)
+        if bad is not None:
+            state = state._replace(mantissa=_break(bad, state.mantissa))
+        (_, y), pull = jax.vjp(lambda carry: step(carry, forced), before)
+        (mantissa,) = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy))
+        return rescale(Scaled(mantissa, state.exponent)), (part_norms(state.mantissa), state.exponent)
 
-        def back(state: Scaled, inputs: Any) -> tuple[Scaled, Any]:
-            before, forced, dy, bad = inputs
-            state, dy = _receive(cell, state, dy)
-            if bad is not None:
-                state = state._replace(mantissa=_break(bad, state.mantissa))
-            _, pull = jax.vjp(lambda carry: step(carry, forced), before)
-            if dy is None:
-                dy = jax.tree.map(jnp.zeros_like, jax.eval_shape(step, before, forced)[1])
-            (mantissa,) = pull((state.mantissa, dy))
-            return rescale(Scaled(mantissa, state.exponent)), (part_norms(state.mantissa), state.exponent)
-
-        state, rows = lax.scan(back, state, (before, forced, dys, poisoned), reverse=True)
+    def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, Array, None]:
+        state, rows = lax.scan(back, state, inputs, reverse=True)
         return state, _log10_rows(*rows), None
 
     forced = (xs, mask, reset)
-    _, _, starts = over_segments(forward, carry, forced, (None, None), SEGMENT, False)
+    _, before = lax.scan(forward, carry, forced)  # [T, B, ...]
     state = rescale(Scaled(dcarry, jnp.zeros(xs.shape[1], jnp.int32)))
-    state, rows, _ = over_segments(backward, state, (forced, dys, poisoned), starts, SEGMENT, True)
+    inputs = (before, forced, dys, poisoned)
+    state, rows, _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
     first = _log10_rows([norm[None] for norm in part_norms(state.mantissa)], state.exponent[None])
     norms = jnp.concatenate([first, rows])  # [T + 1, parts + 1, B]
     names = [*_part_names(dcarry), "state"]

@@ -5,12 +5,14 @@
 computed by repeated squaring in NumPy float64, one power of two kept apart: a second way to the adjoint profile.
 """
 
+import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn.flow.adjoint import unit_probe
@@ -31,24 +33,29 @@ def rest_profile(cell: Cell, params: Any, lags: np.ndarray, input_width: int) ->
         [N], dimensionless; None where the carry does not stay zero or has more than 2,048 units.
     """
     carry = cell.initial_carry(params, 1)
-    leaves, treedef = jax.tree.flatten(carry)
-    sizes = [math.prod(leaf.shape) for leaf in leaves]
-    if sum(sizes) > LARGEST:
+    if sum(part.size for part in jax.tree.leaves(carry)) > LARGEST:
         return None
-    dtype = next(leaf.dtype for leaf in jax.tree.leaves(params))
-    x = jnp.zeros((1, input_width), dtype)
-
-    def step(state: jax.Array) -> jax.Array:  # [S] -> [S]
-        parts = jnp.split(state, [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)])
-        start = treedef.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
-        return jnp.concatenate([part.ravel() for part in jax.tree.leaves(cell.step(params, start, x)[0])])
-
-    rest = jnp.concatenate([leaf.ravel() for leaf in leaves])
-    if rest.any() or step(rest).any():
+    moved, jacobian = _linearised_at_rest(cell, input_width, params, carry)
+    if any(np.any(part) for part in jax.tree.leaves((carry, moved))):
         return None
-    jacobian = np.asarray(jax.jit(jax.jacrev(step))(rest), np.float64)  # [S, S]
-    probe = np.concatenate([np.ravel(part) for part in jax.tree.leaves(unit_probe(carry))]).astype(np.float64)
-    return power_norms(jacobian, probe, lags)
+    probe = np.concatenate([np.ravel(part) for part in jax.tree.leaves(unit_probe(carry))])
+    return power_norms(np.asarray(jacobian, np.float64), probe.astype(np.float64), lags)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _linearised_at_rest(cell: Cell, input_width: int, params: Any, carry: Any) -> tuple[Any, Array]:
+    """One step from `carry [1, H]` each with zero input: the next carry, and its Jacobian [S, S]."""
+    x = jnp.zeros((1, input_width), jax.tree.leaves(params)[0].dtype)
+
+    def flat(carry: Any) -> Array:  # -> [S]
+        return jnp.concatenate([part.ravel() for part in jax.tree.leaves(carry)])
+
+    def step(carry: Any) -> Array:  # -> [S]
+        return flat(cell.step(params, carry, x)[0])
+
+    blocks = jax.jacrev(step)(carry)  # [S, 1, H] each
+    jacobian = jnp.concatenate([block.reshape(len(block), -1) for block in jax.tree.leaves(blocks)], axis=1)
+    return step(carry), jacobian
 
 
 def power_norms(jacobian: np.ndarray, probe: np.ndarray, lags: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured in the same way."""
+"""Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured in the same
+way."""
 
 import inspect
 import json
@@ -157,8 +158,7 @@ class Comparison:
         return rows
 
     def to_json(self) -> str:
-        """Strict JSON: `runs`, `summary`, `notes`, `versions`, `device`, `command`; an exact zero's logarithm is null."""
-        record = {
+        """Strict JSON: `runs`, `summary`, `notes`, `versions`, `device`, `command`; null for the logarithm of zero.""" record = {
             "runs": [asdict(run) for run in self.runs],
             "summary": self.summary(),
             "notes": list(self.notes),
@@ -209,8 +209,8 @@ def compare(
 
     Args:
         cells: `[gr.rnn, gr.gru, gr.lstm]`, or any others with an `init(key, input_size, hidden_size, dtype=...)`.
-        xs: inputs by name, [T, B, D] or [T, D] each, all of one shape; or one array, which becomes `driven`, with zeros of
-            its shape as `silent`.
+        xs: inputs by name, [T, B, D] or [T, D] each, all of one shape; or one array, which becomes `driven`, with
+            zeros of its shape as `silent`.
         hidden_size: H.
         inits: `default` is the cell's `init`; `chrono` passes it `chrono=T` (left out, with a note, where it has none).
         seeds: how many, from 0.
@@ -221,8 +221,8 @@ def compare(
         A `Comparison`: its `runs`, `summary()`, `verdicts()`, `to_json()` and `save(out)`.
 
     Raises:
-        ValueError: an argument is out of its range, an input holds NaN or infinities, or the work needs more memory than the
-            machine has.
+        ValueError: an argument is out of its range, an input holds NaN or infinities, or the work needs more memory
+            than the machine has.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -255,7 +255,8 @@ def compare(
 def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike) -> None:
     """Raises ValueError where `compare` would need more memory than the machine has; an estimate from above.
 
-    Counted: the inputs and the copies cut from them, the carries kept at segment starts, one segment's gates, the norms,
+    Counted: the inputs and the copies cut from them, the carries kept at segment starts, one segment's gates, the
+        norms,
     and the weights of four gates with their transposes and gradients.
     """
     item = max(jnp.dtype(dtype).itemsize, 4)
@@ -356,8 +357,7 @@ def _measure(cell: Cell, params: Any, xs: Array, labels: Labels) -> tuple[Run, G
 def _measure_gate(
     cell: Cell, params: Any, xs: Array, labels: Labels
 ) -> tuple[GateMap | None, list[float | None] | None]:
-    """The carrying gate's picture and the 10, 50 and 90 percent quantiles of time scale; None where nothing is carried."""
-    steps = xs.shape[0]
+    """The carrying gate's picture, and the 10, 50 and 90 percent quantiles of time scale; None without such a gate.""" steps = xs.shape[0]
     length = -(-steps // GATE_BINS)
     sequence = check_sequence(cell, params, xs, None)
     trace = trace_gate(cell, length, params, sequence)

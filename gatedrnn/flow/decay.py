@@ -23,8 +23,8 @@ class Decay:
 
     Attributes:
         rate_log10_per_step: slope of a least-squares line through p(k), decades per step; None below two points.
-        half_life: steps in which the fitted line falls by a half; None where the whole fall over T is below a thousandth
-            of a decade, which is rounding.
+        half_life: steps in which the fitted line falls by a half; None where the whole fall over T is below a
+            thousandth of a decade, which is rounding.
         lag_below_1e3: first lag at which the norm is below 10^-3; None if never.
         lag_below_float32: first lag at which it is below 10^-38, where float32 holds zero.
         lag_below_float64: first lag at which it is below 10^-308, where float64 holds zero.
@@ -73,8 +73,8 @@ def decay(log10_norm: Any) -> Decay:
     """Summarises an adjoint profile.
 
     Args:
-        log10_norm: rows of `adjoint(...).log10_norm`, in the order of time: [T + 1], or [T + 1, B], whose mean over B (the
-            geometric mean of the norms) is taken. Lag k is row T - k.
+        log10_norm: rows of `adjoint(...).log10_norm`, in the order of time: [T + 1], or [T + 1, B], whose mean over B
+            (the geometric mean of the norms) is taken. Lag k is row T - k.
 
     Returns:
         A `Decay`.

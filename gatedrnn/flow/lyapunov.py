@@ -33,8 +33,8 @@ def lyapunov(
     """The k leading Lyapunov exponents of a driven cell, of its full carry (h and c).
 
     Negative: two runs on the same input grow together, and gradients vanish. Zero: they keep their distance. Positive:
-    chaos, and gradients explode. A direction that a step erases altogether has exponent -inf, or, where rounding hides the
-    zero, about ln(eps).
+    chaos, and gradients explode. A direction that a step erases altogether has exponent -inf, or, where rounding
+    hides the zero, about ln(eps).
 
     Args:
         cell: any cell, `Cell.from_step` ones included.
@@ -57,9 +57,9 @@ def lyapunov(
         [-0.6930000185966492]
 
     References:
-        Benettin, Galgani, Giorgilli, Strelcyn, "Lyapunov characteristic exponents for smooth dynamical systems", Meccanica
-        15, 1980, https://doi.org/10.1007/BF02128236; Vogt, Puelma Touzel, Shlizerman, Lajoie, "On Lyapunov exponents for
-        RNNs", 2022, https://arxiv.org/abs/2006.14123
+        Benettin, Galgani, Giorgilli, Strelcyn, "Lyapunov characteristic exponents for smooth dynamical systems",
+        Meccanica 15, 1980, https://doi.org/10.1007/BF02128236; Vogt, Puelma Touzel, Shlizerman, Lajoie, "On Lyapunov
+        exponents for RNNs", 2022, https://arxiv.org/abs/2006.14123
     """
     sequence = check_sequence(cell, params, xs, carry)
     steps, size = sequence.xs.shape[0], sum(_widths(sequence.carry))

@@ -2,7 +2,8 @@
 
     after = f * before + ...        time scale = -1 / E[ln f] steps
 
-E[ln f], not ln E[f]: over many steps the factors multiply, so a gate that is noisy forgets sooner than its mean suggests.
+E[ln f], not ln E[f]: over many steps the factors multiply, so a gate that is noisy forgets sooner than its mean
+suggests.
 """
 
 import functools
@@ -23,8 +24,9 @@ SEGMENT = 128  # steps whose logarithms are averaged at once
 def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -> Array:
     """The time scale of each unit: the number of steps in which its gate lets the unit's own memory fall by 1/e.
 
-    The gate that carries the state is read off the cell's equations, as d after / d before of the carry's last part with
-    the recurrent products held fixed: the forget gate f of the LSTM, the update gate z of the GRU, 0 for the Elman network.
+    The gate that carries the state is read off the cell's equations, as d after / d before of the carry's last part
+    with the recurrent products held fixed: the forget gate f of the LSTM, the update gate z of the GRU, 0 for the
+    Elman network.
 
     Args:
         cell: a cell in three-function form.
@@ -56,7 +58,7 @@ def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -
 
 
 class GateTrace(NamedTuple):
-    """The factor by which each unit keeps its own memory, summarised over segments of K steps (the last may be shorter).
+    """The factor f by which each unit keeps its own memory, over segments of K steps (the last may be shorter).
 
     Attributes:
         log_sum: sum of ln f over a segment's steps, mean over B, [N, H].

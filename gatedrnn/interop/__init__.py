@@ -1,5 +1,5 @@
 """The same cells in other frameworks: one file each, which imports its framework; nothing here imports any.
 
-Every file has, per kind of module: `from_*` gives `(cell, params)`, `to_*` takes them back, and `verify_*` proves it, by
-the largest error of outputs and gradients between `gatedrnn.unroll` and the framework's own forward and backward passes.
+Each file has `from_*`, which gives `(cell, params)`, `to_*`, which takes them back, and `verify_*`, which proves them:
+the largest error between `gatedrnn.unroll` and the framework's own forward and backward pass, values and gradients.
 """

@@ -65,7 +65,7 @@ def part(cell: Cell, params: Params) -> Blocks:
         ValueError: `params` are not the weights of `cell`.
     """
     leaf = {"w": 0, "b": 0}
-    wanted = jax.tree.structure(Params(leaf, leaf if cell == gru.cell else {"w": 0}))
+    wanted: Any = jax.tree.structure(Params(leaf, leaf if cell == gru.cell else {"w": 0}))
     if jax.tree.structure(params) != wanted:
         raise fail("params", f"the weights of gatedrnn.{cell.name}, {wanted}", jax.tree.structure(params))
     w, u, b_x = (jnp.asarray(a) for a in (params.input["w"], params.recurrent["w"], params.input["b"]))
@@ -123,7 +123,7 @@ def kind_of(cell: Cell, kinds: Mapping[Cell, Kind]) -> Kind:
     """
     if cell not in kinds:
         named = _either(f"gatedrnn.{known.name}" for known in kinds)
-        raise fail("cell", f"{named}, which exist there", _shown(getattr(cell, "name", cell)))
+        raise fail("cell", f"{named}, which exist there", f"gatedrnn.{cell.name}")
     return kinds[cell]
 
 

@@ -59,8 +59,7 @@ def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, p
     xs = jnp.asarray(xs, params.input["w"].dtype)
     zero = jax.tree.map(lambda a: a.astype(xs.dtype), cell.initial_carry(params, xs.shape[1]))
     carry = _normal(0, zero)
-    run = lambda weights, xs, carry: unroll(cell, convert(weights), xs, carry)
-    (end, ys), pull = jax.vjp(run, weights, xs, carry)
+    (end, ys), pull = jax.vjp(lambda w, *rest: unroll(cell, convert(w), *rest), weights, xs, carry)
     cotangents = _normal(1, (end, ys))
     dweights, dxs, dcarry = pull(cotangents)
     (peer_end, peer_ys), (peer_dweights, peer_dxs, peer_dcarry) = peer(weights, xs, carry, cotangents)
@@ -91,7 +90,8 @@ def differentiated(run: Callable[[Any, Array, Carry], Outputs]) -> Peer:
 def _normal(seed: int, like: Any) -> Any:
     leaves, structure = jax.tree.flatten(like)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
-    return structure.unflatten(jax.random.normal(key, a.shape, a.dtype) for key, a in zip(keys, leaves, strict=True))
+    draws = [jax.random.normal(key, a.shape, a.dtype) for key, a in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, draws)
 
 
 def _worst(got: Carry, want: Carry) -> float:

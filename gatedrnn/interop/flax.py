@@ -5,11 +5,11 @@ nnx     `dense_i` and `dense_h`, gates side by side in the house order; LSTMCell
         GRUCell has no bias at `dense_h`, although its docstring prints b_hn
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array, lax
@@ -36,6 +36,8 @@ NNX_CELLS: dict[type, Cell] = {
 NNX_KINDS: dict[Cell, Any] = {rnn.cell: nnx.SimpleCell, gru.cell: nnx.GRUCell, lstm.cell: nnx.OptimizedLSTMCell}
 LETTERS = {rnn.cell: ("",), gru.cell: tuple("rzn"), lstm.cell: tuple("ifgo")}
 """What linen calls the gates, in the house order."""
+NNX_LSTM = (["ii", "if_", "ig", "io"], ["hi", "hf", "hg", "ho"])
+"""The layers of an nnx.LSTMCell, in the house order."""
 
 
 def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Cell, Params]:
@@ -49,8 +51,8 @@ def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Ce
         `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and its weights in the dtype of the variables.
 
     Raises:
-        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates, tanh
-            at the candidate or zeros at the first carry; or the variables are not those of one such cell.
+        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates,
+            tanh at the candidate or zeros at the first carry; or the variables are not those of one such cell.
 
     Example:
         >>> import flax.linen as nn, jax, jax.numpy as jnp
@@ -68,8 +70,7 @@ def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Ce
     names = {side + letter for side in "ih" for letter in LETTERS[cell]}
     if set(layers) != names:
         raise fail("variables", f'{{"params": {{...}}}} with the layers {sorted(names)}', sorted(layers or variables))
-    side = lambda side: _side(layers[side + letter] for letter in LETTERS[cell])
-    (w, b_x), (u, b_h) = side("i"), side("h")
+    (w, b_x), (u, b_h) = (_side([layers[side + letter] for letter in LETTERS[cell]]) for side in "ih")
     return cell, join(cell, w, u, b_x, b_h)
 
 
@@ -105,8 +106,8 @@ def verify_linen(module: nn.RNNCellBase, variables: Mapping[str, Any], xs: Any) 
         ValueError: as `from_linen`.
     """
     cell, _ = from_linen(module, variables)
-    run = lambda variables, xs, carry: _scan(lambda *a: module.apply(variables, *a), xs, carry)
-    return largest_errors(cell, lambda v: from_linen(module, v)[1], variables, differentiated(run), xs)
+    peer = differentiated(lambda v, xs, carry: _scan(functools.partial(module.apply, v), xs, carry))
+    return largest_errors(cell, lambda v: from_linen(module, v)[1], variables, peer, xs)
 
 
 def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
@@ -116,25 +117,21 @@ def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
         module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell.
 
     Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of its weights; the GRU's candidate gets a zero bias
-        at the state's half, which flax leaves out.
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of its weights. The bias inside the reset gate's
+        product, which flax's GRU leaves out, becomes zero.
 
     Raises:
-        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates, tanh
-            at the candidate or zeros at the first carry.
+        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates,
+            tanh at the candidate or zeros at the first carry.
 
     References:
         https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/recurrent.html
     """
     cell = cell_of("module", module, NNX_CELLS)
     _check_functions(module, cell, None)
-    if isinstance(module, nnx.LSTMCell):
-        inputs, states = (module.ii, module.if_, module.ig, module.io), (module.hi, module.hf, module.hg, module.ho)
-    else:
-        inputs, states = (module.dense_i,), (module.dense_h,)
-    (w, b_x), (u, b_h) = (
-        _side({name: p[...] for name, p in nnx.state(layer).items()} for layer in side) for side in (inputs, states)
-    )
+    names = NNX_LSTM if type(module) is nnx.LSTMCell else (["dense_i"], ["dense_h"])
+    layers = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    (w, b_x), (u, b_h) = (_side([layers[name] for name in side]) for side in names)
     return cell, join(cell, w, u, b_x, b_h)
 
 
@@ -158,14 +155,14 @@ def to_nnx(cell: Cell, params: Params) -> nnx.Module:
     w, u, b_x, b_h = part(cell, params)
     if cell == gru.cell and b_h.any():
         raise fail(
-            '`params.recurrent["b"]',
+            'params.recurrent["b"]',
             "zero to make an nnx.GRUCell, which has no bias b_hn inside the reset gate's product",
             f"values up to {jnp.abs(b_h).max()}",
         )
     inputs, states = {"kernel": w}, {"kernel": u}
     (states if cell == lstm.cell else inputs)["bias"] = b_x
-    make = lambda: kind(w.shape[0], u.shape[0], dtype=w.dtype, param_dtype=w.dtype, rngs=nnx.Rngs(0))
-    structure, state = nnx.split(nnx.eval_shape(make))  # draws no starting values
+    make = functools.partial(kind, w.shape[0], u.shape[0], dtype=w.dtype, param_dtype=w.dtype)
+    structure, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))  # draws no starting values
     nnx.replace_by_pure_dict(state, {"dense_i": inputs, "dense_h": states})
     return nnx.merge(structure, state)
 
@@ -177,9 +174,9 @@ def verify_nnx(module: nnx.Module, xs: Any) -> Errors:
         ValueError: as `from_nnx`.
     """
     cell, _ = from_nnx(module)
-    structure, state = nnx.split(module)
-    run = lambda state, xs, carry: _scan(nnx.merge(structure, state), xs, carry)
-    return largest_errors(cell, lambda s: from_nnx(nnx.merge(structure, s))[1], state, differentiated(run), xs)
+    structure, weights, *rest = nnx.split(module, nnx.Param, ...)
+    peer = differentiated(lambda w, xs, carry: _scan(nnx.merge(structure, w, *rest), xs, carry))
+    return largest_errors(cell, lambda w: from_nnx(nnx.merge(structure, w, *rest))[1], weights, peer, xs)
 
 
 def _check_functions(module: Any, cell: Cell, zeros: Any) -> None:
@@ -187,14 +184,10 @@ def _check_functions(module: Any, cell: Cell, zeros: Any) -> None:
     check_options(module, cell, **({"residual": False} if cell == rnn.cell else {"gate_fn": nn.sigmoid}))
 
 
-def _side(layers: Any) -> tuple[Array, Array]:
-    """Kernels and biases of layers side by side: [N, G * H] and [G * H]; a layer without a bias has a zero one."""
-    layers = list(layers)
+def _side(layers: list[Mapping[str, Any]]) -> tuple[Array, Array]:
+    """Kernels and biases of layers side by side, [N, G * H] and [G * H]; a layer without a bias has a zero one."""
     kernels = [array(layer["kernel"]) for layer in layers]
-    biases = [
-        array(layer["bias"]) if "bias" in layer else jnp.zeros_like(k[0])
-        for k, layer in zip(kernels, layers, strict=True)
-    ]
+    biases = [array(layer["bias"]) if "bias" in layer else jnp.zeros_like(kernels[0][0]) for layer in layers]
     return jnp.concatenate(kernels, axis=-1), jnp.concatenate(biases)
 
 

@@ -27,19 +27,19 @@ CELLS: dict[type, Cell] = {
     nn.GRUCell: gru.cell,
     nn.LSTMCell: lstm.cell,
 }
-LAYERS: dict[Cell, type[nn.RNNBase]] = {rnn.cell: nn.RNN, gru.cell: nn.GRU, lstm.cell: nn.LSTM}
+LAYERS: dict[Cell, Any] = {rnn.cell: nn.RNN, gru.cell: nn.GRU, lstm.cell: nn.LSTM}
 
 
 def from_torch(module: nn.Module) -> tuple[Cell, Params]:
     """The cell that a module of torch computes, and its weights.
 
     Args:
-        module: a `torch.nn` RNN, GRU or LSTM (`batch_first` is free), or an RNNCell, GRUCell or LSTMCell, with or without
-            bias, on any device.
+        module: a `torch.nn` RNN, GRU or LSTM (`batch_first` is free), or an RNNCell, GRUCell or LSTMCell; with or
+            without bias, on any device.
 
     Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of the weights in their dtype. torch's two biases are
-        summed, but for the GRU's candidate, which keeps both.
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of the weights in their dtype. torch's two biases
+        are summed, but for the GRU's candidate, which keeps both.
 
     Raises:
         ValueError: the module has another type, more than one layer, a second direction, a projection or a relu; or its
@@ -71,8 +71,8 @@ def to_torch(cell: Cell, params: Params) -> nn.RNNBase:
 
     Returns:
         A `torch.nn` RNN, GRU or LSTM on the CPU, in the dtype of the weights, with the bias in `bias_ih_l0` and a zero
-        `bias_hh_l0`, but for the GRU's candidate. Its `state_dict` fits every module of the same sizes; the cells' names
-        lack the `_l0`.
+        `bias_hh_l0`, but for the GRU's candidate. Its `state_dict` fits every layer of the same kind and sizes; in the
+        names of RNNCell, GRUCell and LSTMCell, `_l0` is missing.
 
     Raises:
         ValueError: the cell is another one, or `params` are not its weights.

@@ -1,8 +1,8 @@
-"""A guard for derivative rules that exist in reverse mode alone: it turns JAX's inner errors into one that names the cure.
+"""A guard for derivative rules that exist in reverse mode alone: other derivatives meet an error that names the cure.
 
 `reverse_only(tree)` is the identity. Its tangent map is linear and can be transposed, which is all that first-order
-reverse mode asks of it; evaluating the tangent (forward mode) is an error. `once(tree)` is the identity inside a forward
-rule, where a second differentiation would arrive.
+reverse mode asks of it; evaluating the tangent (forward mode) is an error. `once(tree)` is the identity inside a
+forward rule, where a second differentiation would arrive.
 """
 
 from typing import Any, NoReturn
@@ -13,8 +13,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 MESSAGE = (
-    "`Segmented` supports first-order reverse mode only; for forward mode (jvp, jacfwd, linearize) or second derivatives "
-    "pass `method=Autodiff()` to unroll."
+    "`Segmented` supports first-order reverse mode only; for forward mode (jvp, jacfwd, linearize) or second "
+    "derivatives pass `method=Autodiff()` to unroll."
 )
 
 

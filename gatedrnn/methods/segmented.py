@@ -3,8 +3,9 @@
 Forward, per segment of K steps: `project` the segment, then scan `recur` + `pointwise`. Kept for the backward pass: the
 outputs, and the carry at each segment's start.
 
-Backward, segments from last to first. With every h known, `gates_h = recur(h)` is one product. `pointwise` is elementwise,
-so one `jax.vjp` per carry part j, seeded with ones there, gives the diagonal Jacobian blocks of the whole segment,
+Backward, segments from last to first. With every h known, `gates_h = recur(h)` is one product. `pointwise` is
+elementwise, so one `jax.vjp` per carry part j, seeded with ones there, gives the diagonal Jacobian blocks of the
+whole segment,
     block_x[j][g], block_h[j][g], block_c[j][i]   each [K, B, H],
 and what remains of the reverse loop is, per step, with U^T the transpose of `recur`,
     dgates[g]  = sum_j block_h[j][g] * dcarry[j]
@@ -28,7 +29,6 @@ from gatedrnn._linear import accumulation_dtype
 from gatedrnn._segments import over_segments
 from gatedrnn._step import restart, select
 from gatedrnn.methods._reverse_only import once, reverse_only
-
 
 Blocks = Sequence[tuple[Array, ...]]
 """blocks[j][i], [K, B, H]: derivative of carry part j after a step by value i before it."""
@@ -137,7 +137,7 @@ def _run(
 
 
 def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tuple[Carry, Array]) -> tuple[Any, ...]:
-    params, xs, carry, initial, mask, reset, hs, starts = saved
+    params, xs, _, initial, mask, reset, hs, starts = saved
     dcarry, dhs = cotangents
 
     def segment(state: Any, inputs: Any, start: Carry) -> tuple[Any, Array, None]:
@@ -188,8 +188,8 @@ def _jacobian_blocks(
 ) -> tuple[Blocks, Blocks, dict[int, list[Array]]]:
     """The diagonal blocks of `pointwise`, [K, B, H] each: d after[j] / d gates_h[g], and d after[j] / d before[i].
 
-    The third value holds, for each gate whose two halves do not enter as a sum, d after[j] / d gates_x[g] by j. Where they
-    do, transposition gives both one and the same array. A masked step is the identity: its blocks say so.
+    The third value holds, for each gate whose two halves do not enter as a sum, d after[j] / d gates_x[g] by j. Where
+    they do, transposition gives both one and the same array. A masked step is the identity: its blocks say so.
     """
     after, vjp = jax.vjp(cell.pointwise, gates_x, gates_h, before)
     parts = range(len(after))
