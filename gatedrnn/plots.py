@@ -530,7 +530,7 @@ def _colour_bar(figure: Figure, grid: Sequence[Axes], mesh: QuadMesh) -> None:
     low, high = mesh.get_clim()
     pairs = [activation for e in range(1, 7) for activation in (1 - 10.0**-e, 10.0**-e)]
     seen = [activation for activation in (0.5, *pairs) if (low or 0) <= activation <= (high or 1)]
-    ticks = _roomy(seen, lambda activation: float(mesh.norm(activation)) * tall * height)
+    ticks = _roomy(seen, lambda activation: float(np.asarray(mesh.norm(np.asarray(activation)))) * tall * height)
     bar.set_ticks(ticks, labels=[np.format_float_positional(round(activation, 6)) for activation in ticks])
     bar.minorticks_off()
     bar.set_label("gate activation (logit scale)")

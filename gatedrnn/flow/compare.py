@@ -158,7 +158,8 @@ class Comparison:
         return rows
 
     def to_json(self) -> str:
-        """Strict JSON: `runs`, `summary`, `notes`, `versions`, `device`, `command`; null for the logarithm of zero.""" record = {
+        """Strict JSON: `runs`, `summary`, `notes`, `versions`, `device`, `command`; null for the logarithm of zero."""
+        record = {
             "runs": [asdict(run) for run in self.runs],
             "summary": self.summary(),
             "notes": list(self.notes),
@@ -357,7 +358,8 @@ def _measure(cell: Cell, params: Any, xs: Array, labels: Labels) -> tuple[Run, G
 def _measure_gate(
     cell: Cell, params: Any, xs: Array, labels: Labels
 ) -> tuple[GateMap | None, list[float | None] | None]:
-    """The carrying gate's picture, and the 10, 50 and 90 percent quantiles of time scale; None without such a gate.""" steps = xs.shape[0]
+    """The carrying gate's picture, and the 10, 50 and 90 percent quantiles of time scale; None without one."""
+    steps = xs.shape[0]
     length = -(-steps // GATE_BINS)
     sequence = check_sequence(cell, params, xs, None)
     trace = trace_gate(cell, length, params, sequence)
