@@ -18,15 +18,19 @@ def whole_files(out: str | Path) -> Iterator[Path]:
         ValueError: `out` cannot be made or written to.
     """
     out = Path(out)
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
+        made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
     except OSError as error:
         raise fail("out", "a folder that can be written to", f"{str(out)!r}: {error.strerror}") from None
     try:
         yield draft
-        for file in sorted(draft.iterdir()):
+        files = sorted(draft.iterdir())
+        taken = [name for file in files if (name := out / file.name).is_dir()]
+        if taken:
+            raise fail("out", "a folder where files can be written", f"a folder in place of {str(taken[0])!r}")
+        for file in files:
             os.replace(file, out / file.name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -140,7 +140,7 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
     return figure
 
 
-def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int = 4) -> Figure:
+def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int = 2) -> Figure:
     """Draws gate activations: one small map per gate, units sorted by time scale (longest on top) against time.
 
     Colours run on the logit of the activation, on one scale for all maps: 0.99 and 0.9999 hold a state for 100 and for
@@ -160,7 +160,7 @@ def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int =
     ordered = in_order(gate_maps, "cell", "gate", "input", "init")
     norm = _logit_norm([gate_map["values"] for gate_map in ordered])
     with _style(dark):
-        figure, grid = _grid(len(ordered), columns, (2.75, 1.75), (0.88, 0.1, 0.4, 0.5), tail=1.35)
+        figure, grid = _grid(len(ordered), columns, (3.6, 2.0), (0.88, 0.15, 0.4, 0.5), tail=1.35)
         columns = min(columns, len(ordered))
         for index, (ax, gate_map) in enumerate(zip(grid, ordered, strict=True)):
             mesh = _heat(ax, gate_map, norm)
@@ -224,7 +224,7 @@ def cell_title(name: str) -> str:
 
 def input_title(name: str) -> str:
     """What a panel or a sentence calls an input."""
-    return name if name == "silent" else f"driven by {cell_title(name)}"
+    return name if name in ("silent", "driven") else f"driven by {cell_title(name)}"
 
 
 def log10_norms(values: Sequence[float | None]) -> Floats:
@@ -507,7 +507,7 @@ def _heat(ax: Axes, gate_map: Run, norm: FuncNorm) -> QuadMesh:
     ax.set_yticks(rows + 0.5, [steps(scales[row]) for row in rows])
     ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-    ax.yaxis.set_label_coords(-0.24, 0.5)
+    ax.yaxis.set_label_coords(-0.185, 0.5)
     ax.tick_params(labelsize=9.5)
     name = f"{cell_title(gate_map['cell'])} {gate_map['gate']} gate, {gate_map['init']}"
     ax.set_title(f"{name}\n{input_title(gate_map['input'])}", loc="left", fontsize=10.5)

@@ -27,7 +27,7 @@ _LEVELS = {
     "lag_below_float64": f"{plots.ten_to(-308)} (zero in float64)",
 }
 _SAME = math.log10(2)  # decades; less than this between two configurations is not called a difference
-_KEPT = 3  # decades; a gradient norm this near to 1 is called kept
+_KEPT = 3  # decades; a gradient norm that stays this near to its start is called kept
 
 
 class Finding(NamedTuple):
@@ -82,8 +82,11 @@ class Configuration:
 
     @property
     def kept(self) -> bool:
-        """Whether the median gradient norm at the largest lag is within a factor of a thousand of 1."""
-        return abs(self.end.median) < _KEPT
+        """Whether the gradient norm stays within a factor of a thousand of its start, at every lag, in the median."""
+        profiles = [plots.log10_norms(run["log10_norm"]) for run in self.runs]
+        starts = [profile[0] if np.isfinite(profile[0]) else 0.0 for profile in profiles]
+        changes = [float(np.abs(profile - start).max()) for profile, start in zip(profiles, starts, strict=True)]
+        return _spread(changes).median < _KEPT
 
     def over_seeds(self, key: str) -> Spread:
         """A measured scalar; a lag that was not reached, or a half-life that does not end, is infinite."""
@@ -152,12 +155,12 @@ def _ranking(configurations: Sequence[Configuration]) -> Finding | None:
         ranked = sorted(group, key=lambda one: -one.end.median)
         best, worst = ranked[0], ranked[-1]
         equals = [one.name for one in ranked if abs(_gain(best, one)) < _SAME]
-        verb = "keeps" if len(equals) == 1 else "keep"
+        verb = "has" if len(equals) == 1 else "have"
         if len(equals) < len(ranked):
             most = f"{_joined(equals)} {verb} the most ({best.left}), {worst.name} the least ({worst.left})."
             points.append(f"{_capital(plots.input_title(kind))}: {most}")
         elif len(ranked) > 1:
-            points.append(f"{_capital(plots.input_title(kind))}: all keep about the same, {best.left}.")
+            points.append(f"{_capital(plots.input_title(kind))}: all have about the same, {best.left}.")
     text = f"The gradient norm at lag {max(one.horizon for one in configurations):,}:"
     return Finding("Most and least gradient at the horizon", text, tuple(points)) if points else None
 
@@ -285,7 +288,7 @@ def _portrait(one: Configuration) -> Finding:
     sentences = [f"The gradient norm at lag {one.horizon:,} is {_span(one.end, plots.power)}."]
     rate, life, exponent = map(one.over_seeds, ("rate_log10_per_step", "half_life", "lyapunov_max"))
     if not math.isnan(rate.median):
-        halves = f": it halves every {_span(life, plots.steps)} steps" if math.isfinite(life.median) else ""
+        halves = f": the norm halves every {_span(life, plots.steps)} steps" if math.isfinite(life.median) else ""
         sentences.append(f"The fitted rate is {_span(rate, _number)} decades per step{halves}.")
     lags = {level: one.over_seeds(key) for key, level in _LEVELS.items()}
     reached = [f"{level} at lag {_span(lag, _lag)}" for level, lag in lags.items() if math.isfinite(lag.median)]
@@ -299,9 +302,9 @@ def _portrait(one: Configuration) -> Finding:
         endless = [[math.inf if value is None else value for value in quantiles] for quantiles in scales]
         low, middle, high = (plots.steps(float(value)) for value in np.median(endless, axis=0))
         if low == high:
-            sentences.append(f"Its units hold for {middle} steps.")
+            sentences.append(f"Its units hold their state for {middle} steps.")
         else:
-            spread = f"One unit in ten holds for less than {low} steps, half for more than {middle}"
+            spread = f"One unit in ten holds its state for less than {low} steps, half for more than {middle}"
             sentences.append(f"{spread}, one in ten for more than {high}.")
     return Finding(f"{one.title}: {one.verdicts()}", " ".join(sentences))
 
@@ -319,10 +322,10 @@ def _method(runs: Sequence[Run]) -> list[str]:
         "Rate: slope of the line fitted to log10 of the norm, in decades per step, negative where the gradient "
         "shrinks. Half-life: steps in which that line falls by a factor of two.",
         "Largest Lyapunov exponent: mean rate at which a small perturbation of the state grows, forward in time.",
-        f"Hidden units: {sizes}. Batch: {batches}. Seeds: {seeds}. A number is the median over the seeds; the smallest "
-        "and the largest stand in parentheses where they differ from it.",
-        "A gradient is called kept where its norm at the horizon is within a factor of 1,000 of 1, and two norms about "
-        "the same where they are within a factor of two of each other.",
+        f"Hidden units: {sizes}. Batch: {batches}, over which log10 of the norm is averaged. Seeds: {seeds}. A "
+        "number is the median over the seeds; the smallest and the largest stand by it where they differ.",
+        "A gradient is called kept where its norm stays within a factor of 1,000 of its start, and two norms about the "
+        "same where they are within a factor of two of each other.",
     ]
     if any(run["init"] == "chrono" for run in runs):
         lines.append(
@@ -379,7 +382,7 @@ def _waterfall(configurations: Sequence[Configuration]) -> str:
         "At the left edge is the loss; the further right, the further back in time. In a grey band the number format "
         "named there holds nothing but zero (or infinity), so that plain backpropagation would return that."
     )
-    return _picture(lambda dark, columns: plots.waterfall(runs, dark=dark, columns=columns), 2, alt, caption)
+    return _picture(lambda dark, columns: plots.waterfall(runs, dark=dark, columns=columns), alt, caption)
 
 
 def _gates(gate_maps: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -392,11 +395,11 @@ def _gates(gate_maps: Sequence[Mapping[str, Any]]) -> list[str]:
     def draw(dark: bool, columns: int) -> Figure:
         return plots.gate_heatmap(gate_maps, dark=dark, columns=columns)
 
-    return ["<h2>The gates over time</h2>", _picture(draw, 4, alt, caption)]
+    return ["<h2>The gates over time</h2>", _picture(draw, alt, caption)]
 
 
-def _picture(draw: Callable[[bool, int], Figure], columns: int, alt: str, caption: str) -> str:
-    """A figure in four versions; the browser shows the one that fits: light or dark, wide or stacked for a phone."""
+def _picture(draw: Callable[[bool, int], Figure], alt: str, caption: str) -> str:
+    """`draw(dark, columns)` in four versions, of which the browser shows the one that fits screen and taste."""
 
     def image(dark: bool, across: int) -> str:
         figure = draw(dark, across)
@@ -405,9 +408,9 @@ def _picture(draw: Callable[[bool, int], Figure], columns: int, alt: str, captio
         return f'="data:image/svg+xml;base64,{data}" width="{width}" height="{height}"'
 
     phone, night = "(max-width: 700px)", "(prefers-color-scheme: dark)"
-    sources = [(f"{phone} and {night}", True, 1), (phone, False, 1), (night, True, columns)]
+    sources = [(f"{phone} and {night}", True, 1), (phone, False, 1), (night, True, 2)]
     tags = [f'<source media="{media}" srcset{image(dark, across)}>' for media, dark, across in sources]
-    fallback = f'<img src{image(False, columns)} alt="{escape(alt)}">'
+    fallback = f'<img src{image(False, 2)} alt="{escape(alt)}">'
     picture = f"<picture>{''.join(tags)}{fallback}</picture>"
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 

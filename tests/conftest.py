@@ -1,11 +1,20 @@
-"""Strict promotion around every test: what the package means to broadcast or to cast, it must say."""
+"""Strict promotion around every test, and a compiler told to hurry."""
+
+import os
 
 import jax
 import pytest
 
+# Nearly all the time of these tests is compilation of small programs: code that is not optimised is ready ten times
+# sooner and computes the same. XLA reads the flags at its first use; set XLA_FLAGS to run the code that users run.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
+
 
 @pytest.fixture(autouse=True)
 def strict_promotion():
-    """Raise on implicit rank and dtype promotion."""
-    with jax.numpy_dtype_promotion("strict"):
+    """What the package means to broadcast or to cast, it must say."""
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         yield

@@ -12,6 +12,7 @@ TABLE = {
     "float32": 1e-6,
     "float64": 1e-14,
     "difference": 1e-8,  # central differences in float64: rounding 1e-16 / 1e-5, amplified by the loop
+    "second difference": 1e-6,  # truncation (1e-3)^2 times a fourth derivative
 }
 
 

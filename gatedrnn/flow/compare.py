@@ -1,12 +1,13 @@
-"""Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured in the same
-way."""
+"""Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured alike."""
 
 import inspect
 import json
 import math
+import os
 import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -139,23 +140,20 @@ class Comparison:
 
         A scalar that some seeds lack (a lag never reached) is None unless more than half of them have it.
         """
-        groups: dict[tuple[str, str, str], list[Run]] = {}
-        for run in self.runs:
-            groups.setdefault((run.cell, run.input, run.init), []).append(run)
-        return [_summarise(key, runs) for key, runs in groups.items()]
+        return [_summarise(key, runs) for key, runs in self._groups().items()]
 
     def verdicts(self) -> list[str]:
         """One sentence per cell, input and initialisation: the verdict of the seed with the median decay rate."""
-        rows = []
-        groups: dict[str, list[Run]] = {}
+        middle = {key: sorted(runs, key=_rate)[len(runs) // 2] for key, runs in self._groups().items()}
+        return [
+            f"{cell}, {init} initialisation, {name} input: {run.verdict}" for (cell, name, init), run in middle.items()
+        ]
+
+    def _groups(self) -> dict[tuple[str, str, str], list[Run]]:
+        groups: dict[tuple[str, str, str], list[Run]] = {}
         for run in self.runs:
-            groups.setdefault(f"{run.cell}, {run.init} initialisation, {run.input} input", []).append(run)
-        for name, runs in groups.items():
-            ordered = sorted(
-                runs, key=lambda run: -math.inf if run.rate_log10_per_step is None else run.rate_log10_per_step
-            )
-            rows.append(f"{name}: {ordered[len(ordered) // 2].verdict}")
-        return rows
+            groups.setdefault((run.cell, run.input, run.init), []).append(run)
+        return groups
 
     def to_json(self) -> str:
         """Strict JSON: `runs`, `summary`, `notes`, `versions`, `device`, `command`; null for the logarithm of zero."""
@@ -196,6 +194,18 @@ class Comparison:
         return [Path(out) / name for name in names]
 
 
+class Job(NamedTuple):
+    """One run to be made."""
+
+    cell: Cell
+    input: str
+    init: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.cell.name}, {self.init}, {self.input}, seed {self.seed}"
+
+
 def compare(
     cells: Sequence[Cell],
     xs: Array | Mapping[str, Array],
@@ -216,7 +226,7 @@ def compare(
         inits: `default` is the cell's `init`; `chrono` passes it `chrono=T` (left out, with a note, where it has none).
         seeds: how many, from 0.
         dtype: of the weights.
-        on_run: called before each run with (runs done, runs in all, what comes next).
+        on_run: called after each run with (runs done, runs in all, which one it was).
 
     Returns:
         A `Comparison`: its `runs`, `summary()`, `verdicts()`, `to_json()` and `save(out)`.
@@ -240,17 +250,26 @@ def compare(
     check_memory(steps, batch, width, hidden_size, dtype)
     notes: list[str] = []
     jobs = list(_jobs(cells, inputs, inits, seeds, notes))
-    runs, maps = [], []
-    for done, (cell, name, init, seed) in enumerate(jobs):
-        if on_run is not None:
-            on_run(done, len(jobs), f"{cell.name}, {init}, {name}, seed {seed}")
-        options = {"chrono": max(steps, 3)} if init == "chrono" else {}
-        params = cell.init(jax.random.key(seed), width, hidden_size, dtype=dtype, **options)
-        run, gate_map = _measure(cell, params, inputs[name], Labels(cell.name, name, init, seed, hidden_size))
-        runs.append(run)
-        if gate_map is not None and seed == 0:
-            maps.append(gate_map)
-    return Comparison(tuple(runs), tuple(maps), tuple(notes), _versions(), _device())
+
+    def run(job: Job) -> tuple[Run, GateMap | None]:
+        options = {"chrono": max(steps, 3)} if job.init == "chrono" else {}
+        params = job.cell.init(jax.random.key(job.seed), width, hidden_size, dtype=dtype, **options)
+        return _measure(job, params, inputs[job.input], hidden_size)
+
+    results: dict[Job, tuple[Run, GateMap | None]] = {}
+    # A scan keeps one core busy. Neighbours in the queue are different cells, so that both do not compile the same.
+    queue = sorted(jobs, key=lambda job: (job.seed, job.init, job.input))
+    pool = ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1))
+    try:
+        waiting = {pool.submit(run, job): job for job in queue}
+        for done, future in enumerate(as_completed(waiting)):
+            results[waiting[future]] = future.result()
+            if on_run is not None:
+                on_run(done + 1, len(jobs), str(waiting[future]))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    maps = [gate_map for job in jobs if job.seed == 0 and (gate_map := results[job][1]) is not None]
+    return Comparison(tuple(results[job][0] for job in jobs), tuple(maps), tuple(notes), _versions(), _device())
 
 
 def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike) -> None:
@@ -303,7 +322,7 @@ def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
 
 def _jobs(
     cells: list[Cell], inputs: dict[str, Array], inits: Sequence[str], seeds: int, notes: list[str]
-) -> Iterator[tuple[Cell, str, str, int]]:
+) -> Iterator[Job]:
     unknown = [init for init in inits if init not in ("default", "chrono")]
     if unknown or not inits or isinstance(inits, str):
         raise fail("inits", "a list of 'default', 'chrono' or both", inits)
@@ -314,32 +333,27 @@ def _jobs(
         for init in inits:
             for name in inputs if gated or init == "default" else ():
                 for seed in range(seeds):
-                    yield cell, name, init, seed
+                    yield Job(cell, name, init, seed)
 
 
-class Labels(NamedTuple):
-    """What tells a run from the others."""
-
-    cell: str
-    input: str
-    init: str
-    seed: int
-    hidden_size: int
-
-
-def _measure(cell: Cell, params: Any, xs: Array, labels: Labels) -> tuple[Run, GateMap | None]:
+def _measure(job: Job, params: Any, xs: Array, hidden_size: int) -> tuple[Run, GateMap | None]:
+    cell = job.cell
     steps, batch, width = xs.shape
     profile = np.asarray(adjoint(cell, params, xs).log10_norm["state"], np.float64)  # [T + 1, B]
     by_lag = profile.mean(1)[::-1]
     lags = np.unique(np.concatenate([[0], np.geomspace(1, steps, LAGS).round()])).astype(int)
     closed = None if xs.any() else rest_profile(cell, params, lags, width)
     exponent = float(lyapunov(cell, params, xs, k=1, burn_in=steps // 10).mean())
-    gate_map, quantiles = _measure_gate(cell, params, xs, labels) if cell.factored else (None, None)
+    gate_map, quantiles = _measure_gate(job, params, xs) if cell.factored else (None, None)
     summary: Decay = decay(profile)
     run = Run(
-        **labels._asdict(),
+        cell=cell.name,
+        input=job.input,
+        init=job.init,
         horizon=steps,
+        hidden_size=hidden_size,
         batch=batch,
+        seed=job.seed,
         lags=lags.tolist(),
         log10_norm=[_finite(value) for value in by_lag[lags]],
         closed_form_log10_norm=None if closed is None else [_finite(value) for value in closed],
@@ -355,11 +369,9 @@ def _measure(cell: Cell, params: Any, xs: Array, labels: Labels) -> tuple[Run, G
     return run, gate_map
 
 
-def _measure_gate(
-    cell: Cell, params: Any, xs: Array, labels: Labels
-) -> tuple[GateMap | None, list[float | None] | None]:
+def _measure_gate(job: Job, params: Any, xs: Array) -> tuple[GateMap | None, list[float | None] | None]:
     """The carrying gate's picture, and the 10, 50 and 90 percent quantiles of time scale; None without one."""
-    steps = xs.shape[0]
+    cell, steps = job.cell, xs.shape[0]
     length = -(-steps // GATE_BINS)
     sequence = check_sequence(cell, params, xs, None)
     trace = trace_gate(cell, length, params, sequence)
@@ -372,7 +384,7 @@ def _measure_gate(
     values = np.asarray(trace.mean, np.float64).T[order]  # [H, N]
     quantiles = np.quantile(scales, [0.1, 0.5, 0.9], method="nearest")
     gate = _carrying_gate(cell, sequence.carry)
-    gate_map = GateMap(labels.cell, labels.input, labels.init, gate, centres, values, scales[order])
+    gate_map = GateMap(cell.name, job.input, job.init, gate, centres, values, scales[order])
     return gate_map, [_finite(value) for value in quantiles]
 
 
@@ -400,6 +412,10 @@ def _summarise(key: tuple[str, str, str], runs: list[Run]) -> dict[str, Any]:
     words = [run.verdict.split(":")[0] for run in runs]
     row["verdict"] = statistics.mode(words)
     return row
+
+
+def _rate(run: Run) -> float:
+    return -math.inf if run.rate_log10_per_step is None else run.rate_log10_per_step
 
 
 def _finite(value: float) -> float | None:

@@ -18,7 +18,7 @@ from gatedrnn._check import check_size, fail
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence
 
-SEGMENT = 128  # steps whose logarithms are summed before the sums are added: keeps the rounding of long sums small
+SEGMENT = 125  # steps whose logarithms are summed before the sums are added: keeps the rounding of long sums small
 
 
 def lyapunov(

@@ -18,7 +18,7 @@ from gatedrnn._check import fail
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence
 
-SEGMENT = 128  # steps whose logarithms are averaged at once
+SEGMENT = 125  # steps whose logarithms are averaged at once
 
 
 def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -> Array:

@@ -64,10 +64,10 @@ def part(cell: Cell, params: Params) -> Blocks:
     Raises:
         ValueError: `params` are not the weights of `cell`.
     """
-    leaf = {"w": 0, "b": 0}
-    wanted: Any = jax.tree.structure(Params(leaf, leaf if cell == gru.cell else {"w": 0}))
-    if jax.tree.structure(params) != wanted:
-        raise fail("params", f"the weights of gatedrnn.{cell.name}, {wanted}", jax.tree.structure(params))
+    layout = Params({"w": "*", "b": "*"}, {"w": "*", "b": "*"} if cell == gru.cell else {"w": "*"})
+    structure: Any = jax.tree.structure(params)
+    if structure != jax.tree.structure(layout):
+        raise fail("params", f"the weights of gatedrnn.{cell.name}, laid out as {layout}", structure)
     w, u, b_x = (jnp.asarray(a) for a in (params.input["w"], params.recurrent["w"], params.input["b"]))
     b_h = jnp.zeros(u.shape[-1], u.dtype)
     if cell == gru.cell:
@@ -111,7 +111,7 @@ def cell_of(argument: str, module: Any, cells: Mapping[type, Cell]) -> Cell:
         ValueError: its type is not in `cells`.
     """
     if type(module) not in cells:
-        raise fail(argument, f"a {_either(kind.__name__ for kind in cells)}", f"a {type(module).__name__}")
+        raise fail(argument, f"one of {', '.join(kind.__name__ for kind in cells)}", type(module).__name__)
     return cells[type(module)]
 
 
@@ -122,8 +122,8 @@ def kind_of(cell: Cell, kinds: Mapping[Cell, Kind]) -> Kind:
         ValueError: nothing does.
     """
     if cell not in kinds:
-        named = _either(f"gatedrnn.{known.name}" for known in kinds)
-        raise fail("cell", f"{named}, which exist there", f"gatedrnn.{cell.name}")
+        named = ", ".join(f"gatedrnn.{known.name}" for known in kinds)
+        raise fail("cell", f"one of {named}, which have a counterpart", repr(getattr(cell, "name", cell)))
     return kinds[cell]
 
 
@@ -137,11 +137,6 @@ def check_options(module: Any, cell: Cell, **wanted: Any) -> None:
         got = getattr(module, option)
         if got != want:
             raise fail(option, f"{_shown(want)} to make gatedrnn.{cell.name}", _shown(got))
-
-
-def _either(names: Any) -> str:
-    *most, last = names
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _shown(value: Any) -> str:

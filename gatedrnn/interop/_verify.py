@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._check import fail
 from gatedrnn._unroll import unroll
 
 Outputs = tuple[Carry, Array]
@@ -54,7 +55,12 @@ def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, p
         weights: a pytree of arrays.
         peer: the framework's own forward and backward pass.
         xs: inputs, [T, B, D].
+
+    Raises:
+        ValueError: `xs` has another rank or width.
     """
+    if np.ndim(xs) != 3:
+        raise fail("xs", "[T, B, D]", np.shape(xs))
     params = convert(weights)
     xs = jnp.asarray(xs, params.input["w"].dtype)
     zero = jax.tree.map(lambda a: a.astype(xs.dtype), cell.initial_carry(params, xs.shape[1]))
@@ -63,17 +69,14 @@ def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, p
     cotangents = _normal(1, (end, ys))
     dweights, dxs, dcarry = pull(cotangents)
     (peer_end, peer_ys), (peer_dweights, peer_dxs, peer_dcarry) = peer(weights, xs, carry, cotangents)
+    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(weights)]
+    by_weight = map(_error, jax.tree.leaves(dweights), jax.tree.leaves(peer_dweights))
     return Errors(
         _error(ys, peer_ys),
         _worst(end, peer_end),
         _error(dxs, peer_dxs),
         _worst(dcarry, peer_dcarry),
-        {
-            jax.tree_util.keystr(path, simple=True, separator="/"): _error(got, want)
-            for (path, got), want in zip(
-                jax.tree.leaves_with_path(dweights), jax.tree.leaves(peer_dweights), strict=True
-            )
-        },
+        dict(zip(paths, by_weight, strict=True)),
     )
 
 

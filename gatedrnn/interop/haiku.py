@@ -77,7 +77,7 @@ def to_haiku(cell: Cell, params: Params) -> dict[str, dict[str, Array]]:
             "cell",
             "gatedrnn.lstm, since the others differ: hk.GRU applies the reset gate before the product, and "
             "hk.VanillaRNN's activation is relu",
-            f"gatedrnn.{cell.name}",
+            repr(getattr(cell, "name", cell)),
         )
     w, u, b, _ = part(cell, params)
     b = b.at[b.size // 4 : b.size // 2].add(-1)

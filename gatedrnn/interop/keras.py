@@ -92,7 +92,9 @@ def to_keras(cell: Cell, params: Params) -> layers.RNN:
     """
     kind = kind_of(cell, LAYERS)
     w, u, b_x, b_h = (reorder(blocks, ORDER[cell]) for blocks in part(cell, params))
-    layer = kind(u.shape[0], return_sequences=True, return_state=True, dtype=w.dtype.name)
+    # keras's default for the recurrent kernel is drawn by a QR decomposition, which has no 16-bit form.
+    options = {"return_sequences": True, "return_state": True, "recurrent_initializer": "glorot_uniform"}
+    layer = kind(u.shape[0], dtype=w.dtype.name, **options)
     layer.build((None, None, w.shape[0]))
     bias = jnp.stack([b_x, b_h]) if cell == gru.cell else b_x
     layer.set_weights([np.asarray(a) for a in (w, u, bias)])
@@ -101,6 +103,8 @@ def to_keras(cell: Cell, params: Params) -> layers.RNN:
 
 def verify_keras(layer: layers.Layer, xs: Any) -> Errors:
     """Proves `from_keras(layer)` on `xs [T, B, D]`, in values and gradients; with keras on its JAX backend.
+
+    Errors of float64 layers are those of float32: there, `keras.ops.tanh` rounds whatever it is given to float32.
 
     Args:
         layer: as in `from_keras`.
@@ -138,7 +142,7 @@ def _convert(cell: Cell, weights: dict[str, Array]) -> Params:
 
 def _run(step: Any, weights: dict[str, Array], xs: Array, carry: Carry) -> Outputs:
     """keras's loop over `step`, with `weights` in the place of its own."""
-    loop = layers.RNN(step, return_sequences=True, return_state=True)
+    loop = layers.RNN(step, return_sequences=True, return_state=True, dtype=step.dtype_policy)
     with keras.StatelessScope(state_mapping=[(getattr(step, name), a) for name, a in weights.items()]):
         ys, *end = loop(xs.swapaxes(0, 1), initial_state=list(carry))
     return type(carry)(*end), ys.swapaxes(0, 1)

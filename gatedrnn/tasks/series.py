@@ -2,11 +2,16 @@
 
 import csv
 import math
+import reprlib
+import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from gatedrnn._check import check_size, fail
+
+Rows = Sequence[Sequence[object]]
 
 
 def read_series(path: str | Path, column: str | None = None) -> np.ndarray:
@@ -27,24 +32,25 @@ def read_series(path: str | Path, column: str | None = None) -> np.ndarray:
         rows, names = _read_npy(path) if path.suffix == ".npy" else _read_csv(path)
     except OSError as error:
         raise fail("series", "a readable CSV or NPY file", f"{str(path)!r}: {error.strerror or error}") from None
-    if not len(rows):
+    if not rows:
         raise fail("series", "a file with at least one row of numbers", f"none in {str(path)!r}")
     index = _find_column(column, names, len(rows[0]), path)
     first_line = 1 if names is None else 2
     return np.array([_number(row, index, line, path) for line, row in enumerate(rows, first_line)])
 
 
-def _read_npy(path: Path) -> tuple[list[list[object]], None]:
+def _read_npy(path: Path) -> tuple[Rows, None]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        with path.open("rb") as file:  # not `np.load`, which opens other formats too
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, TypeError, OverflowError, MemoryError, SyntaxError, tokenize.TokenError) as error:
         raise fail("series", "a NPY file of numbers", f"{str(path)!r}: {error}") from None
-    if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise fail("series", "an array [N] or [N, C] of real numbers", f"{array.dtype} {array.shape} in {str(path)!r}")
-    return array.reshape(len(array), -1).tolist(), None
+    return (array if array.ndim == 2 else array[:, None]).tolist() if array.size else [], None
 
 
-def _read_csv(path: Path) -> tuple[list[list[str]], list[str] | None]:
+def _read_csv(path: Path) -> tuple[Rows, list[str] | None]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
@@ -60,11 +66,11 @@ def _read_csv(path: Path) -> tuple[list[list[str]], list[str] | None]:
 def _find_column(column: str | None, names: list[str] | None, count: int, path: Path) -> int:
     if column is None:
         return 0
-    if names is not None and column in names:
-        return names.index(column)
-    if column.isdecimal() and int(column) < count:
-        return int(column)
-    known = f"one of {', '.join(map(repr, names))} or " if names else ""
+    column, numbers = column.strip(), [str(number) for number in range(count)]
+    for labels in (names, numbers):
+        if labels is not None and column in labels:
+            return labels.index(column)
+    known = f"one of {reprlib.repr(names)[1:-1]} or " if names else ""
     raise fail("series", f"a column, {known}a number from 0 to {count - 1}", f"{column!r} for {str(path)!r}")
 
 
@@ -76,14 +82,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _number(row: list[object], index: int, line: int, path: Path) -> float:
+def _number(row: Sequence[object], index: int, line: int, path: Path) -> float:
     cell = row[index] if index < len(row) else None
     try:
-        value = float(cell)  # type: ignore[arg-type]
+        value = float(str(cell))
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        got = "nothing" if cell is None else repr(cell)
+        got = "nothing" if cell is None else reprlib.repr(cell)
         raise fail("series", "finite numbers", f"{got} in row {line}, column {index} of {str(path)!r}")
     return value
 
@@ -108,9 +114,9 @@ def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarr
     check_size("batch", batch)
     if len(values) < steps:
         raise fail("series", f"at least as long as the horizon, {steps:,} values", f"{len(values):,} values")
-    deviation = values.std()
-    if not deviation > 1e-12 * np.abs(values).max(initial=0):
+    scaled = values / (np.abs(values).max() or 1)  # the square of 1e200 is no float
+    if not scaled.std() > 1e-12:
         raise fail("series", "a series that varies", f"the constant {values[0]:g}")
-    values = (values - values.mean()) / deviation
+    values = (scaled - scaled.mean()) / scaled.std()
     starts = np.linspace(0, len(values) - steps, batch).astype(int)  # [B]
     return np.stack([values[start : start + steps] for start in starts], axis=1)[..., None]

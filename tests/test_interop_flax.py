@@ -1,0 +1,231 @@
+"""flax, linen and nnx: converted cells agree with `unroll` in values and in every gradient, there and back."""
+
+import re
+import subprocess
+import sys
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from flax import nnx
+from tolerances import assert_close, tolerance
+
+import gatedrnn as gr
+from gatedrnn.interop import flax as interop
+
+T, B, D, H = 7, 2, 3, 5
+LENGTH = T * (D + H)  # additions behind the last output
+LINEN = {nn.SimpleCell: 3, nn.GRUCell: 10, nn.LSTMCell: 12, nn.OptimizedLSTMCell: 12}  # number of weights
+NNX = {nnx.SimpleCell: 3, nnx.GRUCell: 3, nnx.LSTMCell: 12, nnx.OptimizedLSTMCell: 3}
+each_linen = pytest.mark.parametrize("kind", LINEN, ids=lambda kind: kind.__name__)
+each_nnx = pytest.mark.parametrize("kind", NNX, ids=lambda kind: kind.__name__)
+each_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def randomised(tree):
+    """Random numbers in the shapes and dtypes of a pytree."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda a: jnp.asarray(0.7 * rng.normal(size=a.shape), a.dtype), tree)
+
+
+def linen_of(kind, dtype="float32", **options):
+    """A linen cell, and variables in which every weight and bias is a random number."""
+    module, key, x = kind(H, param_dtype=dtype, **options), jax.random.key(0), jnp.zeros((B, D), dtype)
+    return module, randomised(jax.eval_shape(module.init, key, module.initialize_carry(key, x.shape), x))
+
+
+def nnx_of(kind, dtype="float32", **options):
+    """An nnx cell in which every weight and bias is a random number."""
+    module = kind(D, H, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0), **options)
+    structure, state = nnx.split(module)
+    return nnx.merge(structure, randomised(state))
+
+
+def params_of(cell, dtype):
+    """Random weights and biases of ours; inside `jax.enable_x64` where they are float64."""
+    weights = gr.Params(*reference.weights(cell.name, D, H, np.random.default_rng(0)))
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype), weights)
+
+
+def inputs():
+    """Random xs, [T, B, D]."""
+    return np.random.default_rng(1).normal(size=(T, B, D))
+
+
+@each_linen
+@each_dtype
+def test_linen_verified(kind, dtype):
+    """Outputs, last carry, and the gradients in xs, the first carry and each of linen's weights."""
+    with jax.enable_x64(dtype == "float64"):
+        errors = interop.verify_linen(*linen_of(kind, dtype), inputs())
+    assert len(errors.dweights) == LINEN[kind]
+    assert errors.largest <= tolerance(dtype, LENGTH)
+
+
+@each_nnx
+@each_dtype
+def test_nnx_verified(kind, dtype):
+    """Outputs, last carry, and the gradients in xs, the first carry and each of nnx's weights."""
+    with jax.enable_x64(dtype == "float64"):
+        errors = interop.verify_nnx(nnx_of(kind, dtype), inputs())
+    assert len(errors.dweights) == NNX[kind]
+    assert errors.largest <= tolerance(dtype, LENGTH)
+
+
+def ours(cell, params, xs):
+    """Outputs of `unroll` on batch-major inputs, [B, T, H]."""
+    return gr.unroll(cell, params, xs.swapaxes(0, 1))[1].swapaxes(0, 1)
+
+
+def assert_agree(mine, theirs, weights):
+    """Two functions of weights and batch-major inputs agree in values, and in gradients in both arguments."""
+    xs = jnp.float32(inputs()).swapaxes(0, 1)
+    (got, pull_got), (want, pull_want) = (jax.vjp(run, weights, xs) for run in (mine, theirs))
+    assert_close(got, want, "float32", LENGTH)
+    grads = (jax.tree.leaves(pull(jnp.cos(want))) for pull in (pull_got, pull_want))
+    assert_close(*grads, "float32", LENGTH)
+
+
+@each_linen
+def test_agrees_with_linen_rnn(kind):
+    """The layer flax's users call, from its own first carry."""
+    module, variables = linen_of(kind)
+    assert_agree(
+        lambda variables, xs: ours(*interop.from_linen(module, variables), xs),
+        lambda variables, xs: nn.RNN(module).apply({"params": {"cell": variables["params"]}}, xs),
+        variables,
+    )
+
+
+@each_nnx
+def test_agrees_with_nnx_rnn(kind):
+    """The layer flax's users call, from its own first carry."""
+    structure, weights = nnx.split(nnx_of(kind))
+    assert_agree(
+        lambda weights, xs: ours(*interop.from_nnx(nnx.merge(structure, weights)), xs),
+        lambda weights, xs: nnx.RNN(nnx.merge(structure, weights))(xs),
+        weights,
+    )
+
+
+FAULTS = {
+    "swapped_gates": lambda w, u, b_x, b_h: (jnp.roll(w, H, -1), u, b_x, b_h),
+    "swapped_recurrent_gates": lambda w, u, b_x, b_h: (w, jnp.roll(u, H, -1), b_x, b_h),
+    "lost_input_bias": lambda w, u, b_x, b_h: (w, u, None, b_h),
+    "lost_state_bias": lambda w, u, b_x, b_h: (w, u, b_x, None),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_conversion_shows(fault, monkeypatch):
+    """What verify_linen proves can fail: in the outputs, and in the gradients of the weights."""
+    right = interop.join
+    monkeypatch.setattr(interop, "join", lambda cell, *blocks: right(cell, *FAULTS[fault](*blocks)))
+    errors = interop.verify_linen(*linen_of(nn.GRUCell), inputs())
+    assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
+
+
+@each_cell
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+def test_linen_round_trip(cell, dtype):
+    """Ours, through linen and back, bit for bit, and the variables are those that linen's `init` would make."""
+    with jax.enable_x64(dtype == "float64"):
+        params = params_of(cell, dtype)
+        module, variables = interop.to_linen(cell, params)
+        back, again = interop.from_linen(module, variables)
+        chex.assert_trees_all_equal_shapes_and_dtypes(variables, linen_of(type(module), dtype)[1])
+    assert back == cell
+    chex.assert_trees_all_equal(again, params, strict=True)
+
+
+@each_cell
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+def test_nnx_round_trip(cell, dtype):
+    """Ours, through nnx and back, bit for bit; the GRU without the bias that nnx lacks."""
+    with jax.enable_x64(dtype == "float64"):
+        params = params_of(cell, dtype)
+        if cell is gr.gru:
+            params.recurrent["b"] = jnp.zeros(H, dtype)
+        module = interop.to_nnx(cell, params)
+        back, again = interop.from_nnx(module)
+        if dtype != "bfloat16":
+            assert interop.verify_nnx(module, inputs()).largest <= tolerance(dtype, LENGTH)
+    assert back == cell
+    chex.assert_trees_all_equal(again, params, strict=True)
+
+
+def test_nnx_gru_lacks_a_bias():
+    """A GRU whose candidate has a bias inside the reset gate's product does not fit."""
+    message = (
+        r"^`params.recurrent\[\"b\"\]` must be zero to make an nnx.GRUCell, which has no bias b_hn.*; got values up"
+    )
+    with pytest.raises(ValueError, match=message):
+        interop.to_nnx(gr.gru, params_of(gr.gru, "float32"))
+
+
+def one(key, shape, dtype):
+    """A first carry that is not zero."""
+    return jnp.ones(shape, dtype)
+
+
+OPTIONS = [  # cell, option, its value, how it must be, how it is told
+    ("SimpleCell", "residual", True, "False", "True"),
+    ("SimpleCell", "activation_fn", nn.relu, "tanh", "relu"),
+    ("GRUCell", "gate_fn", nn.hard_sigmoid, "sigmoid", "hard_sigmoid"),
+    ("LSTMCell", "activation_fn", nn.relu, "tanh", "relu"),
+    ("OptimizedLSTMCell", "gate_fn", nn.hard_sigmoid, "sigmoid", "hard_sigmoid"),
+]
+each_option = pytest.mark.parametrize(("kind", "option", "value", "want", "got"), OPTIONS)
+
+
+@each_option
+def test_linen_option_refused(kind, option, value, want, got):
+    """Each option that makes another function, by name."""
+    module, variables = linen_of(getattr(nn, kind), **{option: value})
+    with pytest.raises(ValueError, match=rf"^`{option}` must be {want} to make gatedrnn.*; got {got}\.$"):
+        interop.from_linen(module, variables)
+
+
+@each_option
+def test_nnx_option_refused(kind, option, value, want, got):
+    """Each option that makes another function, by name."""
+    module = nnx_of(getattr(nnx, kind), **{option: value})
+    with pytest.raises(ValueError, match=rf"^`{option}` must be {want} to make gatedrnn.*; got {got}\.$"):
+        interop.from_nnx(module)
+
+
+def test_first_carry_refused():
+    """`unroll` begins from zeros."""
+    with pytest.raises(ValueError, match=r"^`carry_init` must be zeros to make gatedrnn.gru; got one\.$"):
+        interop.from_linen(*linen_of(nn.GRUCell, carry_init=one))
+    module = nnx_of(nnx.GRUCell)
+    module.carry_init = one
+    with pytest.raises(ValueError, match=r"^`carry_init` must be None to make gatedrnn.gru; got one\.$"):
+        interop.from_nnx(module)
+
+
+def test_other_modules_refused():
+    """Other cells, and variables of another cell."""
+    message = "`module` must be one of SimpleCell, GRUCell, LSTMCell, OptimizedLSTMCell; got {}."
+    module, variables = linen_of(nn.MGUCell)
+    with pytest.raises(ValueError, match=re.escape(message.format("MGUCell"))):
+        interop.from_linen(module, variables)
+    with pytest.raises(ValueError, match=re.escape(message.format("Linear"))):
+        interop.from_nnx(nnx.Linear(D, H, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r'^`variables` must be {"params": {...}} with the layers .*; got \[\'hn\', '):
+        interop.from_linen(nn.LSTMCell(H), linen_of(nn.GRUCell)[1])
+
+
+def test_frameworks_load_when_used():
+    """The folder imports no framework; its file for one imports that one alone."""
+    program = "import sys, gatedrnn.interop{}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    frameworks = {"torch", "keras", "flax", "haiku", "equinox", "onnx"}
+    for file, loaded in (("", set()), (".flax", {"flax"})):
+        command = [sys.executable, "-c", program.format(file)]
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        assert set(names) & frameworks == loaded

@@ -1,0 +1,267 @@
+"""gr.flow.lyapunov against spectra known exactly, explicit QR and determinants, in the order of time."""
+
+import flow_reference
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+
+import gatedrnn as gr
+
+B, D, H, N = 2, 3, 4, 4
+CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm}
+each_cell = pytest.mark.parametrize("name", list(CELLS))
+
+
+def put(tree, dtype="float64"):
+    """The tree's arrays as JAX arrays of a dtype."""
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
+
+
+def sized_carry(params, batch_size=None):
+    """A zero carry as wide as `params [N]`, which serves for nothing else."""
+    return gr.RNNState(jnp.zeros(params.shape if batch_size is None else (batch_size, *params.shape), params.dtype))
+
+
+def matrix_step(params, carry, x):
+    """One step h' = J h with the Jacobian itself as input: x [..., N * N]."""
+    size = carry.h.shape[-1]
+    h = jnp.einsum("...ij,...j->...i", x.reshape(*x.shape[:-1], size, size), carry.h)
+    return gr.RNNState(h), h
+
+
+def diagonal_step(params, carry, x):
+    """One step h' = a h with the factors as input: x [..., N]."""
+    return gr.RNNState(x * carry.h), x * carry.h
+
+
+MATRIX = gr.Cell.from_step("matrix", matrix_step, init=None, initial_carry=sized_carry)
+DIAGONAL = gr.Cell.from_step("diagonal", diagonal_step, init=None, initial_carry=sized_carry)
+
+
+def exponents_of(jacobians, **options):
+    """`gr.flow.lyapunov` in float64 of the linear cell with the given Jacobians [T, N, N]."""
+    size = jacobians.shape[1]
+    with jax.enable_x64(True):
+        xs = jnp.asarray(jacobians.reshape(len(jacobians), size * size))
+        return np.asarray(gr.flow.lyapunov(MATRIX, jnp.zeros(size), xs, **options))
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 2e-3), ("float64", 1e-10)])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.03])
+def test_scaled_orthogonal_steps(dtype, rtol, scale):
+    """Step Jacobian s Q: every exponent is ln s, over 2,000 steps."""
+    T, Q = 2000, flow_reference.orthogonal(np.random.default_rng(0), N)
+    with jax.enable_x64(dtype == "float64"):
+        xs = jnp.broadcast_to(jnp.asarray((scale * Q).ravel(), dtype), (T, B, N * N))
+        got = gr.flow.lyapunov(MATRIX, jnp.zeros(N, dtype), xs)
+        assert got.dtype == dtype
+    np.testing.assert_allclose(got, np.full((B, N), np.log(scale)), rtol=0, atol=rtol / T)
+
+
+def test_orthogonal_tanh_rnn_at_the_origin():
+    """At rest, an orthogonal tanh RNN neither shrinks nor stretches: every exponent is 0, those of s Q are ln s."""
+    for scale in (1.0, 0.7):
+        params = gr.rnn.init(jax.random.key(0), D, H, recurrent_init=gr.initializers.orthogonal(scale))
+        got = gr.flow.lyapunov(gr.rnn, params, jnp.zeros((300, B, D)))
+        np.testing.assert_allclose(got, np.full((B, H), np.log(scale)), atol=1e-6)
+
+
+def three_steps(rng):
+    """Three distinct Jacobians [3, N, N] that do not commute, mild enough for 50 of them to keep ten digits."""
+    stretch = np.diag([1.2, 1.05, 0.95, 0.8])
+    return np.array([flow_reference.orthogonal(rng, N) @ stretch for _ in range(3)])
+
+
+def towards(frame, rounds):
+    """`rounds` steps [rounds, N, N] after which any frame has turned into the given one, column by column."""
+    return np.array([frame @ np.diag(2.0 ** -np.arange(N)) @ frame.T] * rounds)
+
+
+@pytest.mark.parametrize("T", [3, 4, 10, 50])
+def test_log_singular_values_of_the_explicit_product(T):
+    """From its right singular vectors, QR of J_T ... J_1 gives the log singular values; another order does not."""
+    cycle = three_steps(np.random.default_rng(T))
+    jacobians = cycle[np.arange(T) % 3]
+    _, values, rows = np.linalg.svd(flow_reference.product(jacobians))
+    want = np.log(values) / T
+    for wrong in (jacobians[::-1], jacobians.transpose(0, 2, 1)):
+        other = np.log(np.linalg.svd(flow_reference.product(wrong), compute_uv=False)) / T
+        assert np.abs(other - want).max() > 1e-3
+    lead = towards(rows.T, 60)
+    got = exponents_of(np.concatenate([lead, jacobians]), burn_in=60)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
+    got = exponents_of(np.concatenate([lead, jacobians]), burn_in=60, k=2)
+    np.testing.assert_allclose(got, want[:2], rtol=0, atol=1e-10)
+
+
+def test_product_that_is_isotropic_in_one_order_only():
+    """With J_3 J_2 J_1 = s Q every frame grows by s, whatever it starts from; J_1 J_2 J_3 has a wide spectrum."""
+    rng, scale = np.random.default_rng(0), 0.8
+    first, second, _ = three_steps(rng)
+    third = scale * flow_reference.orthogonal(rng, N) @ np.linalg.inv(second @ first)
+    jacobians = np.array([first, second, third] * 5)
+    backwards = flow_reference.lyapunov(jacobians[::-1], np.eye(N))
+    assert backwards.max() - backwards.min() > 0.02
+    for k in (1, 3, N):
+        got = exponents_of(jacobians, k=k)
+        np.testing.assert_allclose(got, np.full(k, np.log(scale) / 3), rtol=0, atol=1e-10)
+
+
+def test_periodic_product():
+    """Three steps for ever: the exponents are ln |eigenvalue of J_3 J_2 J_1| / 3, not those of J_1 J_2 J_3."""
+    rng = np.random.default_rng(3)
+    mix = flow_reference.orthogonal(rng, N)
+    first, second, _ = three_steps(rng)
+    third = mix @ np.diag([2.0, -1.0, 0.5, 0.2]) @ mix.T @ np.linalg.inv(second @ first)
+    cycle = np.array([first, second, third])
+    want, backwards = (
+        np.sort(np.log(np.abs(np.linalg.eigvals(flow_reference.product(steps)))))[::-1] / 3
+        for steps in (cycle, cycle[::-1])
+    )
+    np.testing.assert_allclose(want, np.log([2, 1, 0.5, 0.2]) / 3, atol=1e-12)
+    assert np.abs(backwards - want).max() > 1e-2
+    got = exponents_of(np.concatenate([cycle] * 100), burn_in=210)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
+
+
+def test_diagonal_cell():
+    """Exponents of h' = a_t h are the time means of ln |a_t|, in every row its own, largest first."""
+    T = 300
+    rng = np.random.default_rng(0)
+    xs = np.exp(0.3 * rng.normal(size=(T, B, N)) + np.array([0.1, -0.5, 0.4, -1.0])) * rng.choice(
+        [-1, 1], size=(T, B, N)
+    )
+    want = -np.sort(-np.log(np.abs(xs)).mean(0), axis=1)
+    with jax.enable_x64(True):
+        got = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), jnp.asarray(xs))
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+        late = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), jnp.asarray(xs), k=2, burn_in=100)
+    # Any frame has turned to the two leading axes within 100 steps: the gap to the third is 0.6 nats a step.
+    want = -np.sort(-np.log(np.abs(xs[100:])).mean(0), axis=1)
+    np.testing.assert_allclose(late, want[:, :2], rtol=0, atol=1e-12)
+    single = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), put(xs, "float32"))
+    np.testing.assert_allclose(single, -np.sort(-np.log(np.abs(xs)).mean(0), axis=1), rtol=0, atol=1e-5)
+
+
+def test_a_long_product_in_float32():
+    """Over 10,000 steps that shrink to 10^-8000 and grow to 10^4000, float32 sums keep five digits."""
+    factors = np.array([2.5, 1.0, 0.9, 0.15])
+    xs = jnp.broadcast_to(put(factors, "float32"), (10_000, N))
+    got = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), xs)
+    np.testing.assert_allclose(got, np.log(factors), rtol=1e-5, atol=1e-6)
+
+
+def driven(name, T, seed=0):
+    """Random float64 weights and xs [T, B, D] of a cell, and the path of every row."""
+    rng = np.random.default_rng(seed)
+    params = gr.Params(*reference.weights(name, D, H, rng))
+    xs = rng.normal(size=(T, B, D))
+    return params, xs, [flow_reference.path(name, params, xs[:, b]) for b in range(B)]
+
+
+@each_cell
+def test_full_spectrum_sums_to_the_log_determinant(name):
+    """S exponents of the full state, c of the LSTM included; their sum is the time mean of ln |det J_t|."""
+    params, xs, paths = driven(name, 50)
+    with jax.enable_x64(True):
+        got = gr.flow.lyapunov(CELLS[name], *put((params, xs)))
+    assert got.shape == (B, H * len(flow_reference.PARTS[name]))
+    assert (np.diff(got, axis=1) <= 0).all()
+    want = [np.linalg.slogdet(path.jacobians)[1].mean() for path in paths]
+    np.testing.assert_allclose(np.asarray(got).sum(1), want, rtol=0, atol=1e-10)
+
+
+@each_cell
+def test_equals_explicit_qr(name):
+    """Past the transient, every exponent of a driven cell is the one of NumPy's QR from another starting frame."""
+    T, burn_in = 600, 400
+    params, xs, paths = driven(name, T, seed=1)
+    want = []
+    for path in paths:
+        S = path.jacobians.shape[1]
+        frames = [flow_reference.orthogonal(np.random.default_rng(seed), S) for seed in range(2)]
+        pair = [np.sort(flow_reference.lyapunov(path.jacobians, frame, burn_in))[::-1] for frame in frames]
+        np.testing.assert_allclose(*pair, rtol=0, atol=1e-9)  # the frame is forgotten: this number belongs to the cell
+        want.append(pair[0])
+    with jax.enable_x64(True):
+        params, xs = put((params, xs))
+        got = gr.flow.lyapunov(CELLS[name], params, xs, burn_in=burn_in)
+        few = gr.flow.lyapunov(CELLS[name], params, xs, burn_in=burn_in, k=2)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-8)
+    assert few.shape == (B, 2)
+    np.testing.assert_allclose(few, got[:, :2], rtol=0, atol=1e-8)
+    single = gr.flow.lyapunov(CELLS[name], *put((params, xs), "float32"), burn_in=burn_in)
+    np.testing.assert_allclose(single, want, rtol=0, atol=1e-3)
+
+
+@each_cell
+def test_burn_in_equals_a_later_start(name):
+    """Steps that are not counted still move the carry: the sum of exponents is that of the later steps alone."""
+    params, xs, paths = driven(name, 50)
+    with jax.enable_x64(True):
+        got = gr.flow.lyapunov(CELLS[name], *put((params, xs)), burn_in=20)
+    want = [np.linalg.slogdet(path.jacobians[20:])[1].mean() for path in paths]
+    np.testing.assert_allclose(np.asarray(got).sum(1), want, rtol=0, atol=1e-10)
+
+
+@each_cell
+def test_starts_from_the_given_carry(name):
+    """The exponents belong to the trajectory of the carry that was given."""
+    params, xs, _ = driven(name, 50)
+    rng = np.random.default_rng(7)
+    parts = [2 * rng.normal(size=(B, H)) for _ in flow_reference.PARTS[name]]
+    carry = {"rnn": gr.RNNState, "gru": gr.GRUState, "lstm": gr.LSTMState}[name](*parts)
+    paths = [flow_reference.path(name, params, xs[:, b], [part[b] for part in parts]) for b in range(B)]
+    with jax.enable_x64(True):
+        got = gr.flow.lyapunov(CELLS[name], *put((params, xs, carry)))
+    want = [np.linalg.slogdet(path.jacobians)[1].mean() for path in paths]
+    np.testing.assert_allclose(np.asarray(got).sum(1), want, rtol=0, atol=1e-10)
+
+
+def test_lstm_memory_is_in_the_spectrum():
+    """Without recurrence h is forgotten at once and c decays by f: H exponents are mean ln f, H are -inf or near it."""
+    params, xs, _ = driven("lstm", 200)
+    params.recurrent["w"][:] = 0
+    paths = [flow_reference.path("lstm", params, xs[:, b]) for b in range(B)]
+    with jax.enable_x64(True):
+        got = np.asarray(gr.flow.lyapunov(gr.lstm, *put((params, xs)), burn_in=100))
+    want = [-np.sort(-np.log(path.keep[100:]).mean(0)) for path in paths]
+    np.testing.assert_allclose(got[:, :H], want, rtol=0, atol=1e-9)
+    assert (got[:, H:] < -20).all()
+
+
+@each_cell
+def test_largest_exponent_is_the_adjoint_decay_rate(name):
+    """What a perturbation gains per step on its way forward, a gradient gains on its way back."""
+    T, burn_in = 3000, 200
+    params, xs, _ = driven(name, T, seed=2)
+    with jax.enable_x64(True):
+        params, xs = put((params, xs))
+        largest = gr.flow.lyapunov(CELLS[name], params, xs, k=1, burn_in=burn_in)[:, 0]
+        rows = gr.flow.adjoint(CELLS[name], params, xs).log10_norm["state"]
+    rows, largest = np.asarray(rows), np.asarray(largest)
+    rate = (rows[burn_in] - rows[T]) * np.log(10) / (T - burn_in)
+    np.testing.assert_allclose(rate, largest, rtol=0, atol=5 / (T - burn_in))  # alignment at both ends: a few nats
+    assert (np.abs(largest) > 0.05).all()
+
+
+def test_unbatched_and_traced():
+    """Inputs [T, D] give [k], a batch's row equals its run alone, and jit changes nothing."""
+    params, xs, _ = driven("lstm", 50)
+    params, xs = put((params, xs), "float32")
+    batched = gr.flow.lyapunov(gr.lstm, params, xs, k=3)
+    alone = gr.flow.lyapunov(gr.lstm, params, xs[:, 1], k=3)
+    assert alone.shape == (3,)
+    np.testing.assert_allclose(alone, batched[1], atol=1e-5)
+    traced = jax.jit(lambda params, xs: gr.flow.lyapunov(gr.lstm, params, xs, k=3))(params, xs)
+    np.testing.assert_allclose(traced, batched, atol=1e-5)
+
+
+@pytest.mark.parametrize(("argument", "value"), [("k", 0), ("k", 2 * H + 1), ("burn_in", 5), ("burn_in", -1)])
+def test_bad_arguments(argument, value):
+    """The sentence names the argument that is wrong."""
+    params, xs, _ = driven("lstm", 5)
+    with pytest.raises(ValueError, match=f"`{argument}`"):
+        gr.flow.lyapunov(gr.lstm, *put((params, xs), "float32"), **{argument: value})

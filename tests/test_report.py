@@ -1,0 +1,358 @@
+"""The report says what the numbers say, shows it anywhere, and loads nothing."""
+
+import base64
+import math
+import re
+from collections import Counter
+from functools import cache
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from gatedrnn import report
+
+LAGS = [0, 1, 10, 100]
+HORIZON = LAGS[-1]
+LN10 = math.log(10)
+
+
+def run(cell="rnn", kind="silent", init="default", seed=0, rate=0.0, **changes):
+    """A run that loses `rate` decades per step, with the scalars that belong to it."""
+
+    def first_below(level):
+        return next((k for k in range(HORIZON + 1) if -rate * k < level), None)
+
+    word = "vanishing" if rate * HORIZON > 3 else "exploding" if rate * HORIZON < -3 else "isometric"
+    return {
+        "cell": cell,
+        "input": kind,
+        "init": init,
+        "seed": seed,
+        "horizon": HORIZON,
+        "hidden_size": 32,
+        "batch": 2,
+        "lags": LAGS,
+        "log10_norm": [-rate * lag for lag in LAGS],
+        "closed_form_log10_norm": [-rate * lag for lag in LAGS] if kind == "silent" else None,
+        "rate_log10_per_step": -rate,
+        "half_life": math.log10(2) / rate if rate > 0 else None,
+        "lag_below_1e3": first_below(-3),
+        "lag_below_float32": first_below(-38),
+        "lag_below_float64": first_below(-308),
+        "lyapunov_max": -rate * LN10,
+        "verdict": f"{word}: {rate} decades lost per step",
+        **changes,
+    }
+
+
+def sample():
+    """A silent RNN that keeps all, a default LSTM that loses half a decade per step, chrono between; driven worse."""
+    rates = {
+        ("rnn", "silent", "default"): 0.0,
+        ("lstm", "silent", "default"): 0.5,
+        ("lstm", "silent", "chrono"): 0.01,
+        ("rnn", "text", "default"): 2.0,
+        ("lstm", "text", "default"): 0.6,
+        ("lstm", "text", "chrono"): 0.02,
+    }
+    return [run(*names, seed, rate * (1 + 0.1 * seed)) for names, rate in rates.items() for seed in range(3)]
+
+
+def gate_map():
+    names = {"cell": "lstm", "input": "text", "init": "chrono", "gate": "forget"}
+    return {**names, "steps": [25, 75], "values": [[0.99, 0.98], [0.6, 0.5]], "timescales": [70.0, 1.5]}
+
+
+def comparison(**changes):
+    parts = {
+        "runs": sample(),
+        "gate_maps": [gate_map()],
+        "summary": [],
+        "versions": {"gatedrnn": "1.0"},
+        "device": {"platform": "cpu", "count": 1},
+        "command": "gatedrnn compare --horizon 100",
+        "notes": ["Driven by 100 bytes of text."],
+    }
+    return {**parts, **changes}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes and all text, in order; refuses tags that do not nest."""
+
+    void = ("meta", "img", "source", "br", "link")
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(page)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@cache
+def page():
+    return report.html(comparison())
+
+
+def finding(runs, title):
+    """The one finding whose title begins so, as a line of text; None if there is none."""
+    found = [each for each in report.findings(runs) if each.title.startswith(title)]
+    assert len(found) < 2
+    return "\n".join((found[0].title, found[0].text, *found[0].points)) if found else None
+
+
+def test_page_is_semantic():
+    parsed = Page(page())
+    counts = Counter(tag for tag, _ in parsed.tags)
+    assert counts["h1"] == counts["title"] == counts["main"] == 1
+    assert parsed.all("html")[0]["lang"] == "en"
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in parsed.all("meta")
+    assert all(header["scope"] in ("col", "row") for header in parsed.all("th"))
+    assert len(parsed.all("table")) == counts["caption"] == 2
+    assert all(len(image["alt"]) > 30 for image in parsed.all("img"))
+    assert "Gradient flow over 100 steps" in parsed.text
+    assert "a network 100 layers deep" in parsed.text
+    assert parsed.text.index("At the left edge is the loss") < parsed.text.index("Each row of a map is one unit")
+
+
+def test_page_loads_nothing():
+    parsed = Page(page())
+    for _, attributes in parsed.tags:
+        for name in ("src", "srcset", "href", "action", "data", "poster"):
+            assert attributes.get(name, "data:").startswith("data:")
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.tags}
+    assert not re.search(r"@import|url\(|http-equiv", page())
+    for picture in pictures(parsed):
+        root = ElementTree.fromstring(picture)
+        for element in root.iter():
+            links = [value for name, value in element.attrib.items() if name.endswith(("href", "src"))]
+            assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def pictures(parsed):
+    """The embedded SVG files."""
+    links = [tag["srcset"] for tag in parsed.all("source")] + [tag["src"] for tag in parsed.all("img")]
+    return [base64.b64decode(link.removeprefix("data:image/svg+xml;base64,")) for link in links]
+
+
+def test_each_picture_has_a_version_for_every_screen():
+    parsed = Page(page())
+    sources = [tag["media"] for tag in parsed.all("source")]
+    phone, night = "(max-width: 700px)", "(prefers-color-scheme: dark)"
+    assert sources == 2 * [f"{phone} and {night}", phone, night]
+    assert len(parsed.all("img")) == 2
+    dark = [b"#0f1318" in picture for picture in pictures(parsed)]
+    assert dark == 2 * [True, False, True] + 2 * [False]
+    widths = [int(tag["width"]) for tag in parsed.all("source")[:3]]
+    assert widths[0] == widths[1] < 0.6 * widths[2]
+
+
+def test_wide_tables_scroll_in_their_own_box():
+    boxes = [tag for tag in Page(page()).all("div") if tag.get("class") == "scroll"]
+    assert len(boxes) == 2
+    assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
+    assert ".scroll, pre { overflow-x: auto;" in page()
+
+
+def test_strings_are_escaped():
+    nasty = """<script>alert("1")</script> & 'more' {braces}"""
+    runs = [run(nasty, kind, nasty, verdict=f"vanishing {nasty}") for kind in ("silent", nasty)]
+    maps = [{**gate_map(), "cell": nasty, "gate": nasty}]
+    dicts = {nasty: nasty}
+    written = report.html(
+        comparison(runs=runs, gate_maps=maps, notes=[nasty], versions=dicts, device=dicts, command=nasty)
+    )
+    parsed = Page(written)
+    assert not parsed.all("script")
+    assert written.count("<script") == 0
+    assert parsed.text.count(nasty) >= 5
+
+
+def test_same_data_give_the_same_page():
+    assert report.html(comparison()) == page()
+
+
+def test_every_configuration_is_told_in_numbers():
+    """The paragraph of a vanishing configuration, number by number: rates 0.5, 0.55 and 0.6."""
+    text = " ".join(Page(page()).text.split())
+    assert (
+        "LSTM default, silent: vanishing The gradient norm at lag 100 is 10⁻⁵⁵ (10⁻⁶⁰ to 10⁻⁵⁰). "
+        "The fitted rate is −0.55 (−0.6 to −0.5) decades per step: the norm halves every 0.547 (0.502 to 0.602) steps. "
+        "The norm falls below 10⁻³ at lag 6 (6 to 7) and 10⁻³⁸ (zero in float32) at lag 70 (64 to 77). "
+        "It does not fall below 10⁻³⁰⁸ (zero in float64). "
+        "The largest Lyapunov exponent is −1.27 (−1.38 to −1.15) nats per step."
+    ) in text
+    assert "RNN default, silent: isometric The gradient norm at lag 100 is 1. " in text
+
+
+def test_table_holds_every_number():
+    row = re.search(r"<tr><th scope=\"row\">LSTM default</th><td>driven by text</td>.*?</tr>", page())[0]
+    cells = [re.sub(r"<small>.*?</small>", "", cell) for cell in re.findall(r"<td>(.*?)</td>", row)]
+    assert cells == ["driven by text", "vanishing", "10⁻⁶⁶", "−0.66", "0.456", "5", "58", "not reached", "−1.52"]
+    assert "<small>10⁻⁷² to 10⁻⁶⁰</small>" in row
+
+
+def test_verdicts_are_printed_whole():
+    text = Page(page()).text
+    assert all(one["verdict"] in text for one in sample())
+
+
+def test_time_scales_are_told():
+    runs = [run("gru", timescale_quantiles=[3.0, 20.0, None]), run("lstm", timescale_quantiles=[2.0, 2.0, 2.0])]
+    told = report.html(comparison(runs=runs, gate_maps=[]))
+    assert (
+        "One unit in ten holds its state for less than 3 steps, half for more than 20, one in ten for more than ∞."
+        in told
+    )
+    assert "Its units hold their state for 2 steps." in told
+
+
+def test_ranking():
+    text = finding(sample(), "Most and least")
+    assert "Silent: RNN default has the most (1), LSTM default the least (10⁻⁵⁵)." in text
+    assert "Driven by text: LSTM chrono has the most (0.00631), RNN default the least (10⁻²²⁰)." in text
+    level = [run("rnn", rate=0.001), run("gru", rate=0.0015)]
+    assert "Silent: all have about the same, 0.794." in finding(level, "Most and least")
+    tied = [run("rnn"), run("gru", rate=0.001), run("lstm", rate=1)]
+    assert "RNN default and GRU default have the most (1), LSTM default the least" in finding(tied, "Most and least")
+    assert finding([run()], "Most and least") is None
+
+
+@pytest.mark.parametrize(
+    ("rnn", "lstm", "title", "outcome"),
+    [
+        (0.0, 0.5, "does not hold here", "the other way round: only the RNN keeps its gradient"),
+        (0.5, 0.0, "holds here", "as the story says: only the LSTM keeps its gradient"),
+        (-0.5, 0.0, "holds here", "as the story says: only the LSTM keeps its gradient"),
+        (0.5, 0.4, "does not show here", "neither keeps its gradient"),
+        (0.0, 0.01, "does not show here", "both keep their gradient"),
+    ],
+)
+def test_usual_story_is_checked(rnn, lstm, title, outcome):
+    text = finding([run("rnn", rate=rnn), run("lstm", rate=lstm)], "The usual story")
+    assert text.startswith(f"The usual story {title}\n")
+    assert text.endswith(f"; {outcome}.")
+
+
+def test_usual_story_may_hold_in_part():
+    runs = [run("rnn", "text", rate=0.5), run("gru", "text"), run("rnn"), run("gru", rate=0.5)]
+    assert finding(runs, "The usual story holds only in part")
+    assert finding([run("rnn"), run("mine", rate=1)], "The usual story") is None
+    assert finding([run("rnn"), run("lstm", init="chrono", rate=1)], "The usual story") is None
+
+
+def test_effect_of_initialisation():
+    text = finding(sample(), "What the initialisation changed")
+    assert "at lag 100, all else equal, against that with the default initialisation:" in text
+    assert "LSTM chrono, silent: 0.0794, against 10⁻⁵⁵: 53.9 decades more. Half-life 27.4 steps, against 0.547." in text
+    assert "RNN" not in text
+    assert finding([run("lstm"), run("gru", init="chrono")], "What the init") is None
+
+
+def test_effect_of_input():
+    text = finding(sample(), "What the input changed")
+    assert "RNN default, driven by text: 10⁻²²⁰, against 1: 220 decades less. Half-life 0.137 steps, against ∞." in text
+    assert "LSTM chrono, driven by text: 0.00631, against 0.0794: 1.1 decades less." in text
+    assert "about the same" in finding([run(), run(kind="text", rate=1e-3)], "What the input changed")
+    zero = {"log10_norm": [0.0, -1.0, None, None]}
+    assert "nothing instead of something" in finding([run(), run(kind="text", **zero)], "What the input changed")
+    assert "about the same" in finding([run(**zero), run(kind="text", **zero)], "What the input changed")
+
+
+def test_floats():
+    text = finding(sample(), "What plain backpropagation")
+    assert "float32: exactly zero in 3 of 6 configurations: LSTM default, silent (from lag 70); RNN default" in text
+    assert "float64: exactly zero in 0 of 6 configurations." in text
+    assert "infinity" not in text
+    text = finding([run(rate=-0.5), run("gru")], "What plain backpropagation")
+    assert "float32: infinity in 1: RNN default, silent." in text
+
+
+def test_closed_form():
+    runs = sample()
+    assert "9 runs can be checked" in finding(runs, "Agreement")
+    assert "over all lags, is 0 (everywhere the same)" in finding(runs, "Agreement")
+    off = run("gru", seed=7, closed_form_log10_norm=[0.0, 0.002, -0.25, 0.1])
+    text = finding([*runs, off], "Agreement")
+    assert "is 0.25 (GRU default, silent, seed 7, at lag 10)." in text
+    assert "exactly zero" not in text
+    missed = run("gru", log10_norm=[0.0, None, None, None])
+    assert "At 3 lags one of the two is exactly zero and the other is not." in finding([missed], "Agreement")
+    assert finding([run(kind="text")], "Agreement") is None
+
+
+def test_two_measurements_of_the_rate():
+    runs = [run(seed=seed, rate=0.1, lyapunov_max=-0.1 * LN10 + error) for seed, error in enumerate((0.0, 0.01, -0.03))]
+    text = finding(runs, "Two measurements")
+    assert "Over 3 runs they differ by 0.01 in the median and by 0.03 at most" in text
+    assert "(RNN default, silent, seed 2: −0.23026 and −0.26026)" in text
+    assert finding([run(lyapunov_max=None)], "Two measurements") is None
+
+
+def test_judgements_do_not_come_from_names():
+    """With the cells' names exchanged, the same sentences are said of the other name."""
+    names = {"cell a": "cell b", "cell b": "cell a"}
+    runs = [run("cell a", rate=0.0), run("cell b", rate=0.5), run("cell b", init="chrono", rate=0.1)]
+    swapped = [{**one, "cell": names[one["cell"]]} for one in runs]
+    pairs = list(zip(report.findings(sorted(runs, key=str)), report.findings(sorted(swapped, key=str)), strict=True))
+    for one, other in pairs:
+        renamed = [re.sub("cell [ab]", lambda match: names[match[0]], point) for point in other.points]
+        assert sorted(one.points) == sorted(renamed)
+    assert len(pairs) == 5
+
+
+EDGES = {
+    "single run": [run()],
+    "horizon 1": [run(horizon=1, lags=[0, 1], log10_norm=[0.0, -0.1], closed_form_log10_norm=None)],
+    "explosion": [run(rate=-50.0)],
+    "zero at once": [
+        run(
+            log10_norm=[0.0, None, None, None],
+            rate_log10_per_step=None,
+            lyapunov_max=None,
+            lag_below_1e3=1,
+            lag_below_float32=1,
+            lag_below_float64=1,
+            verdict="vanishing: exactly zero from lag 1",
+        )
+    ],
+    "always zero": [run(log10_norm=[None] * 4, closed_form_log10_norm=None, rate_log10_per_step=None)],
+    "seeds that disagree": [run(rate=0.01), run(rate=1.0, seed=1), run(rate=2.0, seed=2), run(rate=-1.0, seed=3)],
+    "unknown names": [run("my cell", "my input", "my init"), run("other", "driven", "default")],
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_edges(case):
+    parsed = Page(report.html({"runs": EDGES[case]}))
+    assert len(parsed.all("img")) == 1
+    assert "nan" not in re.findall(r"[a-z]+", parsed.text.lower())
+    for name, words in {
+        "horizon 1": "over 1 step is a network 1 layer deep",
+        "explosion": "float64: infinity in 1: RNN default, silent.",
+        "zero at once": "The norm falls below 10⁻³ at lag 1, 10⁻³⁸ (zero in float32) at lag 1 and 10⁻³⁰⁸",
+        "seeds that disagree": "vanishing (2 of 4 seeds), isometric (1 of 4 seeds), exploding (1 of 4 seeds)",
+        "unknown names": "my cell my init, driven by my input",
+    }.items():
+        assert (words in parsed.text) == (name == case)
+
+
+def test_no_runs():
+    with pytest.raises(ValueError, match="`runs` must hold at least one run to report"):
+        report.html({"runs": []})
