@@ -1,7 +1,7 @@
 """Writes the README's tables from the records, so that no number in it is typed by hand.
 
-    python benchmarks/readme.py            writes them
-    python benchmarks/readme.py --check    exits with 1 where the README differs
+python benchmarks/readme.py            writes them
+python benchmarks/readme.py --check    exits with 1 where the README differs
 """
 
 import json

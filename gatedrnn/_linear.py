@@ -12,7 +12,8 @@ from gatedrnn._cell import Gates, Params
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
     """The dtype in which products of `dtype` are summed and carries are kept: at least float32."""
-    return jnp.promote_types(dtype, jnp.float32)
+    dtype = jnp.dtype(dtype)
+    return dtype if dtype.itemsize > 4 else jnp.dtype(jnp.float32)
 
 
 def product(x: Array, w: Array) -> Array:
@@ -27,8 +28,12 @@ def split(gates: Array, count: int) -> Gates:
 
 def affine(params: dict[str, Array], x: Array, count: int) -> Gates:
     """x w + b for `w [D, G * H]` and `b [G * H]`: x [..., D] -> G arrays [..., H]."""
-    w = params["w"]
-    return split(product(x, w) + params["b"].astype(accumulation_dtype(w.dtype)), count)
+    return split(add_bias(product(x, params["w"]), params["b"]), count)
+
+
+def add_bias(a: Array, b: Array) -> Array:
+    """a [..., N] + b [N], in the dtype of `a`."""
+    return a + jnp.broadcast_to(b.astype(a.dtype), a.shape)
 
 
 def zeros(params: Params, batch_size: int | None = None) -> Array:

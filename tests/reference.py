@@ -29,9 +29,9 @@ class Weights(NamedTuple):
 def weights(name, D, H, rng):
     """Random float64 weights and biases of the cell `name`, in the layout its loop reads.
 
-        rnn     input w [D, H],    b [H]      recurrent w [H, H]
-        gru     input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H], b [H]    order reset, update, candidate
-        lstm    input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order input, forget, candidate, output
+    rnn     input w [D, H],    b [H]      recurrent w [H, H]
+    gru     input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H], b [H]    order reset, update, candidate
+    lstm    input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order input, forget, candidate, output
     """
     G = {"rnn": 1, "gru": 3, "lstm": 4}[name]
     recurrent = {"w": rng.normal(size=(H, G * H)) / H**0.5}

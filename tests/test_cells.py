@@ -4,13 +4,14 @@ import copy
 import dataclasses
 
 import chex
-import gatedrnn as gr
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
 from tolerances import assert_close
+
+import gatedrnn as gr
 
 T, B, D, H = 9, 3, 4, 6
 CELLS = (gr.rnn, gr.gru, gr.lstm)
@@ -41,7 +42,7 @@ def test_carry_is_a_named_tuple_with_h_first(cell):
 
 @each_cell
 def test_step_is_the_composition(cell):
-    """pointwise(project(x), recur(h), carry) = step, with one array [B, H] per gate, for all steps at once as for one."""
+    """pointwise(project(x), recur(h), carry) = step, with one array [B, H] per gate, at one step as at all."""
     params, xs, carry = problem(cell)
     gates_x = cell.project(params.input, xs)
     gates_h = cell.recur(params.recurrent, carry.h)

@@ -1,4 +1,4 @@
-"""unroll: every cell by every method equals the papers' loops, in values and gradients, and obeys the laws of sequences."""
+"""unroll: every cell by every method equals the papers' loops in values and gradients, and obeys the laws of sequences."""
 
 import dataclasses
 import functools
@@ -6,7 +6,6 @@ import itertools
 from typing import NamedTuple
 
 import chex
-import gatedrnn as gr
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +13,9 @@ import pytest
 import reference
 from hypothesis import given, settings, strategies as st
 from jax.flatten_util import ravel_pytree
-from tolerances import assert_close, tolerance
+from tolerances import assert_close
+
+import gatedrnn as gr
 
 T, B, D, H = 11, 3, 3, 4
 LENGTH = T * (D + H)  # additions behind the last output
@@ -360,7 +361,10 @@ def test_saved_for_the_backward_pass(cell):
     saved = lambda method: count(
         jax.vjp(lambda *arguments: gr.unroll(cell, *arguments, method=method), params, xs, carry)[1]
     )
-    arguments, starts = count((params, xs)) + 2 * count(carry), 64 // 8 * count(carry)  # the carry, and zeros to reset to
+    arguments, starts = (
+        count((params, xs)) + 2 * count(carry),
+        64 // 8 * count(carry),
+    )
     assert saved(gr.Segmented(length=8)) <= arguments + 64 * B * H + starts < saved(gr.Autodiff())
 
 
@@ -417,7 +421,7 @@ def test_segmented_is_first_order_reverse_mode(cell, order, argument, wrap):
 
 @each_cell
 def test_autodiff_has_forward_mode_and_second_derivatives(cell):
-    """First and second derivative along a line against differences of the NumPy loop; both orders of the second agree."""
+    """First and second derivative along a line against differences of the loop; both orders of the second agree."""
     with jax.enable_x64(True):
         given = problem(cell, "float64")
         flat, unravel = ravel_pytree(given[:3])
@@ -464,14 +468,18 @@ def test_segmented_inside_other_transformations(cell):
 def test_default_length(cell, steps):
     """Several segments of the default length, with and without a rest."""
     params, xs, carry, flags, (_, dys) = problem(cell, T=steps)
-    got, want = (gradient(cell, method, params, xs, carry, flags, dys, False) for method in (gr.Segmented(), gr.Autodiff()))
+    got, want = (
+        gradient(cell, method, params, xs, carry, flags, dys, False) for method in (gr.Segmented(), gr.Autodiff())
+    )
     assert_close(got, want, "float32", steps * (D + H))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     cell=st.sampled_from([gr.rnn, gr.gru, gr.lstm]),
-    sizes=st.fixed_dictionaries({name: st.integers(1, most) for name, most in {"T": 9, "B": 3, "D": 3, "H": 4}.items()}),
+    sizes=st.fixed_dictionaries(
+        {name: st.integers(1, most) for name, most in {"T": 9, "B": 3, "D": 3, "H": 4}.items()}
+    ),
     length=st.integers(1, 10),
     shares=st.tuples(st.sampled_from([0.0, 0.2, 0.6, 1.0]), st.sampled_from([0.0, 0.2, 0.6, 1.0])),
     reverse=st.booleans(),
@@ -483,13 +491,17 @@ def test_segmented_equals_autodiff_whatever_the_shapes(cell, sizes, length, shar
     kept, restarted = np.random.default_rng(seed).random((2, sizes["T"], sizes["B"]))
     flags = {"mask": jnp.asarray(kept >= shares[0]), "reset": jnp.asarray(restarted < shares[1])}
     got, want = (
-        gradient(cell, method, params, xs, carry, flags, dys, reverse) for method in (gr.Segmented(length), gr.Autodiff())
+        gradient(cell, method, params, xs, carry, flags, dys, reverse)
+        for method in (gr.Segmented(length), gr.Autodiff())
     )
     assert_close(got, want, "float32", sizes["T"] * (sizes["D"] + sizes["H"]))
 
 
 BAD = {
-    "xs width": ({"xs": (T, B, D + 1)}, r"`xs` must be \[T, B, D\].* with D = 3 to match `params.input`; got \(11, 3, 4\)"),
+    "xs width": (
+        {"xs": (T, B, D + 1)},
+        r"`xs` must be \[T, B, D\].* with D = 3 to match `params.input`; got \(11, 3, 4\)",
+    ),
     "xs rank 1": ({"xs": (D,)}, r"`xs` must be \[T, B, D\].*; got \(3,\)"),
     "xs rank 4": ({"xs": (1, T, B, D)}, r"`xs` must be \[T, B, D\].*; got \(1, 11, 3, 3\)"),
     "xs integers": ({"xs": jnp.zeros((T, B, D), int)}, r"`xs` must be .*floating.*; got int32"),

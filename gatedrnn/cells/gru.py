@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params
-from gatedrnn._linear import accumulation_dtype, affine, product, split, zeros
+from gatedrnn._linear import add_bias, affine, product, split, zeros
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 
 
@@ -149,7 +149,7 @@ def project(params: dict[str, Array], xs: Array) -> Gates:
 def recur(params: dict[str, Array], h: Array) -> Gates:
     """h U, the candidate's with its bias: h [..., H] -> reset, update, candidate, [..., H] each."""
     reset, update, candidate = split(product(h, params["w"]), 3)
-    return reset, update, candidate + params["b"].astype(accumulation_dtype(params["b"].dtype))
+    return reset, update, add_bias(candidate, params["b"])
 
 
 def activations(gates_x: Gates, gates_h: Gates) -> GRUGates:
