@@ -16,5 +16,5 @@ os.environ.setdefault(
 @pytest.fixture(autouse=True)
 def strict_promotion():
     """What the package means to broadcast or to cast, it must say."""
-    with jax.numpy_dtype_promotion("strict"):
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         yield

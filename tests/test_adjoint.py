@@ -340,7 +340,7 @@ def test_bounded_by_the_largest_singular_value():
 
 def ar1_step(decay, carry, x):
     """One step h' = l h + x."""
-    h = decay * carry.h + x
+    h = decay[0] * carry.h + x
     return gr.RNNState(h), h
 
 

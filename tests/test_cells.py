@@ -234,3 +234,19 @@ def test_chrono_biases(t_max):
         times = np.exp(np.float64(bias))
         assert times.min() > 1 - 1e-6 and times.max() < t_max - 1 + 1e-3 * t_max
         assert kolmogorov_smirnov(times, 1, t_max - 1) < 1.63
+
+
+BAD_INIT = [  # cell, what it is told, what the message names, expects and got
+    (gr.rnn, {"input_size": 0}, "`input_size` must be .*at least 1; got 0"),
+    (gr.gru, {"hidden_size": 2.5}, "`hidden_size` must be .*at least 1; got 2.5"),
+    (gr.lstm, {"dtype": jnp.int32}, "`dtype` must be .*floating.*; got int32"),
+    (gr.gru, {"chrono": 2}, "`chrono` must be .*above 2; got 2"),
+    (gr.lstm, {"chrono": float("inf")}, "`chrono` must be .*finite.*; got inf"),
+]
+
+
+@pytest.mark.parametrize(("cell", "wrong", "message"), BAD_INIT, ids=lambda part: getattr(part, "name", None))
+def test_bad_init(cell, wrong, message):
+    """A ValueError that names the argument, what was expected and what came."""
+    with pytest.raises(ValueError, match=message):
+        cell.init(**{"key": jax.random.key(0), "input_size": D, "hidden_size": H} | wrong)

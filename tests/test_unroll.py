@@ -1,4 +1,4 @@
-"""unroll: every cell by every method equals the papers' loops in values and gradients, and obeys the laws of sequences."""
+"""unroll: every cell by every method equals the papers' loops, values and gradients, and obeys sequences' laws."""
 
 import dataclasses
 import functools
@@ -190,6 +190,24 @@ def test_reset_is_a_fresh_start(cell, method):
 
 
 @each_cell
+def test_reset_restarts_from_the_initial_carry(cell):
+    """A learned initial carry is what a sequence and every reset begin with, and learns from them by either method."""
+    params, xs, _, flags, (_, dys) = problem(cell)
+    first = lambda params, batch_size=None: jax.tree.map(
+        lambda zero: zero + jnp.broadcast_to(params.input["b"][:H], zero.shape), cell.initial_carry(params, batch_size)
+    )
+    learned = dataclasses.replace(cell, initial_carry=first)
+    reset = jnp.zeros((T, B), bool).at[4].set(True)
+    end, ys = unroll(learned, params, xs, reset=reset)
+    assert_close((end, ys[4:]), unroll(cell, params, xs[4:], first(params, B)), "float32", LENGTH)
+    assert_close(ys[:4], unroll(learned, params, xs[:4])[1], "float32", LENGTH)
+    got, want = (
+        gradient(learned, method, params, xs, None, flags, dys, False) for method in (gr.Segmented(4), gr.Autodiff())
+    )
+    assert_close(got, want, "float32", LENGTH)
+
+
+@each_cell
 @each_method
 def test_masked_step_is_a_deleted_step(cell, method):
     """Masked steps may as well not be there, their resets included; their outputs are zero."""
@@ -361,10 +379,8 @@ def test_saved_for_the_backward_pass(cell):
     saved = lambda method: count(
         jax.vjp(lambda *arguments: gr.unroll(cell, *arguments, method=method), params, xs, carry)[1]
     )
-    arguments, starts = (
-        count((params, xs)) + 2 * count(carry),
-        64 // 8 * count(carry),
-    )
+    arguments = count((params, xs)) + 2 * count(carry)  # the carry, and the zeros to reset to
+    starts = 64 // 8 * count(carry)
     assert saved(gr.Segmented(length=8)) <= arguments + 64 * B * H + starts < saved(gr.Autodiff())
 
 

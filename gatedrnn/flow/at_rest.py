@@ -63,13 +63,13 @@ def power_norms(jacobian: np.ndarray, probe: np.ndarray, lags: np.ndarray) -> np
     powers = [_normalised(jacobian, 0)]  # (J^(2^i) / 2^e, e)
     while 2 ** len(powers) <= lags[-1]:
         matrix, exponent = powers[-1]
-        powers.append(_normalised(matrix @ matrix, 2 * exponent))
+        powers.append(_normalised(_product(matrix, matrix), 2 * exponent))
     norms, before = [], 0
     vector, exponent = probe, 0
     for lag in lags:
         for bit, (matrix, matrix_exponent) in enumerate(powers):
             if (int(lag) - before) >> bit & 1:
-                vector, exponent = _normalised(vector @ matrix, exponent + matrix_exponent)
+                vector, exponent = _normalised(_product(vector[None], matrix)[0], exponent + matrix_exponent)
         before = int(lag)
         norm = float(np.linalg.norm(vector))
         norms.append(math.log10(norm) + exponent * math.log10(2) if norm > 0 else -math.inf)
@@ -80,3 +80,8 @@ def _normalised(a: np.ndarray, exponent: int) -> tuple[np.ndarray, int]:
     """`a * 2^exponent` with the largest |entry| of `a` brought into [0.5, 1)."""
     shift = int(np.frexp(np.abs(a).max())[1])
     return np.ldexp(a, -shift), exponent + shift
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a [N, S] @ b [S, M] without BLAS, whose threads spin on after a product and slow the scans that follow it."""
+    return np.einsum("ij,jk->ik", a, b)

@@ -113,7 +113,7 @@ def _slope(profile: np.ndarray) -> float | None:
     if lags.size < 2:
         return None
     centred = lags - lags.mean()
-    return float(centred @ profile[lags] / (centred @ centred))
+    return float(np.sum(centred * profile[lags]) / np.sum(centred * centred))
 
 
 def _first(condition: np.ndarray) -> int | None:

@@ -18,7 +18,8 @@ def read_series(path: str | Path, column: str | None = None) -> np.ndarray:
     """One column of numbers.
 
     Args:
-        path: a `.npy` file with an array [N] or [N, C], or a CSV file with or without a line of names.
+        path: a `.npy` file with an array [N] or [N, C], or a CSV file; a first line without any
+            number is one of names.
         column: the column's name or its number from 0; the first one by default.
 
     Returns:
@@ -114,7 +115,7 @@ def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarr
     check_size("batch", batch)
     if len(values) < steps:
         raise fail("series", f"at least as long as the horizon, {steps:,} values", f"{len(values):,} values")
-    scaled = values / (np.abs(values).max() or 1)  # the square of 1e200 is no float
+    scaled = np.ldexp(values, -np.frexp(np.abs(values).max())[1])  # the square of 1e200 is no float
     if not scaled.std() > 1e-12:
         raise fail("series", "a series that varies", f"the constant {values[0]:g}")
     values = (scaled - scaled.mean()) / scaled.std()
