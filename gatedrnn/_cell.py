@@ -101,7 +101,7 @@ class Cell:
     @property
     def factored(self) -> bool:
         """Whether the step is the composition of `project`, `recur` and `pointwise`."""
-        return isinstance(self.step, Composed)
+        return self.pointwise is not None and isinstance(self.step, Composed)
 
     @classmethod
     def from_step(

@@ -319,6 +319,14 @@ def test_save_writes_exactly_its_files(result, tmp_path):
     assert (out / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_save_with_a_command_line_that_is_no_unicode(result, tmp_path):
+    """A file name of any bytes reaches the report as a surrogate; that is no reason to lose the results."""
+    odd = dataclasses.replace(result, runs=result.runs[:1], gate_maps=(), command="gatedrnn --out '\udcff'")
+    odd.save(tmp_path)
+    assert "gatedrnn --out" in (tmp_path / "report.html").read_text("utf-8")
+    json.loads((tmp_path / "comparison.json").read_text("utf-8"))
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError(28, "No space left on device")])
 def test_a_failed_save_changes_nothing(result, tmp_path, monkeypatch, error):
     """Stopped between two files: no new folder, no leftover, and the earlier results stay as they were."""
@@ -357,11 +365,6 @@ def test_save_where_nothing_can_be_written(result, tmp_path):
         assert str(caught.value).endswith(f": {reason}.")
     assert (tmp_path / "file").read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
-
-
-def with_hole(value):
-    """Noise with one bad entry."""
-    return driven().at[3, 1, 2].set(value)
 
 
 CELL_LIST = "`cells` must be a list of at least one gatedrnn.Cell"

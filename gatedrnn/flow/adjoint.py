@@ -133,12 +133,14 @@ def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dca
 
     def back(state: Scaled, inputs: Any) -> tuple[Scaled, Any]:
         before, forced, dy, bad = inputs
+        arriving = state  # its own row; what a foreign cell's y_t adds belongs to the row before
         state, dy = _receive(cell, state, dy)
         if bad is not None:
             state = state._replace(mantissa=_break(bad, state.mantissa))
+        row = state if cell.factored else arriving
         (_, y), pull = jax.vjp(lambda carry: step(carry, forced), before)
         (mantissa,) = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy))
-        return rescale(Scaled(mantissa, state.exponent)), (part_norms(state.mantissa), state.exponent)
+        return rescale(Scaled(mantissa, state.exponent)), (part_norms(row.mantissa), row.exponent)
 
     def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, Array, None]:
         state, rows = lax.scan(back, state, inputs, reverse=True)

@@ -1,0 +1,45 @@
+"""Numbers and names as they are printed."""
+
+import math
+from collections.abc import Iterable
+
+from ._records import CELLS
+
+
+def power(log10_value: float) -> str:
+    """The number with this log10 at two or three digits: "0.131", "1.2×10⁻⁴", "10⁻¹²⁴⁹"; "0" for -inf."""
+    if math.isinf(log10_value):
+        return "0" if log10_value < 0 else "∞"
+    if abs(log10_value) < 2.999:
+        return f"{10**log10_value:.3g}"
+    if abs(log10_value) >= 9.5:
+        return ten_to(log10_value)
+    mantissa, exponent = f"{10**log10_value:.1e}".split("e")
+    return f"{mantissa}×{ten_to(int(exponent))}"
+
+
+def ten_to(exponent: float) -> str:
+    """A power of ten: "10⁻³⁸" for -38, "1" for 0."""
+    digits = f"{exponent:.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "1" if digits in ("⁰", "⁻⁰") else f"10{digits}"
+
+
+def steps(count: float | None) -> str:
+    """A number of steps at three digits: "3.19", "1,360"; "∞" for None and infinity."""
+    if count is None or math.isinf(count):
+        return "∞"
+    return f"{count:.3g}" if abs(count) < 99.95 else f"{float(f'{count:.3g}'):,.0f}"
+
+
+def cell_title(name: str) -> str:
+    """RNN, GRU and LSTM in capitals; any other name as it is, cut to 24 characters."""
+    return name.upper() if name in CELLS else name if len(name) <= 24 else name[:23] + "…"
+
+
+def input_title(name: str) -> str:
+    """What a panel or a sentence calls an input."""
+    return name if name in ("silent", "driven") else f"driven by {cell_title(name)}"
+
+
+def listed(values: Iterable[int]) -> str:
+    return ", ".join(f"{value:,}" for value in values)
