@@ -1,5 +1,6 @@
 """Strict promotion around every test, and a compiler told to hurry."""
 
+import importlib.util
 import os
 
 import jax
@@ -18,3 +19,11 @@ def strict_promotion():
     """What the package means to broadcast or to cast, it must say."""
     with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         yield
+
+
+def pytest_configure() -> None:
+    """Where the peers must be present, as on the project's own checks, a missing one is an error and not a skip."""
+    if os.environ.get("GATEDRNN_REQUIRE_PEERS"):
+        for name in ("torch", "keras", "haiku", "equinox", "onnxruntime"):
+            if importlib.util.find_spec(name) is None:
+                raise pytest.UsageError(f"the peer {name} is not installed")
