@@ -319,6 +319,18 @@ def test_save_writes_exactly_its_files(result, tmp_path):
     assert (out / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_save_where_a_folder_has_a_file_s_name(result, tmp_path):
+    """A folder called report.html: refused before any other file is replaced."""
+    (tmp_path / "report.html" / "inside").mkdir(parents=True)
+    (tmp_path / "comparison.json").write_text("{}")
+    with pytest.raises(
+        ValueError, match=r"`out` must be a folder where files can be written; got a folder in place of"
+    ):
+        dataclasses.replace(result, runs=result.runs[:1], gate_maps=()).save(tmp_path)
+    assert (tmp_path / "comparison.json").read_text() == "{}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.json", "report.html"]
+
+
 def test_save_with_a_command_line_that_is_no_unicode(result, tmp_path):
     """A file name of any bytes reaches the report as a surrogate; that is no reason to lose the results."""
     odd = dataclasses.replace(result, runs=result.runs[:1], gate_maps=(), command="gatedrnn --out '\udcff'")

@@ -26,7 +26,8 @@ def outputs(notebook, kind):
 
 def table(notebook, header):
     """Rows of the one table whose first line contains `header`, without emphasis."""
-    (source,) = [content for content in outputs(notebook, "text/markdown") if header in content.split("\n")[0]]
+    tables = [content for content in outputs(notebook, "text/markdown") if content.startswith("|")]
+    (source,) = [content for content in tables if header in content.split("\n")[0]]
     return [[cell.strip(" *") for cell in line.strip("| ").split(" | ")] for line in source.split("\n")[2:]]
 
 

@@ -1,0 +1,48 @@
+"""The README's example runs, its tables are those of the records, and the benchmark runs."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments):
+    """A Python process from the project's root."""
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_tables_come_from_the_records():
+    """No number in the README's tables was typed by hand."""
+    assert run("benchmarks/readme.py", "--check").returncode == 0
+
+
+def test_example_runs():
+    """The example is complete as printed and names a verdict."""
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    done = run("-W", "error", "-c", example)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(("isometric: ", "vanishing: ", "exploding: "))
+
+
+@pytest.mark.parametrize("target", ["benchmarks/results/gradient-flow/waterfall.png", "notebooks"])
+def test_links_lead_somewhere(target):
+    """What the README links to within the project is there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", text)
+    assert any(link.startswith(target) for link in links)
+    assert all((ROOT / link).exists() for link in links)
+
+
+def test_unroll_benchmark_asserts_before_it_times(tmp_path):
+    """The quick run covers every cell and records errors within its tolerance."""
+    out = tmp_path / "unroll.json"
+    done = run("benchmarks/unroll.py", "--quick", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["cell"] for row in rows] == ["rnn", "gru", "lstm"]
+    assert all(0 <= row["largest_error"] < 1e-3 for row in rows)
