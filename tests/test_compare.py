@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import math
+import re
 import statistics
 
 import flow_reference
@@ -449,8 +450,8 @@ def test_too_much_memory_is_refused_before_it_is_taken():
     """The sizes, the need and what the machine has, in one sentence."""
     with pytest.raises(ValueError, match="must fit in memory") as caught:
         gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=1_000_000)
-    assert "10 steps, batch 2, 3 features and 1000000 hidden units, about 48 TB" in str(caught.value)
-    assert "on a machine with" in str(caught.value)
+    sizes = "10 steps, batch 2, 3 features and 1000000 hidden units"
+    assert re.search(rf"got {sizes}, about \d+(\.\d)? TB, on a machine with .*B\.$", str(caught.value))
     with pytest.raises(ValueError, match="must fit in memory"):
         gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=10**400)
 

@@ -39,10 +39,11 @@ def sentence(notebook, pattern):
 
 def log10_of(printed):
     """The inverse of `plots.power`: "0.131", "1.2×10⁻⁴" and "10⁻¹²⁴⁹" to their logarithms."""
-    mantissa, _, exponent = printed.translate(SUPERSCRIPTS).rpartition("10-")
-    if not exponent or not _:
-        return math.log10(float(printed))
-    return -float(exponent) + (math.log10(float(mantissa.rstrip("×"))) if mantissa else 0)
+    digits = printed.translate(SUPERSCRIPTS)
+    if "10-" not in digits:
+        return math.log10(float(digits))
+    mantissa, exponent = digits.split("10-")
+    return math.log10(float(mantissa.strip("×") or 1)) - float(exponent)
 
 
 @pytest.fixture(scope="module")
