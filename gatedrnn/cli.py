@@ -210,10 +210,16 @@ def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[s
 
     from gatedrnn.tasks import series
 
-    path, column = str(drive.series), None
-    if ":" in path and not Path(path).exists():
-        path, column = path.rsplit(":", 1)
+    path, column = _split_column(str(drive.series))
     return jnp.asarray(series.standardised_windows(series.read_series(path, column), *shape), dtype)
+
+
+def _split_column(asked: str) -> tuple[str, str | None]:
+    """FILE[:COLUMN] -> the file and the column; either may hold colons, so the longest file that exists is taken."""
+    places = [len(asked), *(i for i in range(len(asked) - 1, 0, -1) if asked[i] == ":")]
+    known = [i for i in places if Path(asked[:i]).is_file()]
+    end = known[0] if known else places[min(1, len(places) - 1)]
+    return asked[:end], asked[end + 1 :] if end < len(asked) else None
 
 
 def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
@@ -229,7 +235,8 @@ def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[st
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
     """A bar on standard error; yields what `compare` calls before each run."""
     columns = (TextColumn("{task.description:40.40}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("compiling", total=None)
         yield lambda done, total, label: bar.update(task, completed=done, total=total, description=label)
 

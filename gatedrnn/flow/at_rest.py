@@ -45,7 +45,7 @@ def rest_profile(cell: Cell, params: Any, lags: np.ndarray, input_width: int) ->
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _linearised_at_rest(cell: Cell, input_width: int, params: Any, carry: Any) -> tuple[Any, Array]:
     """One step from `carry [1, H]` each with zero input: the next carry, and its Jacobian [S, S]."""
-    x = jnp.zeros((1, input_width), jax.tree.leaves(params)[0].dtype)
+    x = jnp.zeros((1, input_width), jax.tree.leaves(carry)[0].dtype)
 
     def flat(carry: Any) -> Array:  # -> [S]
         return jnp.concatenate([part.ravel() for part in jax.tree.leaves(carry)])

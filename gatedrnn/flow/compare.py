@@ -253,9 +253,11 @@ def compare(
 
     def run(job: Job) -> tuple[Run, GateMap | None]:
         options = {"chrono": max(steps, 3)} if job.init == "chrono" else {}
-        params = job.cell.init(jax.random.key(job.seed), width, hidden_size, dtype=dtype, **options)
-        return _measure(job, params, inputs[job.input], hidden_size)
+        with jax.enable_x64(wide):
+            params = job.cell.init(jax.random.key(job.seed), width, hidden_size, dtype=dtype, **options)
+            return _measure(job, params, inputs[job.input], hidden_size)
 
+    wide = bool(jax.config.jax_enable_x64)  # a caller's `jax.enable_x64` holds in the caller's thread only
     results: dict[Job, tuple[Run, GateMap | None]] = {}
     # A scan keeps one core busy. Neighbours in the queue are different cells, so that both do not compile the same.
     queue = sorted(jobs, key=lambda job: (job.seed, job.init, job.input))
