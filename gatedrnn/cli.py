@@ -1,6 +1,7 @@
 """The command `gatedrnn`: parse, call, print."""
 
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -41,6 +42,22 @@ COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def whole(text: str) -> int:
+    """A whole number from the command line."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number; got {text!r}.") from None
+
+
+def number(text: str) -> float:
+    """A number from the command line."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number; got {text!r}.") from None
 
 
 class Encoding(StrEnum):
@@ -98,17 +115,21 @@ def root(
 @app.command()
 def compare(
     cells: Annotated[str, typer.Option(help="Cells, separated by commas: rnn, gru, lstm.")] = "rnn,gru,lstm",
-    horizon: Annotated[int, typer.Option(help=f"Time steps, 1 to {LONGEST:,}.")] = 10_000,
-    hidden: Annotated[int, typer.Option(help="Hidden units.")] = 128,
-    batch: Annotated[int, typer.Option(help="Sequences, whose log norms are averaged.")] = 1,
-    seeds: Annotated[int, typer.Option(help="Seeds of the weights; tables give medians.")] = 3,
+    horizon: Annotated[int, typer.Option(parser=whole, metavar="N", help=f"Time steps, 1 to {LONGEST:,}.")] = 10_000,
+    hidden: Annotated[int, typer.Option(parser=whole, metavar="N", help="Hidden units.")] = 128,
+    batch: Annotated[int, typer.Option(parser=whole, metavar="N", help="Sequences, whose log norms are averaged.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(parser=whole, metavar="N", help="Seeds of the weights; tables give medians.")
+    ] = 3,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.FLOAT32,
     text: Annotated[
         Path | None, typer.Option(help="Drive with a UTF-8 text file (default: Python's help text).")
     ] = None,
     encoding: Annotated[Encoding, typer.Option(help="How text's bytes enter.")] = Encoding.EMBEDDED,
     series: Annotated[str | None, typer.Option(help="Drive with a column of a CSV or NPY file: FILE[:COLUMN].")] = None,
-    noise: Annotated[float | None, typer.Option(help="Drive with Gaussian noise of this deviation.")] = None,
+    noise: Annotated[
+        float | None, typer.Option(parser=number, metavar="STD", help="Drive with Gaussian noise of this deviation.")
+    ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="Zero input only.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the report, the pictures and the numbers.")] = Path(
         "gradient-flow"
@@ -172,7 +193,11 @@ def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) 
 
     from gatedrnn.flow.compare import check_memory
 
-    given = [name for name in ("text", "series", "noise", "silent") if getattr(drive, name) not in (None, False)]
+    given = [
+        name
+        for name in ("text", "series", "noise", "silent")
+        if getattr(drive, name) is not None and getattr(drive, name) is not False
+    ]
     if len(given) > 1:
         raise fail(given[1], f"left out beside `{given[0]}`: one input drives a comparison", "both")
     kind = given[0] if given else "text"
@@ -217,7 +242,7 @@ def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[s
 def _split_column(asked: str) -> tuple[str, str | None]:
     """FILE[:COLUMN] -> the file and the column; either may hold colons, so the longest file that exists is taken."""
     places = [len(asked), *(i for i in range(len(asked) - 1, 0, -1) if asked[i] == ":")]
-    known = [i for i in places if Path(asked[:i]).is_file()]
+    known = [i for i in places if os.path.isfile(asked[:i])]
     end = known[0] if known else places[min(1, len(places) - 1)]
     return asked[:end], asked[end + 1 :] if end < len(asked) else None
 
@@ -263,9 +288,13 @@ def _print(result: "Comparison", written: list[Path]) -> None:
     console.print(table)
     console.print(f"\n{LEGEND}", highlight=False)
     for note in result.notes:
-        console.print(f"note: {note}", highlight=False)
-    console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/", highlight=False)
+        console.print(f"note: {note}", highlight=False, markup=False)
+    console.print(
+        f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/", highlight=False, markup=False
+    )
 
 
 def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+    if value is None:
+        return "-"
+    return format(value, form if abs(value) < 1e6 else ".1e")

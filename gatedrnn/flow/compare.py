@@ -189,7 +189,9 @@ class Comparison:
             plots.save(plots.waterfall(record["runs"]), draft / "waterfall")
             if maps:
                 plots.save(plots.gate_heatmap(maps), draft / "gates")
-            (draft / "report.html").write_text(report.html({**record, "gate_maps": maps}), encoding="utf-8")
+            (draft / "report.html").write_text(
+                report.html({**record, "gate_maps": maps}), encoding="utf-8", errors="backslashreplace"
+            )
             names = sorted(file.name for file in draft.iterdir())
         return [Path(out) / name for name in names]
 
@@ -257,7 +259,7 @@ def compare(
             params = job.cell.init(jax.random.key(job.seed), width, hidden_size, dtype=dtype, **options)
             return _measure(job, params, inputs[job.input], hidden_size)
 
-    wide = bool(jax.config.jax_enable_x64)  # a caller's `jax.enable_x64` holds in the caller's thread only
+    wide = jnp.result_type(float) == jnp.float64  # a caller's `jax.enable_x64` holds in the caller's thread only
     results: dict[Job, tuple[Run, GateMap | None]] = {}
     # A scan keeps one core busy. Neighbours in the queue are different cells, so that both do not compile the same.
     queue = sorted(jobs, key=lambda job: (job.seed, job.init, job.input))
@@ -277,17 +279,17 @@ def compare(
 def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike) -> None:
     """Raises ValueError where `compare` would need more memory than the machine has; an estimate from above.
 
-    Counted: the inputs and the copies cut from them, the carries kept at segment starts, one segment's gates, the
+    Counted: the inputs and the copies cut from them, the trajectory of the carry, one segment's gates, the
         norms,
     and the weights of four gates with their transposes and gradients.
     """
     item = max(jnp.dtype(dtype).itemsize, 4)
-    per_row = 3 * steps * width + 4 * steps + 2 * 2 * hidden_size * (steps // 128 + 1) + 128 * 32 * hidden_size
-    need = item * (batch * per_row + 3 * 4 * hidden_size * (hidden_size + width))
+    per_row = 3 * steps * width + 4 * steps + 4 * hidden_size * steps + 128 * 32 * hidden_size
+    need = 2 * item * (batch * per_row + 3 * 4 * hidden_size * (hidden_size + width))
     if need > machine_bytes():
         sizes = f"{steps:,} steps, batch {batch}, {width} features and {hidden_size} hidden units"
         raise ValueError(
-            f"`xs` and `hidden_size` must fit in memory; got {sizes}, about {readable(need)}, on a machine with "
+            f"`xs` and `hidden_size` must fit in memory; got {sizes}, about {readable(min(need, 10**100))}, on a machine with "
             f"{readable(machine_bytes())}."
         )
 
