@@ -288,7 +288,7 @@ def _print(result: "Comparison", written: list[Path]) -> None:
     console.print(table)
     console.print(f"\n{LEGEND}", highlight=False)
     for note in result.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+        console.print(f"note: {note}", highlight=False, markup=False, emoji=False)
     console.print(
         f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/", highlight=False, markup=False
     )

@@ -289,8 +289,8 @@ def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DT
     if need > machine_bytes():
         sizes = f"{steps:,} steps, batch {batch}, {width} features and {hidden_size} hidden units"
         raise ValueError(
-            f"`xs` and `hidden_size` must fit in memory; got {sizes}, about {readable(min(need, 10**100))}, on a machine with "
-            f"{readable(machine_bytes())}."
+            f"`xs` and `hidden_size` must fit in memory; got {sizes}, about {readable(min(need, 10**100))}, "
+            f"on a machine with {readable(machine_bytes())}."
         )
 
 

@@ -89,7 +89,7 @@ def decay(log10_norm: Any) -> Decay:
         (1.0, 10, 'vanishing')
     """
     profile = np.asarray(log10_norm, np.float64)
-    if profile.ndim not in (1, 2) or profile.shape[0] == 0 or np.isnan(profile).any():
+    if profile.ndim not in (1, 2) or profile.size == 0 or np.isnan(profile).any():
         raise fail("log10_norm", "[T + 1] or [T + 1, B] without NaN", profile.shape)
     if profile.ndim == 2:
         profile = profile.mean(1)
