@@ -284,14 +284,12 @@ def _print(result: "Comparison", written: list[Path]) -> None:
             _number(row["lyapunov_max"], "+.1e"),
             row["verdict"],
         )
-    console = Console()
+    console = Console(emoji=False, markup=False, highlight=False)
     console.print(table)
-    console.print(f"\n{LEGEND}", highlight=False)
+    console.print(f"\n{LEGEND}")
     for note in result.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, emoji=False)
-    console.print(
-        f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/", highlight=False, markup=False
-    )
+        console.print(f"note: {note}")
+    console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/")
 
 
 def _number(value: float | None, form: str) -> str:
