@@ -139,6 +139,12 @@ def test_committed_outputs_are_of_one_run(committed):
     )
 
 
+def test_committed_run_shows_that_the_bias_matters_for_learning(committed):
+    learned = {row[0]: row[-1] for row in table(committed, "right answers on new data")}
+    assert learned["GRU chrono"] == learned["LSTM chrono"] == "3 of 3"
+    assert learned["GRU"] == learned["LSTM"] == "0 of 3"
+
+
 def test_committed_notebook_is_clean(committed):
     assert NOTEBOOK.stat().st_size < 2_000_000
     assert committed.metadata.kernelspec.name == "python3"
