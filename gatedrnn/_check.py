@@ -3,6 +3,9 @@
 import operator
 from typing import Any
 
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
 
 def fail(argument: str, expected: str, got: Any) -> ValueError:
     """The error "`argument` must be expected; got got." for the caller to raise."""
@@ -18,3 +21,14 @@ def check_size(argument: str, size: Any, least: int = 1) -> int:
     if whole < least or isinstance(size, bool):
         raise fail(argument, f"a whole number of at least {least}", repr(size))
     return whole
+
+
+def check_floating(argument: str, dtype: Any) -> DTypeLike:
+    """Returns `dtype`, or raises ValueError where it names no floating type."""
+    try:
+        floating = dtype is not None and jnp.issubdtype(dtype, jnp.floating)
+    except TypeError:
+        floating = False
+    if not floating:
+        raise fail(argument, "a floating type, such as float32", getattr(dtype, "__name__", repr(dtype)))
+    return dtype

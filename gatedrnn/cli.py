@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
 
 import typer
+import typer.core
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from gatedrnn._check import check_size, fail
 from gatedrnn._output import check_writable
@@ -24,6 +26,8 @@ if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
 
 LONGEST = 1_000_000
+MOST_SEEDS = 1_000
+INTERRUPTED = 130
 FEATURES = 32  # width of embedded bytes and of noise
 LEGEND = """dec/step: fitted slope, decades per step. half: steps to half, from that slope.
 <1e-3, <1e-38: steps until a thousandth is left, and until float32 holds zero.
@@ -41,7 +45,30 @@ COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("verdict", "left"),
 )
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+class _Group(typer.core.TyperGroup):
+    """Commands whose bad input, on the line or in a file, becomes one sentence and exit status 2."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        options["standalone_mode"] = False
+        with _plain_errors():
+            status = super().main(*arguments, **options)
+            if status == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+                _stop("interrupted; no file was changed.", INTERRUPTED)
+        sys.exit(status or 0)
+
+
+app = typer.Typer(cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """The installed command."""
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            os._exit(INTERRUPTED)  # at once: compiled loops in other threads cannot be told to stop
+        raise
 
 
 def whole(text: str) -> int:
@@ -77,15 +104,15 @@ class Dtype(StrEnum):
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Bad input becomes one sentence and exit status 2, an interruption status 130; never a traceback."""
+    """Bad input becomes one sentence and exit status 2, never a traceback."""
     try:
         yield
+    except TyperException as error:
+        _stop(error.format_message(), 2)
     except (ValueError, OSError) as error:
         _stop(str(error), 2)
     except MemoryError:
         _stop(OUT_OF_MEMORY, 2)
-    except KeyboardInterrupt:
-        _stop("interrupted; no file was changed.", 130)
     except RuntimeError as error:  # XLA's own out-of-memory error is one
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -94,7 +121,7 @@ def _plain_errors() -> Iterator[None]:
 
 def _stop(message: str, status: int) -> NoReturn:
     print(f"gatedrnn: {message}", file=sys.stderr)
-    raise typer.Exit(status)
+    sys.exit(status)
 
 
 def _print_version(wanted: bool) -> None:
@@ -103,13 +130,16 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
     ] = False,
 ) -> None:
     """Recurrent networks over long horizons: does gradient still arrive, why, and what to change."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -140,30 +170,30 @@ def compare(
 
     Prints a table and writes comparison.json, report.html, waterfall and gates (PNG and SVG) to the out folder.
     """
-    with _plain_errors():
-        if quick:
-            horizon, hidden, seeds = min(horizon, 1_000), min(hidden, 32), min(seeds, 1)
-        if check_size("horizon", horizon) > LONGEST:
-            raise fail("horizon", f"at most {LONGEST:,} steps", f"{horizon:,}")
-        for name, size in (("hidden", hidden), ("batch", batch), ("seeds", seeds)):
-            check_size(name, size)
-        import jax
+    if quick:
+        horizon, hidden, seeds = min(horizon, 1_000), min(hidden, 32), min(seeds, 1)
+    for name, size in (("horizon", horizon), ("hidden", hidden), ("batch", batch), ("seeds", seeds)):
+        check_size(name, size)
+    for name, size, most, unit in (("horizon", horizon, LONGEST, " steps"), ("seeds", seeds, MOST_SEEDS, "")):
+        if size > most:
+            raise fail(name, f"at most {most:,}{unit}", f"{size:,}")
+    import jax
 
-        jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
-        import gatedrnn
+    jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
+    import gatedrnn
 
-        chosen = _find_cells(cells)
-        check_writable(out)
-        drive = Drive(text, encoding, series, noise, silent)
-        inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype.value)
-        with _progress() as on_run:
-            result = gatedrnn.flow.compare(
-                chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype.value, on_run=on_run
-            )
-        command = shlex.join(["gatedrnn", *sys.argv[1:]])
-        result = replace(result, notes=(*notes, *result.notes), command=command)
-        written = result.save(out)
-        _print(result, written)
+    chosen = _find_cells(cells)
+    check_writable(out)
+    drive = Drive(text, encoding, series, noise, silent)
+    inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype.value)
+    with _progress() as on_run:
+        result = gatedrnn.flow.compare(
+            chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype.value, on_run=on_run
+        )
+    command = shlex.join(["gatedrnn", *sys.argv[1:]])
+    result = replace(result, notes=(*notes, *result.notes), command=command)
+    written = result.save(out)
+    _print(result, written)
 
 
 class Drive(NamedTuple):

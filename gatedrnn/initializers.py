@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Params
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_floating, check_size, fail
 from gatedrnn._linear import accumulation_dtype
 
 Initializer = Callable[..., Array]
@@ -104,8 +104,7 @@ def gate_weights(
     """
     check_size("input_size", input_size)
     check_size("hidden_size", hidden_size)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise fail("dtype", "a floating type", jnp.dtype(dtype).name)
+    check_floating("dtype", dtype)
 
     def blocks(initializer: Initializer, key: Array, fan_in: int) -> Array:
         keys = jax.random.split(key, gates)

@@ -383,6 +383,7 @@ def test_save_where_nothing_can_be_written(result, tmp_path):
 CELL_LIST = "`cells` must be a list of at least one gatedrnn.Cell"
 INIT_LIST = "`inits` must be a list of 'default', 'chrono' or both"
 SIZE = "must be a whole number of at least 1"
+FLOATING = "`dtype` must be a floating type, such as float32"
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,8 @@ SIZE = "must be a whole number of at least 1"
     [
         ([], {}, f"{CELL_LIST}; got []."),
         (["rnn"], {}, f"{CELL_LIST}; got ['rnn']."),
-        ("rnn", {}, f"{CELL_LIST}; got ['r', 'n', 'n']."),
+        ("rnn", {}, f"{CELL_LIST}; got 'rnn'."),
+        (None, {}, f"{CELL_LIST}; got None."),
         ([gr.gru, gr.gru], {}, "`cells` must be cells of different names; got ['gru', 'gru']."),
         ([gr.rnn], {"hidden_size": 0}, f"`hidden_size` {SIZE}; got 0."),
         ([gr.rnn], {"hidden_size": 2.5}, f"`hidden_size` {SIZE}; got 2.5."),
@@ -400,7 +402,14 @@ SIZE = "must be a whole number of at least 1"
         ([gr.rnn], {"inits": ["chrono", "glorot"]}, f"{INIT_LIST}; got ['chrono', 'glorot']."),
         ([gr.rnn], {"inits": []}, f"{INIT_LIST}; got []."),
         ([gr.rnn], {"inits": "default"}, f"{INIT_LIST}; got default."),
-        ([gr.rnn], {"dtype": jnp.int32, "hidden_size": 2}, "`dtype` must be a floating type; got int32."),
+        ([gr.rnn], {"dtype": jnp.int32, "hidden_size": 2}, f"{FLOATING}; got int32."),
+        ([gr.rnn], {"dtype": "float7"}, f"{FLOATING}; got 'float7'."),
+        ([gr.rnn], {"dtype": None}, f"{FLOATING}; got None."),
+        (
+            [gr.rnn],
+            {"inits": ["chrono"]},
+            "`inits` must be ['default', ...] for cells without a gate; got ['chrono'] for ['rnn'].",
+        ),
     ],
 )
 def test_errors_of_the_options(cells, options, message):

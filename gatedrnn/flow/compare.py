@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -20,7 +20,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_floating, check_size, fail
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn._output import whole_files
 from gatedrnn._sequence import check_sequence
@@ -244,6 +244,7 @@ def compare(
         >>> [run.verdict.split(":")[0] for run in result.runs if run.input == "silent"]
         ['isometric', 'vanishing', 'isometric']
     """
+    dtype = check_floating("dtype", dtype)
     inputs = _check_inputs(xs, dtype)
     check_size("hidden_size", hidden_size)
     check_size("seeds", seeds)
@@ -252,6 +253,10 @@ def compare(
     check_memory(steps, batch, width, hidden_size, dtype)
     notes: list[str] = []
     jobs = list(_jobs(cells, inputs, inits, seeds, notes))
+    if not jobs:
+        raise fail(
+            "inits", "['default', ...] for cells without a gate", f"{[*inits]} for {[cell.name for cell in cells]}"
+        )
 
     def run(job: Job) -> tuple[Run, GateMap | None]:
         options = {"chrono": max(steps, 3)} if job.init == "chrono" else {}
@@ -270,8 +275,10 @@ def compare(
             results[waiting[future]] = future.result()
             if on_run is not None:
                 on_run(done + 1, len(jobs), str(waiting[future]))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    except BaseException as error:  # a running scan cannot be stopped: whoever interrupts does not wait for it
+        pool.shutdown(wait=not isinstance(error, KeyboardInterrupt), cancel_futures=True)
+        raise
+    pool.shutdown()
     maps = [gate_map for job in jobs if job.seed == 0 and (gate_map := results[job][1]) is not None]
     return Comparison(tuple(results[job][0] for job in jobs), tuple(maps), tuple(notes), _versions(), _device())
 
@@ -316,12 +323,13 @@ def _check_inputs(xs: Array | Mapping[str, Array], dtype: DTypeLike) -> dict[str
 
 
 def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
-    cells = [cells] if isinstance(cells, Cell) else list(cells)
-    if not cells or not all(isinstance(cell, Cell) for cell in cells):
-        raise fail("cells", "a list of at least one gatedrnn.Cell", cells)
-    if len({cell.name for cell in cells}) < len(cells):
-        raise fail("cells", "cells of different names", [cell.name for cell in cells])
-    return cells
+    cells = [cells] if isinstance(cells, Cell) else cells
+    listed = isinstance(cells, Iterable) and [*cells]
+    if not listed or not all(isinstance(cell, Cell) for cell in listed):
+        raise fail("cells", "a list of at least one gatedrnn.Cell", repr(cells))
+    if len({cell.name for cell in listed}) < len(listed):
+        raise fail("cells", "cells of different names", [cell.name for cell in listed])
+    return listed
 
 
 def _jobs(
