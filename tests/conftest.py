@@ -24,6 +24,6 @@ def strict_promotion():
 def pytest_configure() -> None:
     """Where the peers must be present, as on the project's own checks, a missing one is an error and not a skip."""
     if os.environ.get("GATEDRNN_REQUIRE_PEERS"):
-        for name in ("torch", "keras", "haiku", "equinox", "onnxruntime"):
+        for name in ("torch", "keras", "haiku", "equinox", "onnx", "onnxruntime"):
             if importlib.util.find_spec(name) is None:
                 raise pytest.UsageError(f"the peer {name} is not installed")

@@ -46,6 +46,23 @@ class Errors(NamedTuple):
         return float(np.max([*self[:4], *self.dweights.values()]))
 
 
+class ForwardErrors(NamedTuple):
+    """The same for a framework without a backward pass.
+
+    Attributes:
+        ys: of the outputs.
+        carry: of the last carry.
+    """
+
+    ys: float
+    carry: float
+
+    @property
+    def largest(self) -> float:
+        """The larger of the two; NaN if either is."""
+        return float(np.max(self))
+
+
 def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, peer: Peer, xs: Any) -> Errors:
     """Runs both from a random carry, and back from random cotangents of the last carry and of every output.
 
@@ -59,12 +76,7 @@ def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, p
     Raises:
         ValueError: `xs` has another rank or width.
     """
-    if np.ndim(xs) != 3:
-        raise fail("xs", "[T, B, D]", np.shape(xs))
-    params = convert(weights)
-    xs = jnp.asarray(xs, params.input["w"].dtype)
-    zero = jax.tree.map(lambda a: a.astype(xs.dtype), cell.initial_carry(params, xs.shape[1]))
-    carry = _normal(0, zero)
+    xs, carry = _start(cell, convert(weights), xs)
     (end, ys), pull = jax.vjp(lambda w, *rest: unroll(cell, convert(w), *rest), weights, xs, carry)
     cotangents = _normal(1, (end, ys))
     dweights, dxs, dcarry = pull(cotangents)
@@ -80,6 +92,24 @@ def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, p
     )
 
 
+def forward_errors(cell: Cell, params: Params, run: Callable[[Array, Carry], Outputs], xs: Any) -> ForwardErrors:
+    """Runs both from a random carry, forward alone.
+
+    Args:
+        cell: any cell.
+        params: its weights.
+        run: the framework's own forward pass, `(xs [T, B, D], carry) -> (carry, ys)`.
+        xs: inputs, [T, B, D].
+
+    Raises:
+        ValueError: `xs` has another rank or width.
+    """
+    xs, carry = _start(cell, params, xs)
+    end, ys = unroll(cell, params, xs, carry)
+    peer_end, peer_ys = run(xs, carry)
+    return ForwardErrors(_error(ys, peer_ys), _worst(end, peer_end))
+
+
 def differentiated(run: Callable[[Any, Array, Carry], Outputs]) -> Peer:
     """The peer whose forward pass is `run(weights, xs, carry) -> (carry, ys)`, differentiated by JAX."""
 
@@ -88,6 +118,15 @@ def differentiated(run: Callable[[Any, Array, Carry], Outputs]) -> Peer:
         return outputs, pull(jax.tree.map(lambda a, b: a.astype(b.dtype), cotangents, outputs))
 
     return peer
+
+
+def _start(cell: Cell, params: Params, xs: Any) -> tuple[Array, Carry]:
+    """The inputs in the dtype of the weights, and a random first carry."""
+    if np.ndim(xs) != 3:
+        raise fail("xs", "[T, B, D]", np.shape(xs))
+    xs = jnp.asarray(xs, params.input["w"].dtype)
+    zero = jax.tree.map(lambda a: a.astype(xs.dtype), cell.initial_carry(params, xs.shape[1]))
+    return xs, _normal(0, zero)
 
 
 def _normal(seed: int, like: Any) -> Any:
