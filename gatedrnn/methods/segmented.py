@@ -7,10 +7,12 @@ Backward, segments from last to first. With every h known, `gates_h = recur(h)` 
 elementwise, so one `jax.vjp` per carry part j, seeded with ones there, gives the diagonal Jacobian blocks of the
 whole segment,
     block_x[j][g], block_h[j][g], block_c[j][i]   each [K, B, H],
-and what remains of the reverse loop is, per step, with U^T the transpose of `recur`,
+and what remains of the reverse loop is, per step,
     dgates[g]  = sum_j block_h[j][g] * dcarry[j]
     dcarry'[i] = sum_j block_c[j][i] * dcarry[j]  (+ dgates U^T for h)
-and all weight gradients are one product per segment, from the stacked dgates.
+where U^T [G * H, H], the transpose of the linear part of `recur`, is laid out once for the whole sequence: a product
+that transposes as it goes takes up to twice as long. All weight gradients are one product per segment, from the stacked
+dgates.
 """
 
 import functools
@@ -25,7 +27,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import check_size
-from gatedrnn._linear import accumulation_dtype
+from gatedrnn._linear import accumulation_dtype, split
 from gatedrnn._segments import over_segments
 from gatedrnn._step import restart, select
 from gatedrnn.methods._reverse_only import once, reverse_only
@@ -139,6 +141,7 @@ def _run(
 def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tuple[Carry, Array]) -> tuple[Any, ...]:
     params, xs, _, initial, mask, reset, hs, starts = saved
     dcarry, dhs = cotangents
+    transposed = _transposed_recurrence(cell, params, hs)  # [G * H, H]
 
     def segment(state: Any, inputs: Any, start: Carry) -> tuple[Any, Array, None]:
         dcarry, dinitial, dparams = state
@@ -148,23 +151,23 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
         gates_h, recur_vjp = jax.vjp(lambda p: cell.recur(p, before_h), params.recurrent)
         before = _replay(cell, gates_x, gates_h, before_h, start, initial, mask, reset, reverse)
         blocks_h, blocks_c, untied = _jacobian_blocks(cell, gates_x, gates_h, before, mask)
-        transpose = jax.vjp(lambda h: cell.recur(params.recurrent, h), start.h)[1]
 
         def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
             dcarry, dinitial = state
             dh, block_h, block_c, reset = inputs
             dcarry = dcarry._replace(h=dcarry.h + dh)
-            dgates = _weigh(block_h, dcarry)
+            dgates = jnp.concatenate(_weigh(block_h, dcarry), axis=-1)  # [B, G * H]: one operand, one row to stack
             dbefore = dcarry._make(_weigh(block_c, dcarry))
-            dbefore = dbefore._replace(h=dbefore.h + transpose(dgates)[0])
+            dbefore = dbefore._replace(h=dbefore.h + dgates @ transposed)
             if reset is not None:
                 dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
             return (restart(reset, zeros, dbefore), dinitial), (dgates, dcarry if untied else None)
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        (dcarry, dinitial), (dgates_h, dcarries) = lax.scan(
+        (dcarry, dinitial), (dgates, dcarries) = lax.scan(
             step, (dcarry, dinitial), (dh, blocks_h, blocks_c, reset), reverse=not reverse
         )
+        dgates_h = split(dgates, len(gates_h))
         dgates_x = list(dgates_h)
         for gate, blocks in untied.items():
             dgates_x[gate] = _sum(block * part for block, part in zip(blocks, dcarries, strict=True))
@@ -181,6 +184,13 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
 
 
 _segmented.defvjp(_forward, _backward)
+
+
+def _transposed_recurrence(cell: Cell, params: Any, hs: Array) -> Array:
+    """U^T [G * H, H], from the gates' exact tangents along the unit vectors of h."""
+    unit = jnp.eye(hs.shape[-1], dtype=hs.dtype)
+    _, blocks = jax.jvp(lambda h: cell.recur(params.recurrent, h), (jnp.zeros_like(unit),), (unit,))  # G x [H, H]
+    return jnp.concatenate([block.T for block in blocks])
 
 
 def _jacobian_blocks(
