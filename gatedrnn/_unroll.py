@@ -4,6 +4,7 @@ carry_t, y_t = cell.step(params, carry_{t-1}, x_t)        t = 1..T
 """
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -12,12 +13,16 @@ from jax import Array
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._readout import Outputs, Readout, check_outputs, collected
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
+from gatedrnn.composed.checkpointed import Checkpointed
+from gatedrnn.composed.sharded import Sharded
+from gatedrnn.composed.truncated import Truncated
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
-Method = Autodiff | Segmented
+Method = Autodiff | Segmented | Checkpointed | Truncated | Sharded
 
 
 def unroll(
@@ -30,7 +35,8 @@ def unroll(
     reset: Array | None = None,
     reverse: bool = False,
     method: Method = Segmented(),
-) -> tuple[Carry, Array]:
+    outputs: Outputs = "all",
+) -> tuple[Carry, Any]:
     """Runs a cell over a sequence.
 
     Compiled once per cell, method, shapes and dtypes; differentiable in `params`, `xs` and `carry`.
@@ -43,10 +49,14 @@ def unroll(
         mask: bool [T, B] or [T]. False holds the carry and gives a zero output, as if the step were not there.
         reset: bool [T, B] or [T]. True starts that step from `cell.initial_carry`; at a masked step it does nothing.
         reverse: run from the last step to the first; each output stays at its input's place.
-        method: how to evaluate and differentiate, `Segmented()` or `Autodiff()`. All compute the same function.
+        method: how to evaluate and differentiate: `Segmented()`, `Autodiff()`, `Checkpointed()`, `Truncated(window)` or
+            `Sharded(mesh)`. All compute the same function, and all but `Truncated` the same gradient.
+        outputs: `"all"`; `"last"`, the output of the step that is run last; or a `Readout`, whose sum over time is
+            returned instead. With `Checkpointed`, the outputs [T, B, H] then never exist.
 
     Returns:
-        The carry after the last step, and the outputs `ys` [T, B, H] or [T, H]. Float32 for 16-bit weights.
+        The carry after the last step, and the outputs `ys` [T, B, H] or [T, H] (the last one, [B, H] or [H]; the
+        readout's total, [B, ...] or [...]). Float32 for 16-bit weights.
 
     Raises:
         ValueError: an argument has the wrong rank, width, dtype or structure.
@@ -62,20 +72,30 @@ def unroll(
     if not isinstance(method, Method):
         raise fail("method", "a value such as Segmented() or Autodiff()", repr(method))
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
-    carry, ys = _unroll(cell, method, bool(reverse), params, sequence)
-    if jnp.ndim(xs) == 3:
-        return carry, ys
-    return jax.tree.map(lambda a: a[0], carry), ys[:, 0]
+    check_outputs(outputs, jnp.shape(xs)[:-1])
+    kind, readout = ("total", outputs) if isinstance(outputs, Readout) else (outputs, None)
+    batched = jnp.ndim(xs) == 3
+    if readout is not None and not batched:
+        readout = replace(readout, targets=jax.tree.map(lambda a: jnp.asarray(a)[:, None], readout.targets))
+    carry, found = _unroll(cell, method, bool(reverse), kind, params, sequence, readout)
+    if batched:
+        return carry, found
+    return jax.tree.map(lambda a: a[0], carry), jax.tree.map(lambda a: a[:, 0] if kind == "all" else a[0], found)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _unroll(cell: Cell, method: Method, reverse: bool, params: Any, sequence: Sequence) -> tuple[Carry, Array]:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _unroll(
+    cell: Cell, method: Method, reverse: bool, kind: str, params: Any, sequence: Sequence, readout: Readout | None
+) -> tuple[Carry, Any]:
     sequence, poisoned = quarantine(sequence, reverse)
-    end, ys = method(cell, params, *sequence, reverse)
-    ys = select(sequence.mask, ys, jnp.zeros_like(ys))
-    if poisoned is None:
-        return end, ys
-    return poison(poisoned[0 if reverse else -1], end), poison(poisoned, ys)
+    outputs: Outputs = kind if readout is None else readout
+    if isinstance(method, Checkpointed):
+        end, found = method.collect(cell, params, sequence, poisoned, reverse, outputs)
+    else:
+        end, ys = method(cell, params, *sequence, reverse)
+        weights, targets = (None, None) if readout is None else (readout.params, readout.targets)
+        found = collected(outputs, weights, ys, targets, sequence.mask, poisoned, reverse)
+    return poison(None if poisoned is None else poisoned[0 if reverse else -1], end), found
 
 
 def gate_activations(

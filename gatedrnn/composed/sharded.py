@@ -1,0 +1,79 @@
+"""Data parallel: each device of a mesh runs its rows of the batch; weight gradients are summed over the devices."""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax import Array
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+from gatedrnn._cell import Carry, Cell
+from gatedrnn._check import fail
+from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.segmented import Segmented
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Sharded:
+    """Shards the batch over a mesh and runs another method on every shard.
+
+    On a CPU a recurrence keeps one core busy; two host devices use two cores, also inside the loop. Ask for them
+    before JAX is first used: `jax.config.update("jax_num_cpu_devices", 2)`.
+
+    Attributes:
+        mesh: the devices, `jax.sharding.Mesh(jax.devices(), ("batch",))` for instance.
+        axes: names of the mesh's axes over which the batch is split; all by default.
+        method: how each shard is evaluated.
+
+    Raises:
+        ValueError: `mesh` is no Mesh, or has no axis of a given name; when called, the batch does not divide evenly.
+
+    Example:
+        >>> import jax, numpy as np, gatedrnn as gr
+        >>> params = gr.lstm.init(jax.random.key(0), 8, 16)
+        >>> mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
+        >>> xs = jax.numpy.ones((100, 2 * jax.device_count(), 8))
+        >>> carry, ys = gr.unroll(gr.lstm, params, xs, method=gr.Sharded(mesh))
+    """
+
+    mesh: Mesh
+    axes: tuple[str, ...] | None = None
+    method: Autodiff | Segmented = Segmented()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mesh, Mesh):
+            raise fail("mesh", "a jax.sharding.Mesh", repr(self.mesh))
+        if not set(self.axes or ()) <= set(self.mesh.axis_names):
+            raise fail("axes", f"names of the mesh's axes, {self.mesh.axis_names}", self.axes)
+
+    def __call__(
+        self,
+        cell: Cell,
+        params: Any,
+        xs: Array,
+        carry: Carry,
+        initial: Carry,
+        mask: Array | None,
+        reset: Array | None,
+        reverse: bool,
+    ) -> tuple[Carry, Array]:
+        axes = self.axes or self.mesh.axis_names
+        shards = math.prod(self.mesh.shape[axis] for axis in axes)
+        if xs.shape[1] % shards:
+            raise fail("xs", f"of a batch that {shards} shards divide evenly", f"B = {xs.shape[1]}")
+        rows, steps = PartitionSpec(axes), PartitionSpec(None, axes)
+
+        @functools.partial(
+            jax.shard_map,
+            mesh=Mesh(self.mesh.devices, self.mesh.axis_names, axis_types=(AxisType.Auto,) * self.mesh.devices.ndim),
+            in_specs=(PartitionSpec(), steps, rows, rows, steps, steps),
+            out_specs=(rows, steps),
+            check_vma=False,  # the methods' own derivative rules do not state what varies; the sums are tested
+        )
+        def shard(params: Any, xs: Array, carry: Carry, initial: Carry, mask: Any, reset: Any) -> tuple[Carry, Array]:
+            return self.method(cell, params, xs, carry, initial, mask, reset, reverse)
+
+        return shard(params, xs, carry, initial, mask, reset)

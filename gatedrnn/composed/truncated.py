@@ -1,0 +1,68 @@
+"""Truncated backpropagation: values as ever, but no gradient crosses from one window of steps into the one before.
+
+carry_0, window 1, stop, window 2, stop, ..., window n
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax import Array, lax
+
+from gatedrnn._cell import Carry, Cell
+from gatedrnn._check import check_size
+from gatedrnn._segments import over_segments
+from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.segmented import Segmented
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Truncated:
+    """Backpropagation truncated at fixed windows; the one method whose gradients are not those of the others.
+
+    Windows are steps 0..W - 1, W..2 W - 1, and so on, also under `reverse`. The gradient of the first carry is that of
+    the first window to be run; that of the last carry goes into the last. Sequences that do not fit in memory are fed
+    window by window by `gr.streamed`.
+
+    Attributes:
+        window: steps per window, W.
+        method: how each window is evaluated.
+
+    Raises:
+        ValueError: `window` is not a whole number of at least 1.
+
+    References:
+        Williams, Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",
+        Neural Computation 2, 1990, https://doi.org/10.1162/neco.1990.2.4.490
+    """
+
+    window: int
+    method: Autodiff | Segmented = Segmented()
+
+    def __post_init__(self) -> None:
+        check_size("window", self.window)
+
+    def __call__(
+        self,
+        cell: Cell,
+        params: Any,
+        xs: Array,
+        carry: Carry,
+        initial: Carry,
+        mask: Array | None,
+        reset: Array | None,
+        reverse: bool,
+    ) -> tuple[Carry, Array]:
+        if xs.shape[0] <= self.window:
+            return self.method(cell, params, xs, carry, initial, mask, reset, reverse)
+
+        def window(start: Carry, inputs: Any, _: None) -> tuple[Carry, Array, Carry]:
+            x, mask, reset = inputs
+            end, ys = self.method(cell, params, x, start, initial, mask, reset, reverse)
+            return lax.stop_gradient(end), ys, end
+
+        _, ys, (ends, rest) = over_segments(window, carry, (xs, mask, reset), (None, None), self.window, reverse)
+        if rest is not None and not reverse:
+            return rest, ys
+        return jax.tree.map(lambda a: a[0 if reverse else -1], ends), ys
