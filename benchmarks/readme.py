@@ -1,4 +1,4 @@
-"""Writes the README's tables from the records, so that no number in it is typed by hand.
+"""Writes the README's tables, and the picture of speed, from the records: no number in them is typed by hand.
 
 python benchmarks/readme.py            writes them
 python benchmarks/readme.py --check    exits with 1 where the README differs
@@ -7,11 +7,14 @@ python benchmarks/readme.py --check    exits with 1 where the README differs
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+OURS = ("gatedrnn", "gatedrnn, 2 devices")
+PEERS = ("#000000", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito's palette
 
 
 def compare_table() -> str:
@@ -40,21 +43,127 @@ def compare_table() -> str:
     return f"{table(header, rows)}\n\n{caption}"
 
 
-def unroll_table() -> str:
-    """Times of `benchmarks/unroll.py`."""
-    record = json.loads((RESULTS / "unroll.json").read_text())
-    header = ("forward + backward", "B", "D", "H", "T", "`Segmented`, ms", "`lax.scan` + `jax.grad`, ms", "ratio")
-    rows = [
-        (
-            row["cell"],
-            *(f"{row[name]:,}" for name in ("batch", "input_size", "hidden_size", "steps")),
-            number(row["segmented"]["ms"], ",.0f"),
-            number(row["autodiff"]["ms"], ",.0f"),
-            number(row["segmented"]["ms"] / row["autodiff"]["ms"], ".2f"),
+def by_problem(record: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, dict[str, Any]]]]:
+    """For each cell and size of the record: its description, and the rows by system."""
+    groups: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for row in record["rows"]:
+        groups.setdefault((row["cell"], *(row[letter] for letter in "BDHT")), {})[row["system"]] = row
+    for (cell, *size), rows in groups.items():
+        yield {"cell": cell} | dict(zip("BDHT", size, strict=True)), rows
+
+
+def fastest(rows: dict[str, dict[str, Any]], kind: str, names: Iterable[str]) -> tuple[str, float]:
+    """The name and the milliseconds of the fastest of some systems."""
+    times = {name: rows[name][kind]["ms"] for name in names if name in rows and rows[name][kind] is not None}
+    name = min(times, key=lambda name: times[name])
+    return name, times[name]
+
+
+def backward_table() -> str:
+    """Forward and backward times of `benchmarks/speed.py`."""
+    record = json.loads((RESULTS / "speed.json").read_text())
+    header = ("", "B D H T", "gatedrnn, ms", "on 2 devices", "fastest peer", "ratio", "share of the limit")
+    lines = []
+    for what, rows in by_problem(record):
+        name, peer = fastest(rows, "gradient", [name for name in rows if name not in OURS])
+        best = fastest(rows, "gradient", OURS)[1]
+        two = rows.get(OURS[1])
+        share = rows[OURS[0]]["necessary_gflop"] / best * 1e3 / record["limit_gflops"]
+        lines.append(
+            (
+                what["cell"],
+                " ".join(f"{what[letter]:,}" for letter in "BDHT"),
+                number(rows[OURS[0]]["gradient"]["ms"], ",.0f"),
+                number(two and two["gradient"]["ms"], ",.0f"),
+                f"{name} {number(peer, ',.0f')}",
+                number(best / peer, ".2f"),
+                number(share, ".0%"),
+            )
         )
-        for row in record["rows"]
-    ]
-    return table(header, rows)
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    caption = (
+        f"Medians; {record['device']['cores']} cores, limit {record['limit_gflops']:.0f} GFLOP/s (a large float32 "
+        f"matrix product in the same run). {versions}."
+    )
+    return f"{table(header, lines)}\n\n{caption}"
+
+
+def forward_table() -> str:
+    """Forward times of `benchmarks/speed.py`."""
+    record = json.loads((RESULTS / "speed.json").read_text())
+    header = (
+        "",
+        "B D H T",
+        "gatedrnn, ms",
+        "on 2 devices",
+        "fastest training framework",
+        "ratio",
+        "onnxruntime",
+        "ratio",
+    )
+    lines = []
+    for what, rows in by_problem(record):
+        name, peer = fastest(rows, "forward", [name for name in rows if name not in (*OURS, "onnxruntime")])
+        best, onnx = fastest(rows, "forward", OURS)[1], rows["onnxruntime"]["forward"]["ms"]
+        two = rows.get(OURS[1])
+        lines.append(
+            (
+                what["cell"],
+                " ".join(f"{what[letter]:,}" for letter in "BDHT"),
+                number(rows[OURS[0]]["forward"]["ms"], ",.0f"),
+                number(two and two["forward"]["ms"], ",.0f"),
+                f"{name} {number(peer, ',.0f')}",
+                number(best / peer, ".2f"),
+                number(onnx, ",.0f"),
+                number(best / onnx, ".2f"),
+            )
+        )
+    return table(header, lines)
+
+
+def memory_table() -> str:
+    """Peak memory of `benchmarks/speed.py`."""
+    record = json.loads((RESULTS / "speed.json").read_text())
+    first = record["memory"][0]
+    rows = [row for row in record["memory"] if all(row[letter] == first[letter] for letter in "BDHT")]
+    names = list(dict.fromkeys(row["system"] for row in rows))
+    taken = {(row["system"], row["cell"]): row["bytes"] for row in rows}
+    cells = list(dict.fromkeys(row["cell"] for row in rows))
+    lines = []
+    for name in names:
+        found = [taken.get((name, cell)) for cell in cells]
+        lines.append((name, *(number(None if value is None else value / 1e6, ",.0f") for value in found)))
+    size = " ".join(f"{first[letter]:,}" for letter in "BDHT")
+    return table((f"B D H T = {size}; MB beyond inputs and results", *cells), lines)
+
+
+def speed_picture(path: Path) -> None:
+    """Time and memory against T, one line per system."""
+    import matplotlib.pyplot as plt
+
+    record = json.loads((RESULTS / "speed.json").read_text())
+    smallest = record["growth"][0]
+    alike = [row for row in record["memory"] if all(row[letter] == smallest[letter] for letter in "BDH")]
+    panels = (
+        ("time, forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in record["growth"]]),
+        ("peak memory beyond inputs and results (MB)", [(row, row["bytes"] / 1e6) for row in alike]),
+    )
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    for axis, (label, points) in zip(axes, panels, strict=True):
+        points = [point for point in points if point[0]["cell"] == "lstm"]
+        for i, name in enumerate(dict.fromkeys(row["system"] for row, _ in points)):
+            steps, values = zip(*[(row["T"], value) for row, value in points if row["system"] == name], strict=True)
+            style = {"color": "#0072b2", "linewidth": 2.5} if name in OURS else {"color": PEERS[i % len(PEERS)]}
+            axis.loglog(steps, values, marker="o", markersize=4, label=name, **style)
+        axis.set_xlabel("T (steps)")
+        axis.set_title(label, loc="left", fontsize=11)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=9)
+    size = ", ".join(f"{letter} = {smallest[letter]}" for letter in "BDH")
+    figure.suptitle(f"LSTM, {size}: growth with T", x=0.01, ha="left", fontweight="bold")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 def number(value: float | None, form: str) -> str:
@@ -68,7 +177,12 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"compare": compare_table, "unroll": unroll_table}
+TABLES: dict[str, Callable[[], str]] = {
+    "compare": compare_table,
+    "backward": backward_table,
+    "forward": forward_table,
+    "memory": memory_table,
+}
 
 
 def filled(text: str) -> str:
@@ -87,6 +201,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         return int(before != after)
     readme.write_text(after, encoding="utf-8")
+    speed_picture(RESULTS / "speed.png")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from gatedrnn import cells, flow, initializers
 from gatedrnn._cell import Cell, Params
+from gatedrnn._plan import Option, Plan, plan
 from gatedrnn._readout import Readout
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.cells.gru import GRUGates, GRUState, cell as gru
@@ -9,7 +10,7 @@ from gatedrnn.cells.lstm import LSTMGates, LSTMState, cell as lstm
 from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
 from gatedrnn.composed.checkpointed import Checkpointed
 from gatedrnn.composed.sharded import Sharded
-from gatedrnn.composed.truncated import Truncated
+from gatedrnn.composed.truncated import Truncated, streamed
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
@@ -23,7 +24,9 @@ __all__ = [
     "GRUState",
     "LSTMGates",
     "LSTMState",
+    "Option",
     "Params",
+    "Plan",
     "RNNGates",
     "RNNState",
     "Readout",
@@ -37,6 +40,8 @@ __all__ = [
     "gru",
     "initializers",
     "lstm",
+    "plan",
     "rnn",
+    "streamed",
     "unroll",
 ]

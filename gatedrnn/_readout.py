@@ -47,6 +47,7 @@ class Readout:
 
     def total(self, ys: Array, targets: Any, mask: Array | None) -> Any:
         """The sum over steps for `ys [K, B, H]`, `targets [K, B, ...]` and `mask [K, B]`: pytree of [B, ...]."""
+        targets = select(mask, targets, jax.tree.map(jnp.zeros_like, targets))  # a NaN there: 0 * NaN in `params`
         values = self.function(self.params, ys, targets)
         for path, value in jax.tree.leaves_with_path(values):
             if jnp.shape(value)[:2] != ys.shape[:2]:

@@ -1,4 +1,4 @@
-"""Strict promotion around every test, and a compiler told to hurry."""
+"""Strict promotion around every test, two devices, and a compiler told to hurry."""
 
 import importlib.util
 import os
@@ -12,6 +12,10 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
+
+
+# Two devices where the machine has one CPU: what splits the batch into shards then has something to split it over.
+jax.config.update("jax_num_cpu_devices", 2)
 
 
 @pytest.fixture(autouse=True)

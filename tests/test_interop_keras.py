@@ -84,8 +84,8 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_conversion_shows(fault, monkeypatch):
     """What verify_keras proves can fail: in the outputs, and in the gradients of the weights."""
-    right = interop._convert
-    monkeypatch.setattr(interop, "_convert", lambda cell, weights: right(cell, FAULTS[fault](weights)))
+    right = interop.converted
+    monkeypatch.setattr(interop, "converted", lambda cell, weights: right(cell, FAULTS[fault](weights)))
     errors = interop.verify_keras(filled(keras.layers.GRU(H)), inputs())
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 

@@ -115,8 +115,8 @@ FAULTS = {
 @pytest.mark.parametrize("kind", [torch.nn.GRU, torch.nn.LSTM], ids=lambda kind: kind.__name__)
 def test_a_wrong_conversion_shows(kind, fault, monkeypatch):
     """What verify_torch proves can fail: in the outputs, and in the gradients of the weights."""
-    right = interop._convert
-    monkeypatch.setattr(interop, "_convert", lambda cell, weights: right(cell, FAULTS[fault](weights)))
+    right = interop.converted
+    monkeypatch.setattr(interop, "converted", lambda cell, weights: right(cell, FAULTS[fault](weights)))
     errors = interop.verify_torch(module_of(kind, "float32"), inputs())
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 

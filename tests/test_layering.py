@@ -22,6 +22,7 @@ LAYERS = (
     ("methods", "_readout"),
     ("composed",),
     ("_unroll",),
+    ("_plan",),
     ("plots",),
     ("report",),
     ("flow",),

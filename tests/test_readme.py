@@ -38,11 +38,18 @@ def test_links_lead_somewhere(target):
     assert all((ROOT / link).exists() for link in links)
 
 
-def test_unroll_benchmark_asserts_before_it_times(tmp_path):
-    """The quick run covers every cell and records errors within its tolerance."""
-    out = tmp_path / "unroll.json"
-    done = run("benchmarks/unroll.py", "--quick", "--out", str(out))
+def test_speed_benchmark_asserts_before_it_times(tmp_path):
+    """The quick run covers every cell and system, and every error is there and within its tolerance."""
+    for peer in ("torch", "keras", "haiku", "equinox", "onnxruntime"):
+        pytest.importorskip(peer)
+    out = tmp_path / "speed.json"
+    done = run("benchmarks/speed.py", "--quick", "--out", str(out))
     assert done.returncode == 0, done.stderr
-    rows = json.loads(out.read_text())["rows"]
-    assert [row["cell"] for row in rows] == ["rnn", "gru", "lstm"]
-    assert all(0 <= row["largest_error"] < 1e-3 for row in rows)
+    record = json.loads(out.read_text())
+    assert {row["cell"] for row in record["rows"]} == {"rnn", "gru", "lstm"}
+    assert len({row["system"] for row in record["rows"]}) == 10
+    for row in record["rows"]:
+        assert 0 <= row["errors"]["outputs"] < 1e-3
+        assert (row["errors"]["gradients"] is None) == (row["gradient"] is None) == (row["system"] == "onnxruntime")
+        assert row["gradient"] is None or 0 <= row["errors"]["gradients"] < 1e-3
+    assert all(row["bytes"] > 0 for row in record["memory"])

@@ -21,7 +21,16 @@ T, B, D, H = 11, 3, 3, 4
 LENGTH = T * (D + H)  # additions behind the last output
 FOREIGN = gr.Cell.from_step("lstm", gr.lstm.step, init=gr.lstm.init, initial_carry=gr.lstm.initial_carry)
 CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm, "foreign": FOREIGN}
-METHODS = {"autodiff": gr.Autodiff(), "segmented": gr.Segmented(), "segmented_4": gr.Segmented(length=4)}
+METHODS = {
+    "autodiff": gr.Autodiff(),
+    "segmented": gr.Segmented(),
+    "segmented_4": gr.Segmented(length=4),
+    "checkpointed": gr.Checkpointed(length=4),
+    "checkpointed_autodiff": gr.Checkpointed(length=4, method=gr.Autodiff()),
+    "nested": gr.Checkpointed(length=6, method=gr.Checkpointed(length=2)),
+    "truncated": gr.Truncated(window=2 * T),  # one window: nothing is cut
+}
+ANY_CELL = {"autodiff", "checkpointed_autodiff"}  # the methods that need no more than `step`
 FLAGS = {  # which flags each variant passes
     "plain": (),
     "masked": ("mask",),
@@ -44,7 +53,7 @@ class Entry(NamedTuple):
 
 def applies(entry):
     """Segments need the three functions that a foreign step does not have."""
-    return entry.cell != "foreign" or entry.method == "autodiff"
+    return entry.cell != "foreign" or entry.method in ANY_CELL
 
 
 REGISTRY = tuple(filter(applies, itertools.starmap(Entry, itertools.product(CELLS, METHODS, FLAGS, DTYPES))))
@@ -150,7 +159,7 @@ def test_values_equal_the_papers(entry):
     assert_close((tuple(carry), ys), (want.carry, want.ys), entry.dtype, LENGTH)
 
 
-@each_entry(method={"segmented", "segmented_4"})
+@each_entry(method=set(METHODS) - {"autodiff"})
 def test_gradients_equal_autodiff(entry):
     """Every leaf of params, xs and carry."""
     want = evaluate(entry._replace(method="autodiff"))[1]
@@ -167,7 +176,7 @@ def test_gradients_equal_differences(entry):
 
 def test_every_entry_ran():
     """The registry holds what it should, and no entry ignores its variant or its dtype."""
-    assert len(REGISTRY) == 3 * 3 * 6 * 3 + 6 * 3
+    assert len(REGISTRY) == 3 * 7 * 6 * 3 + 2 * 6 * 3
     for cell, method in {(entry.cell, entry.method) for entry in REGISTRY}:
         ends = [
             np.asarray(evaluate(Entry(cell, method, variant, dtype))[0][0].h, np.float64)[0]

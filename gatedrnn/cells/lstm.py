@@ -163,8 +163,7 @@ def init(
 
 def initial_carry(params: Params, batch_size: int | None = None) -> LSTMState:
     """A zero output and a zero cell state, [B, H] or [H] each."""
-    zero = zeros(params, batch_size)
-    return LSTMState(zero, zero)
+    return LSTMState(zeros(params, batch_size), zeros(params, batch_size))  # two buffers, each of which can be donated
 
 
 def project(params: dict[str, Array], xs: Array) -> Gates:

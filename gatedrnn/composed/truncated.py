@@ -3,6 +3,8 @@
 carry_0, window 1, stop, window 2, stop, ..., window n
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,3 +68,35 @@ class Truncated:
         if rest is not None and not reverse:
             return rest, ys
         return jax.tree.map(lambda a: a[0 if reverse else -1], ends), ys
+
+
+def streamed(loss: Callable[..., tuple[Array, Carry]]) -> Callable[..., tuple[Any, Carry, Array]]:
+    """Truncated backpropagation over a sequence that never is in memory as a whole: one call per window.
+
+    Args:
+        loss: `(params, carry, *window) -> (value [], carry)`; it runs `unroll` over the window from `carry`, and hands
+            back the last carry. A named function, so that it is compiled once.
+
+    Returns:
+        `(params, carry, *window) -> (gradients, carry, value)`, compiled. Gradients are those in `params`; none flows
+        into the carry given, whose buffers are reused (donated): keep the one that comes back.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, gatedrnn as gr
+        >>> def loss(params, carry, xs):
+        ...     carry, ys = gr.unroll(gr.lstm, params, xs, carry)
+        ...     return jnp.mean(ys**2), carry
+        >>> step = gr.streamed(loss)
+        >>> params = gr.lstm.init(jax.random.key(0), 8, 16)
+        >>> carry = gr.lstm.initial_carry(params, 4)
+        >>> for window in jnp.ones((3, 100, 4, 8)):
+        ...     gradients, carry, value = step(params, carry, window)
+    """
+
+    @functools.partial(jax.jit, donate_argnums=1)
+    def step(params: Any, carry: Carry, *window: Any) -> tuple[Any, Carry, Array]:
+        differentiate = jax.value_and_grad(lambda p: loss(p, carry, *window), has_aux=True)
+        (value, carry_after), gradients = differentiate(params)
+        return gradients, carry_after, value
+
+    return step

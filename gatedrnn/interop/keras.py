@@ -73,7 +73,7 @@ def from_keras(layer: layers.Layer) -> tuple[Cell, Params]:
         )
     if not step.built:
         raise fail("layer", "built, by a first call or `layer.build((None, None, D))`", "one without weights")
-    return cell, _convert(cell, _weights(step))
+    return cell, converted(cell, _weights(step))
 
 
 def to_keras(cell: Cell, params: Params) -> layers.RNN:
@@ -120,7 +120,7 @@ def verify_keras(layer: layers.Layer, xs: Any) -> Errors:
         raise fail("KERAS_BACKEND", "jax, so that JAX can differentiate keras", keras.backend.backend())
     cell, _ = from_keras(layer)
     peer = differentiated(functools.partial(_run, _step(layer)))
-    return largest_errors(cell, functools.partial(_convert, cell), _weights(_step(layer)), peer, xs)
+    return largest_errors(cell, functools.partial(converted, cell), _weights(_step(layer)), peer, xs)
 
 
 def _step(layer: layers.Layer) -> Any:
@@ -133,7 +133,8 @@ def _weights(step: Any) -> dict[str, Array]:
     return {name: array(keras.ops.convert_to_numpy(a.value)) for name, a in weights.items() if a is not None}
 
 
-def _convert(cell: Cell, weights: dict[str, Array]) -> Params:
+def converted(cell: Cell, weights: dict[str, Array]) -> Params:
+    """Ours of a framework's weights by name, as a function that JAX differentiates."""
     weights = {name: reorder(blocks, ORDER[cell]) for name, blocks in weights.items()}
     bias = weights.get("bias")
     b_x, b_h = bias if cell == gru.cell and bias is not None else (bias, None)

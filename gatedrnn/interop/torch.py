@@ -59,7 +59,7 @@ def from_torch(module: nn.Module) -> tuple[Cell, Params]:
         check_options(module, cell, num_layers=1, bidirectional=False, proj_size=0)
     if cell == rnn.cell:
         check_options(module, cell, nonlinearity="tanh")
-    return cell, _convert(cell, _weights(module))
+    return cell, converted(cell, _weights(module))
 
 
 def to_torch(cell: Cell, params: Params) -> nn.RNNBase:
@@ -101,7 +101,7 @@ def verify_torch(module: nn.Module, xs: Any) -> Errors:
     """
     cell, _ = from_torch(module)
     peer = functools.partial(_forward_and_back, copy.deepcopy(module).cpu().requires_grad_())
-    return largest_errors(cell, functools.partial(_convert, cell), _weights(module), peer, xs)
+    return largest_errors(cell, functools.partial(converted, cell), _weights(module), peer, xs)
 
 
 def _weights(module: nn.Module) -> dict[str, Array]:
@@ -109,7 +109,8 @@ def _weights(module: nn.Module) -> dict[str, Array]:
     return {name.removesuffix("_l0"): _array(tensor) for name, tensor in module.named_parameters()}
 
 
-def _convert(cell: Cell, weights: dict[str, Array]) -> Params:
+def converted(cell: Cell, weights: dict[str, Array]) -> Params:
+    """Ours of a framework's weights by name, as a function that JAX differentiates."""
     return join(cell, weights["weight_ih"].T, weights["weight_hh"].T, weights.get("bias_ih"), weights.get("bias_hh"))
 
 

@@ -1,0 +1,98 @@
+"""gr.plan: what it predicts is what the user's own program takes, and it chooses the least work that fits."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from test_unroll import FOREIGN, each_cell
+
+import gatedrnn as gr
+
+T, B, D, H = 20_000, 2, 4, 16
+
+
+def weighted(w, ys, targets):
+    """A loss of a user: squared error of a linear readout."""
+    return jnp.square((ys @ w)[..., 0] - targets)
+
+
+def problem(cell):
+    """Weights and the shapes of inputs."""
+    return cell.init(jax.random.key(0), D, H), jax.ShapeDtypeStruct((T, B, D), "float32")
+
+
+def taken(cell, method, params, xs):
+    """Bytes of the compiled gradient of the user's loss, its targets left out."""
+    targets = jnp.zeros((T, B))
+
+    def loss(params, w, xs):
+        return gr.unroll(cell, params, xs, method=method, outputs=gr.Readout(weighted, w, targets))[1].mean()
+
+    compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, jnp.ones((H, 1)), xs).compile()
+    found = compiled.memory_analysis()
+    return found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+
+
+@each_cell
+def test_prediction(cell):
+    """Within 20 % of the user's own program, for every option; memory falls as work rises."""
+    params, xs = problem(cell)
+    with pytest.raises(ValueError, match="`budget` must be at least"):
+        gr.plan(cell, params, xs, budget=1)
+    ample = gr.plan(cell, params, xs, budget=10**12)
+    tight = gr.plan(cell, params, xs, budget=ample.chosen.peak_bytes - 1)
+    assert (ample.method, ample.chosen.extra_forward) == (gr.Segmented(), 0)
+    assert (tight.method, tight.chosen.extra_forward) == (gr.Checkpointed(), 1)
+    assert tight.options == (ample.chosen, tight.chosen)
+    assert tight.chosen.peak_bytes < ample.chosen.peak_bytes / 2
+    for option in tight.options:
+        assert abs(option.peak_bytes / taken(cell, option.method, params, xs) - 1) < 0.2
+
+
+def test_exactly_the_budget_fits():
+    """A budget equal to the prediction is enough; one byte less is not."""
+    params, xs = problem(gr.rnn)
+    need = gr.plan(gr.rnn, params, xs).chosen.peak_bytes
+    assert gr.plan(gr.rnn, params, xs, budget=need).method == gr.Segmented()
+    assert gr.plan(gr.rnn, params, xs, budget=need - 1).method != gr.Segmented()
+
+
+def test_a_foreign_cell():
+    """A step alone is planned with Autodiff inside."""
+    params, xs = problem(gr.lstm)
+    ample = gr.plan(FOREIGN, params, xs)
+    assert ample.method == gr.Autodiff()
+    tight = gr.plan(FOREIGN, params, xs, budget=ample.chosen.peak_bytes - 1)
+    assert tight.method == gr.Checkpointed(method=gr.Autodiff())
+
+
+@pytest.mark.parametrize("budget", [0, -1, 1.5, "2 GB"])
+def test_bad_budget(budget):
+    """One sentence that names it."""
+    params, xs = problem(gr.rnn)
+    with pytest.raises(ValueError, match="`budget` must be a whole number of at least 1; got"):
+        gr.plan(gr.rnn, params, xs, budget=budget)
+
+
+def windowed(params, carry, xs):
+    """The loss of one window, and the carry it ends with."""
+    carry, ys = gr.unroll(gr.lstm, params, xs, carry)
+    return jnp.sum(ys**2), carry
+
+
+def test_streamed_equals_truncated():
+    """Gradients summed over windows are those of `Truncated` on the whole; the carry's buffers are given away."""
+    params = gr.lstm.init(jax.random.key(0), D, H)
+    xs = jax.random.normal(jax.random.key(1), (60, B, D))
+    step = gr.streamed(windowed)
+    carry, total = gr.lstm.initial_carry(params, B), jax.tree.map(jnp.zeros_like, params)
+    for window in xs.reshape(3, 20, B, D):
+        given = carry
+        gradients, carry, _ = step(params, carry, window)
+        assert given.h.is_deleted() and given.c.is_deleted()
+        total = jax.tree.map(jnp.add, total, gradients)
+    whole = lambda method: jax.grad(lambda p: jnp.sum(gr.unroll(gr.lstm, p, xs, method=method)[1] ** 2))(params)
+    errors = lambda want: [
+        float(jnp.abs(a - b).max()) for a, b in zip(*map(jax.tree.leaves, (total, want)), strict=True)
+    ]
+    assert max(errors(whole(gr.Truncated(20)))) < 1e-4
+    assert max(errors(whole(gr.Segmented()))) > 1e-2  # the windows do cut something
