@@ -31,7 +31,6 @@ METHODS = {
     "truncated": gr.Truncated(window=2 * T),  # one window: nothing is cut
 }
 ANY_CELL = {"autodiff", "checkpointed_autodiff"}  # the methods that need no more than `step`
-COMPOSED = {"checkpointed", "checkpointed_autodiff", "nested", "truncated"}  # made of the others
 FLAGS = {  # which flags each variant passes
     "plain": (),
     "masked": ("mask",),
@@ -53,9 +52,7 @@ class Entry(NamedTuple):
 
 
 def applies(entry):
-    """Segments need the three functions that a foreign step has not; composed methods have no dtype of their own."""
-    if entry.method in COMPOSED and entry.dtype != "float64":
-        return False
+    """Segments need the three functions that a foreign step does not have."""
     return entry.cell != "foreign" or entry.method in ANY_CELL
 
 
@@ -179,12 +176,12 @@ def test_gradients_equal_differences(entry):
 
 def test_every_entry_ran():
     """The registry holds what it should, and no entry ignores its variant or its dtype."""
-    assert len(REGISTRY) == (3 * 3 + 1) * 6 * 3 + (3 * 4 + 1) * 6
+    assert len(REGISTRY) == 3 * 7 * 6 * 3 + 2 * 6 * 3
     for cell, method in {(entry.cell, entry.method) for entry in REGISTRY}:
         ends = [
             np.asarray(evaluate(Entry(cell, method, variant, dtype))[0][0].h, np.float64)[0]
             for variant in FLAGS
-            for dtype in (DTYPES if method not in COMPOSED else ("float64",))
+            for dtype in DTYPES
         ]
         assert all((a != b).any() for a, b in itertools.combinations(ends, 2))
     mask, reset = (np.asarray(flag) for flag in problem(gr.rnn).flags.values())
