@@ -92,7 +92,7 @@ def _unroll(
     if isinstance(method, Checkpointed):
         end, found = method.collect(cell, params, sequence, poisoned, reverse, outputs)
     else:
-        end, ys = method(cell, params, *sequence, reverse)
+        end, ys = method(cell, params, sequence, reverse)
         weights, targets = (None, None) if readout is None else (readout.params, readout.targets)
         found = collected(outputs, weights, ys, targets, sequence.mask, poisoned, reverse)
     return poison(None if poisoned is None else poisoned[0 if reverse else -1], end), found
@@ -142,7 +142,7 @@ def gate_activations(
 def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
     sequence, poisoned = quarantine(sequence, False)
     xs, carry, initial, mask, reset = sequence
-    _, hs = Segmented()(cell, params, *sequence, False)  # [T, B, H]; a masked step's row holds the carry's h
+    _, hs = Segmented()(cell, params, sequence, False)  # [T, B, H]; a masked step's row holds the carry's h
     before = jnp.concatenate([carry.h[None], hs[:-1]])[: xs.shape[0]]
     before = restart(reset, jnp.broadcast_to(initial.h, before.shape), before)
     gates = cell.activations(cell.project(params.input, xs), cell.recur(params.recurrent, before))

@@ -15,6 +15,7 @@ from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size
 from gatedrnn._readout import Outputs, Readout, collected
 from gatedrnn._segments import over_segments
+from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
@@ -53,31 +54,21 @@ class Checkpointed:
         """The method that keeps about `count` carries of a sequence of `steps`."""
         return cls(-(-check_size("steps", steps) // check_size("count", count)), method)
 
-    def __call__(
-        self,
-        cell: Cell,
-        params: Any,
-        xs: Array,
-        carry: Carry,
-        initial: Carry,
-        mask: Array | None,
-        reset: Array | None,
-        reverse: bool,
-    ) -> tuple[Carry, Array]:
-        return self.collect(cell, params, (xs, carry, initial, mask, reset), None, reverse, "all")
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
+        return self.collect(cell, params, sequence, None, reverse, "all")
 
     def collect(
         self,
         cell: Cell,
         params: Any,
-        sequence: tuple[Any, ...],
+        sequence: Sequence,
         poisoned: Array | None,
         reverse: bool,
         outputs: Outputs,
     ) -> tuple[Carry, Any]:
         """The last carry and what `collected` makes of the outputs, segment by segment.
 
-        `sequence` is (xs, carry, initial, mask, reset), batched; `poisoned [T, B]` marks outputs that must be NaN.
+        `poisoned [T, B]` marks outputs that must be NaN.
         """
         xs, carry, initial, mask, reset = sequence
         targets, weights = (outputs.targets, outputs.params) if isinstance(outputs, Readout) else (None, None)
@@ -86,10 +77,11 @@ class Checkpointed:
         @jax.checkpoint
         def run(params: Any, weights: Any, start: Carry, initial: Carry, inputs: Any) -> tuple[Carry, Any]:
             x, mask, reset, poisoned, targets = inputs
+            piece = Sequence(x, start, initial, mask, reset)
             if isinstance(inner, Checkpointed):
                 part = Readout(outputs.function, weights, targets) if isinstance(outputs, Readout) else outputs
-                return inner.collect(cell, params, (x, start, initial, mask, reset), poisoned, reverse, part)
-            end, ys = inner(cell, params, x, start, initial, mask, reset, reverse)
+                return inner.collect(cell, params, piece, poisoned, reverse, part)
+            end, ys = inner(cell, params, piece, reverse)
             return end, collected(outputs, weights, ys, targets, mask, poisoned, reverse)
 
         def segment(state: tuple[Carry, Any], inputs: Any, _: None) -> tuple[Any, Any, None]:

@@ -11,6 +11,7 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
@@ -49,31 +50,23 @@ class Sharded:
         if not set(self.axes or ()) <= set(self.mesh.axis_names):
             raise fail("axes", f"names of the mesh's axes, {self.mesh.axis_names}", self.axes)
 
-    def __call__(
-        self,
-        cell: Cell,
-        params: Any,
-        xs: Array,
-        carry: Carry,
-        initial: Carry,
-        mask: Array | None,
-        reset: Array | None,
-        reverse: bool,
-    ) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
         axes = self.axes or self.mesh.axis_names
         shards = math.prod(self.mesh.shape[axis] for axis in axes)
-        if xs.shape[1] % shards:
-            raise fail("xs", f"of a batch that {shards} shards divide evenly", f"B = {xs.shape[1]}")
+        batch = sequence.xs.shape[1]
+        if batch % shards:
+            raise fail("xs", f"of a batch that {shards} shards divide evenly", f"B = {batch}")
         rows, steps = PartitionSpec(axes), PartitionSpec(None, axes)
+        specs: list[Any] = [steps, rows, rows, steps, steps]  # of the sequence's fields
 
         @functools.partial(
             jax.shard_map,
             mesh=Mesh(self.mesh.devices, self.mesh.axis_names, axis_types=(AxisType.Auto,) * self.mesh.devices.ndim),
-            in_specs=(PartitionSpec(), steps, rows, rows, steps, steps),
+            in_specs=(PartitionSpec(), Sequence(*specs)),
             out_specs=(rows, steps),
             check_vma=False,  # the methods' own derivative rules do not state what varies; the sums are tested
         )
-        def shard(params: Any, xs: Array, carry: Carry, initial: Carry, mask: Any, reset: Any) -> tuple[Carry, Array]:
-            return self.method(cell, params, xs, carry, initial, mask, reset, reverse)
+        def shard(params: Any, sequence: Sequence) -> tuple[Carry, Array]:
+            return self.method(cell, params, sequence, reverse)
 
-        return shard(params, xs, carry, initial, mask, reset)
+        return shard(params, sequence)

@@ -14,6 +14,7 @@ from jax import Array, lax
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size
 from gatedrnn._segments import over_segments
+from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
@@ -45,23 +46,14 @@ class Truncated:
     def __post_init__(self) -> None:
         check_size("window", self.window)
 
-    def __call__(
-        self,
-        cell: Cell,
-        params: Any,
-        xs: Array,
-        carry: Carry,
-        initial: Carry,
-        mask: Array | None,
-        reset: Array | None,
-        reverse: bool,
-    ) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
+        xs, carry, initial, mask, reset = sequence
         if xs.shape[0] <= self.window:
-            return self.method(cell, params, xs, carry, initial, mask, reset, reverse)
+            return self.method(cell, params, sequence, reverse)
 
         def window(start: Carry, inputs: Any, _: None) -> tuple[Carry, Array, Carry]:
             x, mask, reset = inputs
-            end, ys = self.method(cell, params, x, start, initial, mask, reset, reverse)
+            end, ys = self.method(cell, params, Sequence(x, start, initial, mask, reset), reverse)
             return lax.stop_gradient(end), ys, end
 
         _, ys, (ends, rest) = over_segments(window, carry, (xs, mask, reset), (None, None), self.window, reverse)

@@ -7,6 +7,7 @@ import jax
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
+from gatedrnn._sequence import Sequence
 from gatedrnn._step import guarded_step
 
 
@@ -23,16 +24,7 @@ class Autodiff:
 
     unroll: int = 1
 
-    def __call__(
-        self,
-        cell: Cell,
-        params: Any,
-        xs: Array,
-        carry: Carry,
-        initial: Carry,
-        mask: Array | None,
-        reset: Array | None,
-        reverse: bool,
-    ) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
+        xs, carry, initial, mask, reset = sequence
         step = guarded_step(cell, params, initial)
         return lax.scan(step, carry, (xs, mask, reset), reverse=reverse, unroll=self.unroll)

@@ -17,7 +17,7 @@ dgates.
 
 import functools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,11 @@ from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import check_size
 from gatedrnn._linear import accumulation_dtype, split
 from gatedrnn._segments import over_segments
+from gatedrnn._sequence import Sequence
 from gatedrnn._step import restart, select
 from gatedrnn.methods._reverse_only import once, reverse_only
 
-Blocks = Sequence[tuple[Array, ...]]
+Blocks = list[tuple[Array, ...]]
 """blocks[j][i], [K, B, H]: derivative of carry part j after a step by value i before it."""
 
 
@@ -56,22 +57,13 @@ class Segmented:
         if self.length is not None:
             check_size("length", self.length)
 
-    def __call__(
-        self,
-        cell: Cell,
-        params: Any,
-        xs: Array,
-        carry: Carry,
-        initial: Carry,
-        mask: Array | None,
-        reset: Array | None,
-        reverse: bool,
-    ) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
         if not cell.factored:
             raise ValueError(
                 f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {self!r}, which "
                 "needs `project`, `recur` and `pointwise`."
             )
+        xs, carry, initial, mask, reset = sequence
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
         params, xs, carry, initial = reverse_only((params, xs, carry, initial))
         return _segmented(cell, length, reverse, params, xs, carry, initial, mask, reset)
