@@ -34,7 +34,9 @@ CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm}
 SIZES: tuple[Size, ...] = ((1, 32, 64, 10_000), (16, 32, 64, 10_000), (16, 32, 128, 10_000), (32, 64, 256, 2_000))
 MEMORY_SIZE: Size = (16, 32, 64, 10_000)
 GROWTH: tuple[Size, ...] = tuple((1, 32, 64, 10**k) for k in range(3, 7))
-GROWTH_SYSTEMS = ("gatedrnn", "lax.scan + jax.grad", "flax nnx", "keras on JAX", "dm-haiku", "torch.nn")
+GROWTH_IN_BATCH: tuple[Size, ...] = tuple((2**k, 32, 64, 2_000) for k in range(7))
+GROWTH_SYSTEMS = (*OURS, "lax.scan + jax.grad", "flax nnx", "keras on JAX", "dm-haiku", "torch.nn")
+SIDE_BY_SIDE = tuple(name for name in SYSTEMS if name != "gatedrnn, Checkpointed")  # it trades time for memory
 QUICK: tuple[Size, ...] = ((2, 4, 8, 100),)
 TOLERANCE = 2e-3  # of float32 sums over T * B terms, relative to the largest entry
 
@@ -51,7 +53,7 @@ def prepare(name: str, cell: gr.Cell, size: Size) -> Ready:
     return SYSTEMS[name][0](cell, *problem(cell, size))
 
 
-def applicable(cell: gr.Cell, size: Size, names: tuple[str, ...] = tuple(SYSTEMS)) -> list[str]:
+def applicable(cell: gr.Cell, size: Size, names: tuple[str, ...]) -> list[str]:
     """The systems that have the cell; two devices need two rows."""
     return [name for name in names if cell.name in SYSTEMS[name][1] and (size[0] % 2 == 0 or "devices" not in name)]
 
@@ -170,11 +172,11 @@ def record(quick: bool, out: Path) -> None:
 
     for size in QUICK if quick else SIZES:
         for cell in CELLS.values():
-            for row in measure(cell, size, applicable(cell, size), 2 if quick else 5):
+            for row in measure(cell, size, applicable(cell, size, SIDE_BY_SIDE), 2 if quick else 5):
                 result["rows"].append(row | {"necessary_gflop": necessary_gflop(row)})
                 show(row)
             keep()
-    for size in QUICK if quick else GROWTH:
+    for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH):
         for row in measure(gr.lstm, size, applicable(gr.lstm, size, GROWTH_SYSTEMS), 1 if size[3] > 10**5 else 3):
             result["growth"].append(row)
             show(row)
