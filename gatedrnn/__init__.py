@@ -1,6 +1,9 @@
 """Recurrent networks over long horizons in JAX, and the instrument that measures whether gradient still arrives."""
 
-from gatedrnn import cells, flow, initializers
+import importlib
+from typing import Any
+
+from gatedrnn import cells, flow, initializers, models, tasks
 from gatedrnn._cell import Cell, Params
 from gatedrnn._plan import Option, Plan, plan
 from gatedrnn._readout import Readout
@@ -13,6 +16,7 @@ from gatedrnn.composed.sharded import Sharded
 from gatedrnn.composed.truncated import Truncated, streamed
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
+from gatedrnn.models import load
 
 __version__ = "0.1.0"
 
@@ -39,9 +43,19 @@ __all__ = [
     "gate_activations",
     "gru",
     "initializers",
+    "load",
     "lstm",
+    "models",
     "plan",
     "rnn",
     "streamed",
+    "tasks",
+    "train",
     "unroll",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "train":  # optax and orbax: only for those who train
+        return importlib.import_module("gatedrnn.train")
+    raise AttributeError(f"module 'gatedrnn' has no attribute {name!r}")

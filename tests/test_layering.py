@@ -26,7 +26,7 @@ LAYERS = (
     ("plots",),
     ("report",),
     ("flow",),
-    ("layers",),
+    ("layers", "models"),
     ("tasks",),
     ("train",),
     ("interop",),

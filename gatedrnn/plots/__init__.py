@@ -1,6 +1,7 @@
 """The pictures: arrays in, figures out.
 
     waterfall     log10 norm of dL/dcarry against the lag, one panel per input, one line per cell and initialisation
+    plateau_clock test loss against updates, one line per cell and initialisation, beside chance
     gate_heatmap  gate activations, units sorted by time scale against time
 
 The imports inside are relative, so that the folder loads by itself, without jax.
@@ -9,6 +10,7 @@ The imports inside are relative, so that the folder loads by itself, without jax
 from ._curves import Curve
 from ._gates import gate_heatmap
 from ._records import FLOORS, KEYS, Floats, Run, in_order, log10_norms
+from ._plateau import plateau_clock
 from ._style import DARK, LIGHT, Theme, save, svg
 from ._waterfall import waterfall
 from ._words import cell_title, input_title, power, steps, ten_to
@@ -27,6 +29,7 @@ __all__ = [
     "in_order",
     "input_title",
     "log10_norms",
+    "plateau_clock",
     "power",
     "save",
     "steps",

@@ -1,4 +1,7 @@
-"""Measured series: one column of a CSV or NPY file, standardised."""
+"""Measured series: one column of a CSV or NPY file, standardised; predicting the next value.
+
+values x_1 .. x_T        target_t = x_{t+1}
+"""
 
 import csv
 import math
@@ -6,12 +9,18 @@ import reprlib
 import tokenize
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from gatedrnn._check import check_size, fail
+from gatedrnn.tasks._draw import windows_of
+from gatedrnn.tasks._task import Batch, Constant, Task, one_less
 
 Rows = Sequence[Sequence[object]]
+HELD_OUT = 5  # the last fifth of a series
 
 
 def read_series(path: str | Path, column: str | None = None) -> np.ndarray:
@@ -115,9 +124,51 @@ def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarr
     check_size("batch", batch)
     if len(values) < steps:
         raise fail("series", f"at least as long as the horizon, {steps:,} values", f"{len(values):,} values")
-    scaled = np.ldexp(values, -np.frexp(np.abs(values).max())[1])  # the square of 1e200 is no float
-    if not scaled.std() > 1e-12:
-        raise fail("series", "a series that varies", f"the constant {values[0]:g}")
-    values = (scaled - scaled.mean()) / scaled.std()
+    values = _standardised(values, values)
     starts = np.linspace(0, len(values) - steps, batch).astype(int)  # [B]
     return np.stack([values[start : start + steps] for start in starts], axis=1)[..., None]
+
+
+def _standardised(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """`values [N]` scaled and shifted so that `by [M]` has mean 0 and deviation 1."""
+    exponent = -np.frexp(np.abs(by).max())[1]  # the square of 1e200 is no float
+    scaled = np.ldexp(by, exponent)
+    if not scaled.std() > 1e-12:
+        raise fail("series", "a series that varies", f"the constant {by[0]:g}")
+    return (np.ldexp(values, exponent) - scaled.mean()) / scaled.std()
+
+
+def prediction(values: np.ndarray) -> Task:
+    """The next value at every step, from windows at random places of the series.
+
+    Args:
+        values: [N], from `read_series`; the last fifth is held out, the rest scaled to mean 0 and deviation 1.
+
+    Returns:
+        A task whose chance loss is 1, the variance of what is not held out.
+
+    Raises:
+        ValueError: the series has fewer than 20 values, or what is not held out is constant.
+    """
+    if len(values) < 4 * HELD_OUT:
+        raise fail("values", f"at least {4 * HELD_OUT} numbers, of which a fifth is held out", f"{len(values)}")
+    cut = len(values) - len(values) // HELD_OUT
+    scaled = _standardised(values, values[:cut]).astype(np.float32)
+    return Task(
+        name="series",
+        sample=_sample,
+        chance=Constant(1.0),
+        memory=one_less,
+        input_size=1,
+        output_size=1,
+        classes=False,
+        at_end=False,
+        longest=len(values) - cut - 1,
+        data=jnp.asarray(scaled[:cut]),
+        held_out_data=jnp.asarray(scaled[cut:]),
+    )
+
+
+def _sample(key: Array, batch: int, steps: int, values: Any) -> Batch:
+    stretch = windows_of(key, batch, steps + 1, values)  # [T + 1, B]
+    return Batch(stretch[:-1, :, None], stretch[1:], jnp.ones((steps, batch), bool))

@@ -1,6 +1,10 @@
-"""Text as bytes: any UTF-8 file, or the help text that ships with Python (`pydoc_data.topics`)."""
+"""Text as bytes: any UTF-8 file, or the help text that ships with Python (`pydoc_data.topics`); predicting the next byte.
+
+symbols x_1 .. x_T        target_t = x_{t+1}        loss in nats per byte; bits are nats / ln 2
+"""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +13,11 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._check import check_size, fail
+from gatedrnn.tasks._draw import windows_of
+from gatedrnn.tasks._task import Batch, Constant, Task, one_less
 
 SYMBOLS = 256
+HELD_OUT = 10  # the last tenth of a text
 
 
 def help_text() -> bytes:
@@ -70,3 +77,40 @@ def embed(symbols: np.ndarray, width: int, dtype: DTypeLike = jnp.float32) -> Ar
     """Bytes [T, B] -> [T, B, D = `width`]: one fixed vector of standard normal entries per byte value."""
     table = jax.random.normal(jax.random.key(0), (SYMBOLS, width), dtype)
     return table[symbols]
+
+
+def prediction(data: bytes) -> Task:
+    """The next byte at every step, from windows at random places of the text.
+
+    Args:
+        data: the text, such as `help_text()`; the last tenth is held out.
+
+    Returns:
+        A task of symbols; its chance loss is the entropy of single bytes, in nats.
+
+    Raises:
+        ValueError: `data` has fewer than 20 bytes.
+    """
+    if len(data) < 2 * HELD_OUT:
+        raise fail("data", f"at least {2 * HELD_OUT} bytes, of which a tenth is held out", f"{len(data)} bytes")
+    symbols = np.frombuffer(data, np.uint8)
+    cut = len(symbols) - len(symbols) // HELD_OUT
+    shares = np.bincount(symbols[:cut], minlength=SYMBOLS) / cut
+    return Task(
+        name="text",
+        sample=_sample,
+        chance=Constant(float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())),
+        memory=one_less,
+        input_size=SYMBOLS,
+        output_size=SYMBOLS,
+        symbols=True,
+        at_end=False,
+        longest=len(symbols) - cut - 1,
+        data=jnp.asarray(symbols[:cut]),
+        held_out_data=jnp.asarray(symbols[cut:]),
+    )
+
+
+def _sample(key: Array, batch: int, steps: int, symbols: Any) -> Batch:
+    stretch = windows_of(key, batch, steps + 1, symbols).astype(jnp.int32)  # [T + 1, B]
+    return Batch(stretch[:-1], stretch[1:], jnp.ones((steps, batch), bool))

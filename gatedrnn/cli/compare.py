@@ -1,38 +1,33 @@
-"""The command `gatedrnn`: parse, call, print."""
+"""`gatedrnn compare`: how gradient flows back through cells over a long horizon."""
 
 import contextlib
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
-import typer.core
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from typer.exceptions import TyperException
 
 from gatedrnn._check import check_size, fail
 from gatedrnn._output import check_writable
+from gatedrnn.cli._app import app
+from gatedrnn.cli._options import Dtype, Encoding, find_cells, formatted, number, split_column, whole
 
 if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
 
 LONGEST = 1_000_000
 MOST_SEEDS = 1_000
-INTERRUPTED = 130
 FEATURES = 32  # width of embedded bytes and of noise
 LEGEND = """dec/step: fitted slope, decades per step. half: steps to half, from that slope.
 <1e-3, <1e-38: steps until a thousandth is left, and until float32 holds zero.
 exponent: the largest Lyapunov exponent, nats per step. -: never."""
-OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
 COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("cell", "left"),
     ("init", "left"),
@@ -44,102 +39,6 @@ COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("exponent", "right"),
     ("verdict", "left"),
 )
-
-
-class _Group(typer.core.TyperGroup):
-    """Commands whose bad input, on the line or in a file, becomes one sentence and exit status 2."""
-
-    def main(self, *arguments: Any, **options: Any) -> Any:
-        options["standalone_mode"] = False
-        with _plain_errors():
-            status = super().main(*arguments, **options)
-            if status == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-                _stop("interrupted; no file was changed.", INTERRUPTED)
-        sys.exit(status or 0)
-
-
-app = typer.Typer(cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """The installed command."""
-    try:
-        app()
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            os._exit(INTERRUPTED)  # at once: compiled loops in other threads cannot be told to stop
-        raise
-
-
-def whole(text: str) -> int:
-    """A whole number from the command line."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"must be a whole number; got {text!r}.") from None
-
-
-def number(text: str) -> float:
-    """A number from the command line."""
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"must be a number; got {text!r}.") from None
-
-
-class Encoding(StrEnum):
-    """How a byte becomes a vector."""
-
-    EMBEDDED = "embedded"
-    ONE_HOT = "one-hot"
-
-
-class Dtype(StrEnum):
-    """Dtype of the weights."""
-
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-    BFLOAT16 = "bfloat16"
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Bad input becomes one sentence and exit status 2, never a traceback."""
-    try:
-        yield
-    except TyperException as error:
-        _stop(error.format_message(), 2)
-    except (ValueError, OSError) as error:
-        _stop(str(error), 2)
-    except MemoryError:
-        _stop(OUT_OF_MEMORY, 2)
-    except RuntimeError as error:  # XLA's own out-of-memory error is one
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        _stop(OUT_OF_MEMORY, 2)
-
-
-def _stop(message: str, status: int) -> NoReturn:
-    print(f"gatedrnn: {message}", file=sys.stderr)
-    sys.exit(status)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"gatedrnn {metadata.version('gatedrnn')}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    """Recurrent networks over long horizons: does gradient still arrive, why, and what to change."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
 
 
 @app.command()
@@ -182,7 +81,7 @@ def compare(
     jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
     import gatedrnn
 
-    chosen = _find_cells(cells)
+    chosen = find_cells(cells)
     check_writable(out)
     drive = Drive(text, encoding, series, noise, silent)
     inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype.value)
@@ -204,17 +103,6 @@ class Drive(NamedTuple):
     series: str | None
     noise: float | None
     silent: bool
-
-
-def _find_cells(names: str) -> list[Any]:
-    import gatedrnn
-
-    known = {"rnn": gatedrnn.rnn, "gru": gatedrnn.gru, "lstm": gatedrnn.lstm}
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise fail("cells", f"some of {', '.join(known)}, separated by commas", repr(unknown[0]))
-    return [known[name] for name in wanted]
 
 
 def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) -> tuple[dict[str, Any], list[str]]:
@@ -265,16 +153,8 @@ def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[s
 
     from gatedrnn.tasks import series
 
-    path, column = _split_column(str(drive.series))
+    path, column = split_column(str(drive.series))
     return jnp.asarray(series.standardised_windows(series.read_series(path, column), *shape), dtype)
-
-
-def _split_column(asked: str) -> tuple[str, str | None]:
-    """FILE[:COLUMN] -> the file and the column; either may hold colons, so the longest file that exists is taken."""
-    places = [len(asked), *(i for i in range(len(asked) - 1, 0, -1) if asked[i] == ":")]
-    known = [i for i in places if os.path.isfile(asked[:i])]
-    end = known[0] if known else places[min(1, len(places) - 1)]
-    return asked[:end], asked[end + 1 :] if end < len(asked) else None
 
 
 def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
@@ -307,11 +187,11 @@ def _print(result: "Comparison", written: list[Path]) -> None:
             row["cell"],
             row["init"],
             row["input"],
-            _number(row["rate_log10_per_step"], "+.1e"),
-            _number(row["half_life"], ",.1f"),
-            _number(row["lag_below_1e3"], ",.0f"),
-            _number(row["lag_below_float32"], ",.0f"),
-            _number(row["lyapunov_max"], "+.1e"),
+            formatted(row["rate_log10_per_step"], "+.1e"),
+            formatted(row["half_life"], ",.1f"),
+            formatted(row["lag_below_1e3"], ",.0f"),
+            formatted(row["lag_below_float32"], ",.0f"),
+            formatted(row["lyapunov_max"], "+.1e"),
             row["verdict"],
         )
     console = Console(emoji=False, markup=False, highlight=False)
@@ -320,9 +200,3 @@ def _print(result: "Comparison", written: list[Path]) -> None:
     for note in result.notes:
         console.print(f"note: {note}")
     console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/")
-
-
-def _number(value: float | None, form: str) -> str:
-    if value is None:
-        return "-"
-    return format(value, form if abs(value) < 1e6 else ".1e")

@@ -1,0 +1,6 @@
+"""The command `gatedrnn`: parse, call, print."""
+
+from gatedrnn.cli import compare, generate, race, train
+from gatedrnn.cli._app import app, main
+
+__all__ = ["app", "compare", "generate", "main", "race", "train"]

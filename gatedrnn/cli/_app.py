@@ -1,0 +1,81 @@
+"""The app that every command joins, and the one place where bad input becomes one sentence and exit status 2."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Annotated, Any, NoReturn
+
+import typer
+import typer.core
+from typer.exceptions import TyperException
+
+INTERRUPTED = 130
+OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
+
+
+class _Group(typer.core.TyperGroup):
+    """Commands whose bad input, on the line or in a file, becomes one sentence and exit status 2."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        options["standalone_mode"] = False
+        with _plain_errors():
+            status = super().main(*arguments, **options)
+            if status == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+                stop("interrupted; no file was changed.", INTERRUPTED)
+        sys.exit(status or 0)
+
+
+app = typer.Typer(cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """The installed command."""
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            os._exit(INTERRUPTED)  # at once: compiled loops in other threads cannot be told to stop
+        raise
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Bad input becomes one sentence and exit status 2, never a traceback."""
+    try:
+        yield
+    except TyperException as error:
+        stop(error.format_message(), 2)
+    except (ValueError, OSError) as error:
+        stop(str(error), 2)
+    except MemoryError:
+        stop(OUT_OF_MEMORY, 2)
+    except RuntimeError as error:  # XLA's own out-of-memory error is one
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        stop(OUT_OF_MEMORY, 2)
+
+
+def stop(message: str, status: int) -> NoReturn:
+    """Ends the command with one sentence on standard error."""
+    print(f"gatedrnn: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gatedrnn {metadata.version('gatedrnn')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Recurrent networks over long horizons: does gradient still arrive, why, and what to change."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())

@@ -1,0 +1,141 @@
+"""`gatedrnn race`: all cells and initialisations on the same data; who learns, and when."""
+
+import json
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gatedrnn._check import fail
+from gatedrnn._output import check_writable, whole_files
+from gatedrnn.cli import _settings as given
+from gatedrnn.cli._app import app
+from gatedrnn.cli._options import find_cells, formatted
+from gatedrnn.cli._progress import showing
+from gatedrnn.cli._settings import Backward, Init, Rule, Settings, prepare
+
+
+@app.command()
+def race(
+    task: given.Task = None,
+    cells: Annotated[str, typer.Option(help="Cells, separated by commas: rnn, gru, lstm.")] = "rnn,gru,lstm",
+    horizon: given.Horizon = 1_000,
+    hidden: given.Hidden = 32,
+    batch: given.Batch = 16,
+    steps: given.Steps = 1_000,
+    seeds: given.Seeds = 1,
+    seed: given.FirstSeed = 0,
+    rule: given.RuleOption = Rule.ADAM,
+    rate: given.Rate = 1e-2,
+    clip: given.Clip = 1.0,
+    target: given.Target = None,
+    test_every: given.TestEvery = 50,
+    test_batches: given.TestBatches = 4,
+    method: given.BackwardOption = Backward.SEGMENTED,
+    window: given.Window = None,
+    devices: given.Devices = 1,
+    text: given.Text = None,
+    series: given.Series = None,
+    embedding: given.Embedding = 32,
+    attractors: given.Attractors = 2,
+    differ: given.Differ = 0.5,
+    out: Annotated[Path, typer.Option(help="Folder for race.json and the picture.")] = Path("race"),
+) -> None:
+    """Train every cell from every initialisation on the same data, and draw their losses beside chance.
+
+    Prints one table and writes race.json and plateau (PNG and SVG) to the out folder.
+    """
+    if task is None:
+        raise fail("task", f"one of {', '.join(given.TASKS)}", "nothing")
+    names = [cell.name for cell in find_cells(cells)]
+    first = Settings(
+        *(task, names[0], Init.DEFAULT.value, horizon, hidden, batch, steps or 1_000, seeds, seed),
+        *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
+        *(None if text is None else str(text.absolute()), series, embedding, attractors, differ),
+    )
+    first.check()
+    check_writable(out)
+    entries = [
+        replace(first, cell=name, init=init.value)
+        for name in names
+        for init in Init
+        if not (name == "rnn" and init is Init.CHRONO)
+    ]
+    runs = [_one(entry) for entry in entries]
+    _write(first, runs, out)
+    _print(first, runs)
+    print(f"wrote race.json, plateau.png and plateau.svg to {out}/")
+
+
+def _one(settings: Settings) -> dict[str, Any]:
+    """Trains one entry: its numbers, with the curve of every seed."""
+    run = prepare(settings)
+    import gatedrnn as gr
+
+    chance = run.setup.task.chance(settings.horizon)
+    with showing(f"{settings.cell} {settings.init}", chance) as on_progress:
+        fitted = gr.train.fit(
+            run.setup,
+            steps=settings.steps,
+            seeds=settings.numbers,
+            target=settings.target,
+            test_every=settings.test_every,
+            test_batches=settings.test_batches,
+            mesh=run.mesh,
+            on_progress=on_progress,
+        )
+    last = {row.seed: row for row in fitted.rows}.values()
+    return {
+        "cell": settings.cell,
+        "init": settings.init,
+        "weights": gr.models.count(fitted.params()),
+        "chance": chance,
+        "test_loss": [row.test_loss for row in last],
+        "test_accuracy": [row.test_accuracy for row in last],
+        "reached": list(fitted.reached.values()),
+        "updates": int(fitted.state.step[0]),
+        "seconds": fitted.seconds,
+        "compile_seconds": fitted.compile_seconds,
+        "rows": [row._asdict() for row in fitted.rows],
+    }
+
+
+def _write(settings: Settings, runs: list[dict[str, Any]], out: Path) -> None:
+    from gatedrnn import plots
+
+    named = {name: value for name, value in asdict(settings).items() if name not in ("cell", "init")}
+    with whole_files(out) as draft:
+        (draft / "race.json").write_text(json.dumps(named | {"runs": runs}, indent=1) + "\n", encoding="utf-8")
+        title = f"{settings.task}, {settings.horizon:,} steps"
+        plots.save(plots.plateau_clock(runs, title=title, target=settings.target), draft / "plateau")
+
+
+def _print(settings: Settings, runs: list[dict[str, Any]]) -> None:
+    chance = runs[0]["chance"]
+    title = f"{settings.task}, {settings.horizon:,} steps, {settings.hidden} units, {settings.seeds} seeds; chance {chance:.4g}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
+    columns = ("cell", "init", "weights", "test loss", "worst", "accuracy", "at target", "updates", "ms/update")
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("cell", "init") else "right", no_wrap=True)
+    for run in runs:
+        at = [step for step in run["reached"] if step is not None]
+        table.add_row(
+            run["cell"],
+            run["init"],
+            f"{run['weights']:,}",
+            f"{statistics.median(run['test_loss']):.4g}",
+            f"{max(run['test_loss']):.4g}",
+            f"{statistics.median(run['test_accuracy']):.1%}",
+            formatted(statistics.median(at) if at else None, ",.0f")
+            + ("" if len(at) in (0, settings.seeds) else f" {len(at)}/{settings.seeds}"),
+            f"{run['updates']:,}",
+            f"{1e3 * run['seconds'] / run['updates']:,.1f}",
+        )
+    console = Console(emoji=False, markup=False, highlight=False)
+    console.print(table)
+    print("test loss, accuracy, at target: medians over seeds; at target: updates until the test loss was that low.")

@@ -1,0 +1,18 @@
+"""Models: a recurrence with a readout, saved and loaded, and text generated from one."""
+
+from gatedrnn.models._generate import generate
+from gatedrnn.models._model import Model, ModelParams, count, hidden_size_for, read_out
+from gatedrnn.models._saved import CELLS, Loaded, load, save
+
+__all__ = [
+    "CELLS",
+    "Loaded",
+    "Model",
+    "ModelParams",
+    "count",
+    "generate",
+    "hidden_size_for",
+    "load",
+    "read_out",
+    "save",
+]

@@ -1,0 +1,127 @@
+"""Checkpoints by orbax, written beside the training: a state, the rows so far, and what the run is.
+
+A save is a folder that gets its name when it is whole, so a killed one leaves its predecessors as they are. A digest of the
+state's bytes tells a damaged one.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gatedrnn._check import fail
+from gatedrnn.train._metrics import Row
+from gatedrnn.train._setup import TrainState
+
+KEPT = 2  # checkpoints on disk beside the one being written
+
+
+class Checkpoints:
+    """The checkpoints of one run in `folder`; `described` is what its numbers depend on."""
+
+    def __init__(self, folder: Path, described: dict[str, Any]) -> None:
+        import orbax.checkpoint as ocp
+
+        logging.getLogger("absl").setLevel(logging.ERROR)  # its notes are of no use to who trains one small model
+        self.folder, self.described, self._ocp = folder.absolute(), described, ocp
+        with _plainly(self.folder, "written to"):
+            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True)
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the last whole checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: TrainState, rows: Sequence[Row]) -> None:
+        """Begins to write a checkpoint; the arrays are copied first, so the state may be used up at once.
+
+        Raises:
+            ValueError: this save or the one before it could not be written.
+        """
+        if step == self.latest:
+            return
+        args = self._ocp.args
+        leaves = [np.array(leaf) for leaf in jax.tree.leaves(_plain(state))]
+        about = {"setup": self.described, "digest": _digest(leaves), "rows": [list(row) for row in rows]}
+        with _plainly(self.folder, "written to"):
+            self._manager.wait_until_finished()
+            self._manager.save(
+                step, args=args.Composite(state=args.StandardSave(leaves), about=args.JsonSave(about)), force=True
+            )
+
+    def restore(self, like: TrainState) -> tuple[TrainState, list[Row]]:
+        """The last checkpoint of a run whose states are like `like`.
+
+        Raises:
+            ValueError: there is none, it is damaged, or it is of another run.
+        """
+        step = self.latest
+        if step is None:
+            raise fail("folder", "one that holds a checkpoint", f"none in {str(self.folder)!r}")
+        args = self._ocp.args
+        place = self.folder / str(step)
+        with _plainly(place, "read"):
+            about = self._manager.restore(step, args=args.Composite(about=args.JsonRestore()))["about"]
+        self._check_same(about.get("setup"))
+        expected, structure = jax.tree.flatten(_plain(like))
+        target = [np.zeros(leaf.shape, leaf.dtype) for leaf in expected]
+        with _plainly(place, "read"):
+            found = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(target)))["state"]
+        if _digest(found) != about["digest"]:
+            raise fail(
+                "folder",
+                "one with whole checkpoints",
+                f"a damaged one, {str(place)!r}; remove it to go on from the one before it",
+            )
+        state = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in found])
+        return state._replace(key=jax.random.wrap_key_data(state.key)), [Row(*row) for row in about["rows"]]
+
+    def close(self) -> None:
+        """Waits for the save under way.
+
+        Raises:
+            ValueError: it could not be written.
+        """
+        with _plainly(self.folder, "written to"):
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    def _check_same(self, described: Any) -> None:
+        ours = json.loads(json.dumps(self.described))
+        if not isinstance(described, dict):
+            raise fail("folder", "one with checkpoints of this library", str(self.folder))
+        for name in ours:
+            if described.get(name) != ours[name]:
+                raise fail(
+                    "folder",
+                    f"one of a run with {name} {ours[name]!r}",
+                    f"one with {described.get(name)!r} in {str(self.folder)!r}",
+                )
+
+
+def _plain(state: TrainState) -> TrainState:
+    return state._replace(key=jax.random.key_data(state.key))
+
+
+def _digest(leaves: Sequence[np.ndarray]) -> str:
+    found = hashlib.sha256()
+    for leaf in leaves:
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def _plainly(place: Path, done: str) -> Iterator[None]:
+    """What orbax and the libraries below it raise is of many types: one sentence for all."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise fail("folder", f"one whose checkpoints can be {done}", f"{str(place)!r}: {reason}") from error

@@ -1,0 +1,217 @@
+"""The loop: as many updates per device call as take about a second, a test now and then, a checkpoint beside it."""
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from gatedrnn._check import check_size, fail
+from gatedrnn.models import ModelParams
+from gatedrnn.train._checkpoints import Checkpoints
+from gatedrnn.train._losses import Metrics
+from gatedrnn.train._metrics import MetricsFile, Row
+from gatedrnn.train._setup import Setup, TrainState, advance, init, measure
+
+CALL_SECONDS = 1.0
+
+
+class Progress(NamedTuple):
+    """What `fit` tells while it runs.
+
+    Attributes:
+        step: updates made.
+        steps: updates asked for.
+        steps_per_second: of the last call.
+        loss: mean training loss since the last test, over the seeds; NaN before the first update.
+        rows: the last test's, one per seed; empty before the first.
+    """
+
+    step: int
+    steps: int
+    steps_per_second: float
+    loss: float
+    rows: tuple[Row, ...]
+
+
+class Fitted(NamedTuple):
+    """What `fit` gives.
+
+    Attributes:
+        state: after the last update, [S, ...].
+        rows: every test, in order of steps, then of seeds.
+        reached: for each seed, the step of the first test at or below `target`; None where there was none.
+        seconds: spent in updates and tests by this call, compilation not included.
+        compile_seconds: spent in compilation.
+    """
+
+    state: TrainState
+    rows: list[Row]
+    reached: dict[int, int | None]
+    seconds: float
+    compile_seconds: float
+
+    def params(self, index: int = 0) -> ModelParams:
+        """The weights of one seed, by its place in `seeds`."""
+        return jax.tree.map(lambda a: a[index], self.state.params)
+
+
+def fit(
+    setup: Setup,
+    *,
+    steps: int,
+    seeds: Sequence[int] = (0,),
+    target: float | None = None,
+    test_every: int = 50,
+    test_batches: int = 4,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    save_every: float = 60.0,
+    metrics: str | Path | None = None,
+    mesh: Mesh | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Fitted:
+    """Trains, tests and keeps checkpoints.
+
+    All seeds run at once under `vmap`, in one program that is compiled once. A run that is killed and resumed ends bit for
+    bit where an uninterrupted one does.
+
+    Args:
+        setup: what is trained.
+        steps: updates in all, those before a resumption included.
+        seeds: one model and one stream of data each.
+        target: end at the first test at which every seed has reached this test loss.
+        test_every: updates between tests; the last update is followed by one, too.
+        test_batches: batches of held-out data per test, the same at every test.
+        folder: where `checkpoints/` are kept; None for none.
+        resume: go on from the last checkpoint in `folder`.
+        save_every: seconds between checkpoints; one more is written at the end.
+        metrics: a `.csv` or `.jsonl` file for the rows; by default `metrics.csv` in `folder`, if there is one.
+        mesh: devices over which the seeds are spread, in equal numbers. (To spread the batch: `Sharded(mesh)` as the
+            setup's method.)
+        on_progress: called after every device call.
+
+    Returns:
+        The last state, the rows, the steps at which the target was reached, and the time.
+
+    Raises:
+        ValueError: an argument is out of range; `folder` holds a run already and `resume` is not set, or holds none of
+            this setup and it is; a file cannot be written; every seed's loss is no longer finite.
+    """
+    for name, size in (("steps", steps), ("test_every", test_every), ("test_batches", test_batches)):
+        check_size(name, size)
+    if mesh is not None and len(seeds) % mesh.size:
+        raise fail("seeds", f"a number that {mesh.size} devices divide evenly", len(seeds))
+    rows: list[Row] = []
+    state = init(setup, seeds)
+    checkpoints = None
+    if folder is not None:
+        checkpoints = Checkpoints(Path(folder) / "checkpoints", setup.describe() | {"seeds": list(seeds)})
+        if resume:
+            state, rows = checkpoints.restore(state)
+        elif checkpoints.latest is not None:
+            raise fail(
+                "folder", "empty, or resumed", f"{str(folder)!r}, which holds a run at step {checkpoints.latest:,}"
+            )
+        metrics = metrics or Path(folder) / "metrics.csv"
+    elif resume:
+        raise fail("folder", "one to resume from", None)
+    file = MetricsFile(metrics, rows) if metrics is not None else None
+    loop = _Loop(setup, state, rows, mesh, test_batches)
+    saved = time.monotonic()
+    try:
+        while loop.step < steps and not _settled(rows, seeds, target):
+            until = min(steps, (loop.step // test_every + 1) * test_every)
+            loop.run(until)
+            if loop.step == until:
+                tested = loop.test(seeds, until - (rows[-1].step if rows else 0))
+                rows += tested
+                if file is not None:
+                    file.append(tested)
+                if not any(np.isfinite(row.train_loss) for row in tested):
+                    raise fail("setup", "one that stays finite", f"a loss of {tested[0].train_loss} at step {until:,}")
+            if on_progress is not None:
+                on_progress(loop.progress(steps, len(seeds)))
+            if checkpoints is not None and time.monotonic() - saved >= save_every:
+                checkpoints.save(loop.step, loop.state, rows)
+                saved = time.monotonic()
+        if checkpoints is not None:
+            checkpoints.save(loop.step, loop.state, rows)
+    finally:
+        if checkpoints is not None:
+            checkpoints.close()
+    return Fitted(loop.state, rows, reached(rows, seeds, target), loop.seconds, loop.compile_seconds)
+
+
+def reached(rows: Sequence[Row], seeds: Sequence[int], target: float | None) -> dict[int, int | None]:
+    """For each seed, the step of its first test at or below `target`."""
+    found: dict[int, int | None] = dict.fromkeys(seeds)
+    for row in reversed(rows):
+        if target is not None and row.test_loss <= target:
+            found[row.seed] = row.step
+    return found
+
+
+def _settled(rows: Sequence[Row], seeds: Sequence[int], target: float | None) -> bool:
+    return target is not None and None not in reached(rows, seeds, target).values()
+
+
+class _Loop:
+    """The state on the device, and the two programs that change and test it."""
+
+    def __init__(self, setup: Setup, state: TrainState, rows: list[Row], mesh: Mesh | None, batches: int) -> None:
+        self._setup, self._rows = setup, rows
+        self._advance, self._measure = _programs(mesh, batches)
+        self.seconds, self.pace, self.speed = 0.0, 1, 0.0
+        began = time.perf_counter()
+        self.state = jax.block_until_ready(self._advance(setup, state, jnp.array(0)))  # compiles, and runs no step
+        self.compile_seconds = time.perf_counter() - began
+        self._compiled_test = False
+        self.step = int(self.state.step[0])
+
+    def run(self, until: int) -> None:
+        count = min(self.pace, until - self.step)
+        began = time.perf_counter()
+        self.state = jax.block_until_ready(self._advance(self._setup, self.state, jnp.array(count)))
+        taken = time.perf_counter() - began
+        self.seconds, self.step, self.speed = self.seconds + taken, self.step + count, count / taken
+        self.pace = max(1, min(2 * count, int(CALL_SECONDS * self.speed)))
+
+    def test(self, seeds: Sequence[int], updates: int) -> list[Row]:
+        """Rows of a test after `updates` since the last one."""
+        began = time.perf_counter()
+        found = jax.tree.map(np.asarray, self._measure(self._setup, self.state))
+        taken = time.perf_counter() - began
+        if self._compiled_test:
+            self.seconds += taken
+        else:  # the first one is nearly all compilation
+            self.compile_seconds, self._compiled_test = self.compile_seconds + taken, True
+        losses = np.asarray(self.state.loss, np.float64) / updates
+        self.state = self.state._replace(loss=jnp.zeros_like(self.state.loss))
+        return [
+            Row(self.step, seed, float(loss), float(found.loss[i]), float(found.accuracy[i]))
+            for i, (seed, loss) in enumerate(zip(seeds, losses, strict=True))
+        ]
+
+    def progress(self, steps: int, seeds: int) -> Progress:
+        last = tuple(self._rows[-seeds:])
+        since = self.step - (last[0].step if last else 0)
+        loss = float(np.mean(self.state.loss)) / since if since else float(np.mean([row.train_loss for row in last]))
+        return Progress(self.step, steps, self.speed, loss, last)
+
+
+@functools.cache
+def _programs(mesh: Mesh | None, batches: int) -> tuple[Callable[..., TrainState], Callable[..., Metrics]]:
+    """`advance` and `measure`, compiled; seeds spread over a mesh, if there is one."""
+    run: Callable[..., Any] = advance
+    on: Callable[..., Any] = functools.partial(measure, batches=batches)
+    if mesh is not None:
+        seeds, every = PartitionSpec(mesh.axis_names), PartitionSpec()
+        run = jax.shard_map(run, mesh=mesh, in_specs=(every, seeds, every), out_specs=seeds, check_vma=False)
+        on = jax.shard_map(on, mesh=mesh, in_specs=(every, seeds), out_specs=seeds, check_vma=False)
+    return jax.jit(run, donate_argnums=1), jax.jit(on)
