@@ -6,6 +6,7 @@ python benchmarks/readme.py --check    exits with 1 where the README differs
 
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-OURS = ("gatedrnn", "gatedrnn, 2 devices")
+OURS = ("gatedrnn", "gatedrnn, 2 devices", "gatedrnn, Checkpointed")
 PEERS = ("#000000", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito's palette
 
 
@@ -137,31 +138,56 @@ def memory_table() -> str:
     return table((f"B D H T = {size}; MB beyond inputs and results", *cells), lines)
 
 
+def compile_table() -> str:
+    """Seconds to trace and compile forward + backward, and whether they depend on T."""
+    record = json.loads((RESULTS / "speed.json").read_text())
+    names = [name for name in dict.fromkeys(row["system"] for row in record["rows"]) if "devices" not in name]
+    names = [name for name in names if any(row["compile_s"] for row in record["rows"] if row["system"] == name)]
+    lines = []
+    for cell in dict.fromkeys(row["cell"] for row in record["rows"]):
+        found = []
+        for name in names:
+            taken = [row["compile_s"] for row in record["rows"] if (row["system"], row["cell"]) == (name, cell)]
+            found.append(number(statistics.median(taken) if taken else None, ".2f"))
+        lines.append((cell, *found))
+    growth = [row for row in record["growth"] if row["system"] == "gatedrnn" and row["B"] == record["growth"][0]["B"]]
+    lengths = ", ".join(f"{row['T']:,}: {row['compile_s']:.2f}" for row in sorted(growth, key=lambda row: row["T"]))
+    return f"{table(('seconds, medians over sizes', *names), lines)}\n\ngatedrnn, lstm, by T: {lengths}."
+
+
 def speed_picture(path: Path) -> None:
-    """Time and memory against T, one line per system."""
+    """Time and memory against T, and time against B, one line per system."""
     import matplotlib.pyplot as plt
 
     record = json.loads((RESULTS / "speed.json").read_text())
-    smallest = record["growth"][0]
-    alike = [row for row in record["memory"] if all(row[letter] == smallest[letter] for letter in "BDH")]
+    first, last = record["growth"][0], record["growth"][-1]
+    lengths = [row for row in record["growth"] if row["B"] == first["B"] and row["T"] != last["T"]]
+    batches = [row for row in record["growth"] if row["T"] == last["T"]]
+    memory = [row for row in record["memory"] if all(row[letter] == first[letter] for letter in "BDH")]
     panels = (
-        ("time, forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in record["growth"]]),
-        ("peak memory beyond inputs and results (MB)", [(row, row["bytes"] / 1e6) for row in alike]),
+        ("T", f"B = {first['B']}: forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in lengths]),
+        ("T", "peak memory beyond inputs and results (MB)", [(row, row["bytes"] / 1e6) for row in memory]),
+        ("B", f"T = {last['T']:,}: forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in batches]),
     )
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
-    for axis, (label, points) in zip(axes, panels, strict=True):
-        points = [point for point in points if point[0]["cell"] == "lstm"]
-        for i, name in enumerate(dict.fromkeys(row["system"] for row, _ in points)):
-            steps, values = zip(*[(row["T"], value) for row, value in points if row["system"] == name], strict=True)
-            style = {"color": "#0072b2", "linewidth": 2.5} if name in OURS else {"color": PEERS[i % len(PEERS)]}
-            axis.loglog(steps, values, marker="o", markersize=4, label=name, **style)
-        axis.set_xlabel("T (steps)")
-        axis.set_title(label, loc="left", fontsize=11)
+    names = list(dict.fromkeys(row["system"] for row in record["growth"]))
+    peers = [name for name in names if name not in OURS]
+    styles: dict[str, dict[str, Any]] = {name: {"color": PEERS[i]} for i, name in enumerate(peers)}
+    styles |= {
+        name: {"color": "#0072b2", "linewidth": 2.5, "linestyle": ("-", "--", ":")[i]} for i, name in enumerate(OURS)
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained")
+    for axis, (letter, title, points) in zip(axes, panels, strict=True):
+        for name in names:
+            mine = sorted((row[letter], value) for row, value in points if row["system"] == name)
+            if mine:
+                axis.loglog(*zip(*mine, strict=True), marker="o", markersize=4, label=name, **styles[name])
+        axis.set_xlabel({"T": "T (steps)", "B": "B (sequences)"}[letter])
+        axis.set_title(title, loc="left", fontsize=11)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, fontsize=9)
-    size = ", ".join(f"{letter} = {smallest[letter]}" for letter in "BDH")
-    figure.suptitle(f"LSTM, {size}: growth with T", x=0.01, ha="left", fontweight="bold")
+    handles, labels = axes[2].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right upper")
+    figure.suptitle(f"LSTM, D = {first['D']}, H = {first['H']}: growth", x=0.01, ha="left", fontweight="bold")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -182,6 +208,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "backward": backward_table,
     "forward": forward_table,
     "memory": memory_table,
+    "compile": compile_table,
 }
 
 
