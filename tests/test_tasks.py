@@ -106,6 +106,13 @@ def test_draws(many):
             assert stats.chisquare(times, [law[v] * observed.size for v in values.tolist()]).pvalue > THREE_SIGMA
 
 
+def test_adding_1997_in_a_short_first_half():
+    """Where that has no more than ten places for marks, every two of them are alike: 21 pairs of 7 at T = 16."""
+    ((pairs, law),) = task_readings.read_adding_1997(draw("adding_1997", 0, 10_000, 16).xs).draws()
+    assert law == pytest.approx(task_readings.alike(law)) and len(law) == 21
+    assert stats.chisquare(np.unique(pairs, return_counts=True)[1]).pvalue > THREE_SIGMA
+
+
 def latch_noise(xs):
     return xs - np.where(np.arange(len(xs))[:, None, None] < 3, np.sign(xs[:1]), 0)
 

@@ -219,7 +219,7 @@ def test_fit_refuses(options, message):
 
 
 def test_setup_refuses():
-    with pytest.raises(ValueError, match="`steps` must be at least 2"):
+    with pytest.raises(ValueError, match="`horizon` must be at least 2"):
         replace(SETUP, horizon=1)
     with pytest.raises(ValueError, match="`batch` must be a whole number"):
         replace(SETUP, batch=0)

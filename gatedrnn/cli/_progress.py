@@ -59,7 +59,8 @@ def _bar(console: Console, label: str, chance: float) -> Iterator[Callable[["Pro
                 began, first = time.monotonic(), progress.step
             rate = (progress.step - first) / max(time.monotonic() - began, 1e-9) or progress.steps_per_second
             left = int((progress.steps - progress.step) / rate) if rate else 0
-            words = f"{progress.loss:.4f} (chance {chance:.4f}) {rate:.3g}/s {left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+            clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+            words = f"loss {progress.loss:.4f}, chance {chance:.4f} {rate:.3g}/s {clock}"
             bar.update(task, completed=progress.step, total=progress.steps, loss=words)
 
         yield tell

@@ -117,9 +117,9 @@ def _write(settings: Settings, runs: list[dict[str, Any]], out: Path) -> None:
 
 def _print(settings: Settings, runs: list[dict[str, Any]]) -> None:
     chance = runs[0]["chance"]
-    title = f"{settings.task}, {settings.horizon:,} steps, {settings.hidden} units, {settings.seeds} seeds; chance {chance:.4g}"
+    title = f"{settings.task}, {settings.horizon:,} steps, {settings.seeds} seeds; chance {chance:.4g}"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
-    columns = ("cell", "init", "weights", "test loss", "worst", "accuracy", "at target", "updates", "ms/update")
+    columns = ("cell", "init", "weights", "loss", "worst", "right", "at target", "ms/step")
     for name in columns:
         table.add_column(name, justify="left" if name in ("cell", "init") else "right", no_wrap=True)
     for run in runs:
@@ -133,9 +133,8 @@ def _print(settings: Settings, runs: list[dict[str, Any]]) -> None:
             f"{statistics.median(run['test_accuracy']):.1%}",
             formatted(statistics.median(at) if at else None, ",.0f")
             + ("" if len(at) in (0, settings.seeds) else f" {len(at)}/{settings.seeds}"),
-            f"{run['updates']:,}",
             f"{1e3 * run['seconds'] / run['updates']:,.1f}",
         )
     console = Console(emoji=False, markup=False, highlight=False)
     console.print(table)
-    print("test loss, accuracy, at target: medians over seeds; at target: updates until the test loss was that low.")
+    console.print("\nloss, right: test loss and accuracy, medians over seeds. at target: updates until then.")

@@ -61,8 +61,8 @@ def train(
 ) -> None:
     """Train a cell on a long-horizon task; killed at any moment, `--resume` ends where it would have ended.
 
-    Writes run.json, metrics.csv, checkpoints/ and, at the end, model.safetensors with model.json (one pair per seed) and
-    result.json.
+    Writes run.json, metrics.csv, checkpoints/ and, at the end, result.json and the model: model.safetensors with
+    model.json, one pair per seed.
     """
     if resume is not None:
         _check_untouched(context)
@@ -130,11 +130,7 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any, chance: f
 
     last = {row.seed: row for row in fitted.rows}
     weights = gr.models.count(fitted.params())
-    title = (
-        f"{settings.task}, {settings.horizon:,} steps: {settings.cell} of {settings.hidden} units, {settings.init} init, "
-        f"{weights:,} weights"
-    )
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("seed", "updates", "test loss", "accuracy", "at target"):
         table.add_column(name, justify="right")
     for i, (seed, row) in enumerate(last.items()):
@@ -156,6 +152,9 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any, chance: f
         }
         (draft / "result.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     console = Console(emoji=False, markup=False, highlight=False)
+    what = f"{settings.cell}, {settings.init} init, {settings.hidden} units"
+    print(f"{settings.task}, {settings.horizon:,} steps: {what}\n")
     console.print(table)
-    print(f"chance loss {chance:.5g}; {fitted.seconds:,.1f} s in this run, {fitted.compile_seconds:.1f} s to compile")
+    times = f"{fitted.seconds:,.1f} s in this run, {fitted.compile_seconds:.1f} s to compile"
+    print(f"\n{weights:,} weights; chance loss {chance:.5g}; {times}")
     print(f"wrote {'model' if settings.seeds == 1 else 'models'}, metrics and result.json to {folder}/")

@@ -30,7 +30,8 @@ def generate(
         int32 [`length`].
 
     Raises:
-        ValueError: the model has no embedding, the prompt is empty or holds an unknown symbol, or a number is out of range.
+        ValueError: the model has no embedding, the prompt is empty or holds an unknown symbol, or a number is out of
+            range.
     """
     if model.embedding_size is None or model.input_size != model.output_size:
         raise fail("model", "one that predicts the next of its own symbols", f"{model.input_size} inputs of features")
@@ -40,7 +41,7 @@ def generate(
     prompt = jnp.asarray(prompt)
     if prompt.ndim != 1 or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise fail("prompt", "at least one symbol, whole numbers [P]", f"{prompt.dtype} {prompt.shape}")
-    if not (0 <= int(prompt.min()) and int(prompt.max()) < model.input_size):
+    if int(prompt.min()) < 0 or int(prompt.max()) >= model.input_size:
         raise fail("prompt", f"of symbols below {model.input_size}", int(prompt.max()))
     return _generate(model, length, params, key, prompt, jnp.float32(temperature))
 

@@ -9,8 +9,8 @@ The imports inside are relative, so that the folder loads by itself, without jax
 
 from ._curves import Curve
 from ._gates import gate_heatmap
-from ._records import FLOORS, KEYS, Floats, Run, in_order, log10_norms
 from ._plateau import plateau_clock
+from ._records import FLOORS, KEYS, Floats, Run, in_order, log10_norms
 from ._style import DARK, LIGHT, Theme, save, svg
 from ._waterfall import waterfall
 from ._words import cell_title, input_title, power, steps, ten_to

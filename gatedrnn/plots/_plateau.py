@@ -1,4 +1,4 @@
-"""The plateau clock: test loss against updates, with lines at chance and at the target; who leaves the plateau, and when."""
+"""The plateau clock: test loss against updates, with lines at chance and at the target; who leaves it, and when."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

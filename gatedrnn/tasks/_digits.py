@@ -1,8 +1,9 @@
 """Handwritten digits, pixel by pixel: which digit was it?
 
 Real images of 8 x 8 pixels (E. Alpaydin and C. Kaynak, "Optical recognition of handwritten digits", 1998,
-https://doi.org/10.24432/C50P49), which ship with scikit-learn, read row by row: the small form of sequential MNIST (Le, Jaitly
-and Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015, https://arxiv.org/abs/1504.00941).
+https://doi.org/10.24432/C50P49), which ship with scikit-learn, read row by row: the small form of sequential MNIST (Le,
+Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015,
+https://arxiv.org/abs/1504.00941).
 """
 
 from typing import Any, NamedTuple

@@ -107,13 +107,13 @@ class Task:
         """
         return _sampled(self, key, check_size("batch", batch), self.check_steps(steps))
 
-    def check_steps(self, steps: int) -> int:
-        """Returns T, or raises ValueError where the task cannot have that length."""
-        steps = check_size("steps", steps)
+    def check_steps(self, steps: int, argument: str = "steps") -> int:
+        """Returns T, or raises ValueError, which calls it `argument`, where the task cannot have that length."""
+        steps = check_size(argument, steps)
         if steps < self.shortest:
-            raise fail("steps", f"at least {self.shortest:,} for the task {self.name!r}", f"{steps:,}")
+            raise fail(argument, f"at least {self.shortest:,} for the task {self.name!r}", f"{steps:,}")
         if self.longest is not None and steps > self.longest:
-            raise fail("steps", f"at most {self.longest:,} for the data of the task {self.name!r}", f"{steps:,}")
+            raise fail(argument, f"at most {self.longest:,} for the data of the task {self.name!r}", f"{steps:,}")
         return steps
 
     @property

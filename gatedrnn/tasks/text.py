@@ -1,4 +1,4 @@
-"""Text as bytes: any UTF-8 file, or the help text that ships with Python (`pydoc_data.topics`); predicting the next byte.
+"""Text as bytes, to be predicted: any UTF-8 file, or the help text that ships with Python (`pydoc_data.topics`).
 
 symbols x_1 .. x_T        target_t = x_{t+1}        loss in nats per byte; bits are nats / ln 2
 """

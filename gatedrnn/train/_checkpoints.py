@@ -1,7 +1,7 @@
 """Checkpoints by orbax, written beside the training: a state, the rows so far, and what the run is.
 
-A save is a folder that gets its name when it is whole, so a killed one leaves its predecessors as they are. A digest of the
-state's bytes tells a damaged one.
+A save is a folder that gets its name when it is whole, so a killed one leaves its predecessors as they are. A digest of
+the state's bytes tells a damaged one.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class Checkpoints:
     def __init__(self, folder: Path, described: dict[str, Any]) -> None:
         import orbax.checkpoint as ocp
 
-        logging.getLogger("absl").setLevel(logging.ERROR)  # its notes are of no use to who trains one small model
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
         self.folder, self.described, self._ocp = folder.absolute(), described, ocp
         with _plainly(self.folder, "written to"):
             options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True)
@@ -69,7 +69,9 @@ class Checkpoints:
         place = self.folder / str(step)
         with _plainly(place, "read"):
             about = self._manager.restore(step, args=args.Composite(about=args.JsonRestore()))["about"]
-        self._check_same(about.get("setup"))
+        if not isinstance(about, dict) or not {"setup", "digest", "rows"} <= set(about):
+            raise fail("folder", "one with checkpoints of this library", f"others in {str(self.folder)!r}")
+        self._check_same(about["setup"])
         expected, structure = jax.tree.flatten(_plain(like))
         target = [np.zeros(leaf.shape, leaf.dtype) for leaf in expected]
         with _plainly(place, "read"):
@@ -93,17 +95,11 @@ class Checkpoints:
             self._manager.wait_until_finished()
             self._manager.close()
 
-    def _check_same(self, described: Any) -> None:
-        ours = json.loads(json.dumps(self.described))
-        if not isinstance(described, dict):
-            raise fail("folder", "one with checkpoints of this library", str(self.folder))
-        for name in ours:
-            if described.get(name) != ours[name]:
-                raise fail(
-                    "folder",
-                    f"one of a run with {name} {ours[name]!r}",
-                    f"one with {described.get(name)!r} in {str(self.folder)!r}",
-                )
+    def _check_same(self, described: dict[str, Any]) -> None:
+        for name, value in json.loads(json.dumps(self.described)).items():
+            if described.get(name) != value:
+                got = f"one with {described.get(name)!r} in {str(self.folder)!r}"
+                raise fail("folder", f"one of a run with {name} {value!r}", got)
 
 
 def _plain(state: TrainState) -> TrainState:
@@ -123,5 +119,5 @@ def _plainly(place: Path, done: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise fail("folder", f"one whose checkpoints can be {done}", f"{str(place)!r}: {reason}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise fail("folder", f"one whose checkpoints can be {done}", f"{str(place)!r}: {reason:.160}") from error

@@ -78,8 +78,8 @@ def fit(
 ) -> Fitted:
     """Trains, tests and keeps checkpoints.
 
-    All seeds run at once under `vmap`, in one program that is compiled once. A run that is killed and resumed ends bit for
-    bit where an uninterrupted one does.
+    All seeds run at once under `vmap`, in one program that is compiled once. A run that is killed and resumed ends bit
+    for bit where an uninterrupted one does.
 
     Args:
         setup: what is trained.

@@ -79,8 +79,8 @@ class Setup:
         hidden_size: H.
         batch: B, sequences per step.
         optimiser: an `Optimiser`, or any optax transformation.
-        method: how gradients are computed; `Checkpointed()` for long horizons in little memory, `Sharded(mesh)` to split
-            the batch over devices.
+        method: how gradients are computed; `Checkpointed()` for long horizons in little memory, `Sharded(mesh)` to
+            split the batch over devices.
         embedding_size: width of the embedding where the task's inputs are symbols.
         cell_options: options of the cell's `init`, such as `{"chrono": 10_000}`.
 
@@ -108,7 +108,7 @@ class Setup:
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
             return  # a transformation of pytrees puts what it likes in the place of data
-        self.task.check_steps(self.horizon)
+        self.task.check_steps(self.horizon, "horizon")
         check_size("batch", self.batch)
         if isinstance(self.cell_options, Mapping):  # hashable, and the same however it was written
             object.__setattr__(self, "cell_options", tuple(sorted(self.cell_options.items())))
