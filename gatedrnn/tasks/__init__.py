@@ -11,6 +11,7 @@ from gatedrnn.tasks._agreement import agreement, agreement_with
 from gatedrnn.tasks._copying import copy, variable_copy
 from gatedrnn.tasks._digits import digits
 from gatedrnn.tasks._languages import anbn, parity
+from gatedrnn.tasks._mixture import mixture
 from gatedrnn.tasks._order import temporal_order, temporal_order_3
 from gatedrnn.tasks._recall import delayed_recall, noisy_latch
 from gatedrnn.tasks._task import Batch, Task
@@ -26,6 +27,7 @@ __all__ = [
     "copy",
     "delayed_recall",
     "digits",
+    "mixture",
     "noisy_latch",
     "parity",
     "series",

@@ -8,7 +8,7 @@ fitted = gr.train.fit(setup, steps=1_000, seeds=(0, 1, 2), target=0.01, folder="
 from gatedrnn.train._fit import Fitted, Progress, fit, reached
 from gatedrnn.train._losses import Metrics, evaluate
 from gatedrnn.train._metrics import Row
-from gatedrnn.train._setup import Optimiser, Setup, TrainState, init, step
+from gatedrnn.train._setup import Optimiser, Setup, TrainState, init, measure, step
 
 __all__ = [
     "Fitted",
@@ -21,6 +21,7 @@ __all__ = [
     "evaluate",
     "fit",
     "init",
+    "measure",
     "reached",
     "step",
 ]

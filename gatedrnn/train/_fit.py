@@ -185,7 +185,7 @@ class _Loop:
     def test(self, seeds: Sequence[int], updates: int) -> list[Row]:
         """Rows of a test after `updates` since the last one."""
         began = time.perf_counter()
-        found = jax.tree.map(np.asarray, self._measure(self._setup, self.state))
+        found = jax.tree.map(np.asarray, self._measure(self._setup, self.state.params))
         taken = time.perf_counter() - began
         if self._compiled_test:
             self.seconds += taken

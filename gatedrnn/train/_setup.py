@@ -210,8 +210,18 @@ def advance(setup: Setup, state: TrainState, count: Array) -> TrainState:
     return jax.vmap(lambda one: lax.fori_loop(0, count, lambda _, s: _update(setup, s)[0], one))(state)
 
 
-def measure(setup: Setup, state: TrainState, batches: int) -> Metrics:
-    """The metrics [S] on `batches` batches of held-out data, the same at every call."""
+@functools.partial(jax.jit, static_argnums=2)
+def measure(setup: Setup, params: ModelParams, batches: int) -> Metrics:
+    """Tests on held-out data, the same at every call.
+
+    Args:
+        setup: the task, T and B may differ from those of the training.
+        params: weights with an axis of seeds, [S, ...], such as `state.params`.
+        batches: how many batches of B sequences.
+
+    Returns:
+        Means, [S] each.
+    """
     keys = jax.random.split(jax.random.key(TEST_SEED), batches)
 
     def one(params: ModelParams) -> Metrics:
@@ -221,4 +231,4 @@ def measure(setup: Setup, state: TrainState, batches: int) -> Metrics:
 
         return jax.tree.map(lambda a: a.mean(0), lax.map(on, keys))
 
-    return jax.vmap(one)(state.params)
+    return jax.vmap(one)(params)
