@@ -1,4 +1,4 @@
-"""Writes the README's tables, and the picture of speed, from the records: no number in them is typed by hand.
+"""Writes the README's tables, and the pictures of speed and learning, from the records: no number is typed by hand.
 
 python benchmarks/readme.py            writes them
 python benchmarks/readme.py --check    exits with 1 where the README differs
@@ -192,6 +192,56 @@ def speed_picture(path: Path) -> None:
     plt.close(figure)
 
 
+def records() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of training that there are, by name."""
+    for path in sorted((RESULTS / "records").glob("*.json")):
+        yield path.stem, json.loads(path.read_text())
+
+
+def learning_table() -> str:
+    """Who learned what, of `benchmarks/records.py`."""
+    header = ("record", "model", "weights", "below target", "after updates", "test loss", "chance", "minutes")
+    lines = []
+    for name, record in records():
+        for entry in record["entries"]:
+            at = [step for step in entry["reached"].values() if step is not None]
+            seeds = len(entry["reached"])
+            target = "–" if entry["target"] is None else f"{len(at)} of {seeds} below {entry['target']:g}"
+            losses = entry["test_loss"]
+            spread = number(statistics.median(losses), ".2g")
+            if seeds > 1:
+                spread += f" ({number(min(losses), '.2g')} to {number(max(losses), '.2g')})"
+            after = (
+                number(statistics.median(at) if at else None, ",.0f") if entry["target"] else f"{entry['updates']:,}"
+            )
+            chance, minutes = number(entry["chance"], ".3g"), number(entry["seconds"] / 60, ",.1f")
+            lines.append((name, entry["label"], f"{entry['weights']:,}", target, after, spread, chance, minutes))
+    caption = (
+        "Medians over seeds, the least and the largest in brackets; minutes of all seeds of a line together. The whole "
+        "configuration and the curves stand in the records."
+    )
+    return f"{table(header, lines)}\n\n{caption}"
+
+
+def learning_pictures() -> None:
+    """The plateau clock of every record."""
+    from gatedrnn import plots
+
+    for name, record in records():
+        runs = [
+            {
+                "cell": entry["setup"]["cell"],
+                "init": entry["label"].removeprefix(entry["setup"]["cell"]).strip(" ,") or "default",
+                "chance": entry["chance"],
+                "rows": entry["rows"],
+            }
+            for entry in record["entries"]
+        ]
+        if len({run["chance"] for run in runs}) == 1:
+            figure = plots.plateau_clock(runs, title=name, target=record["entries"][0]["target"])
+            figure.savefig(RESULTS / "records" / f"{name}.png", dpi=120)
+
+
 def number(value: float | None, form: str) -> str:
     """The number in the given format, or a dash for what never happened."""
     return "–" if value is None else format(value, form).replace("-", "−")
@@ -209,6 +259,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "forward": forward_table,
     "memory": memory_table,
     "compile": compile_table,
+    "learning": learning_table,
 }
 
 
@@ -229,6 +280,7 @@ def main(arguments: list[str]) -> int:
         return int(before != after)
     readme.write_text(after, encoding="utf-8")
     speed_picture(RESULTS / "speed.png")
+    learning_pictures()
     return 0
 
 

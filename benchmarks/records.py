@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 import gatedrnn as gr
 
@@ -43,6 +44,9 @@ class Entry:
     target: float | None = None
     test_every: int = 50
     test_batches: int = 4
+    tests: tuple[tuple[str, gr.tasks.Task, int], ...] = ()  # after training: name, task, T
+    test_batch: int | None = None  # B of those, where it is not the training's
+    analysis: Callable[[gr.train.Setup, Any], dict[str, Any]] | None = None  # of the trained weights [S, ...]
 
 
 def chrono(horizon: int) -> dict[str, Any]:
@@ -74,9 +78,165 @@ def adding_100000() -> list[Entry]:
     return [Entry(f"lstm chrono, seed {seed}", setup, 2_000, (seed,), 0.01, 25, 2) for seed in range(3)]
 
 
+def adding_1000000() -> list[Entry]:
+    """As far as an hour allows, in little memory."""
+    setup = adding(1_000_000, gr.lstm, chrono(1_000_000), batch=2, method=gr.Checkpointed())
+    return [Entry("lstm chrono", setup, 1_000, (0,), 0.01, 5, 2)]
+
+
+def sized(cell: gr.Cell, task: gr.tasks.Task, weights: int) -> int:
+    return gr.models.hidden_size_for(cell, task.input_size, task.output_size, weights)
+
+
+def kinds(horizon: int, cells: str = "rnn gru lstm") -> Iterator[tuple[str, gr.Cell, dict[str, Any]]]:
+    """Every cell from every initialisation."""
+    for name in cells.split():
+        yield f"{name} default", gr.models.CELLS[name], {}
+        if name != "rnn":
+            yield f"{name} chrono", gr.models.CELLS[name], chrono(horizon)
+
+
+def copy_1000() -> list[Entry]:
+    """16,000 weights, where Bai 2018 reports chance for the LSTM."""
+    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
+    entries = []
+    for label, cell, options in kinds(1_020):
+        hidden = sized(cell, gr.tasks.copy, 16_000)
+        setup = gr.train.Setup(gr.tasks.copy, cell, 1_000, hidden, 32, rule, cell_options=options)
+        entries.append(Entry(label, setup, 3_000, (0, 1, 2), 0.001, 100, 2))
+    return entries
+
+
+def adding_600() -> list[Entry]:
+    """70,000 weights, as Bai 2018."""
+    rule = gr.train.Optimiser(optax.adam, 2e-3, 1.0)
+    entries = []
+    for label, cell, options in kinds(600):
+        hidden = sized(cell, gr.tasks.adding, 70_000)
+        setup = gr.train.Setup(gr.tasks.adding, cell, 600, hidden, 32, rule, cell_options=options)
+        entries.append(Entry(label, setup, 3_000, (0, 1, 2), 0.001, 100, 4))
+    return entries
+
+
+def adding_750() -> list[Entry]:
+    """LSTM of 128 units, RMSProp 1e-3, no clipping: chrono and bias 1, as Tallec and Ollivier 2018."""
+    rule = gr.train.Optimiser(optax.rmsprop, 1e-3, None)
+    entries = []
+    for label, cell, options in kinds(750, "lstm"):
+        setup = gr.train.Setup(gr.tasks.adding, cell, 750, 128, 32, rule, cell_options=options)
+        entries.append(Entry(label, setup, 5_000, (0, 1, 2), 0.01, 100, 4))
+    return entries
+
+
+def temporal_order() -> list[Entry]:
+    """Tasks 6a and 6b of Hochreiter and Schmidhuber 1997 at T = 100, and 6a at T = 1,000."""
+    two, three = gr.tasks.temporal_order, gr.tasks.temporal_order_3
+    entries = []
+    for task, horizon in ((two, 100), (three, 100), (two, 1_000)):
+        for label, cell, options in kinds(horizon):
+            setup = gr.train.Setup(task, cell, horizon, 32, 16, cell_options=options)
+            entries.append(Entry(f"{task.name} {horizon} {label}", setup, 2_000, (0, 1, 2), 0.01))
+    return entries
+
+
+def digits() -> list[Entry]:
+    """8 x 8 digits pixel by pixel, in order and permuted."""
+    rule = gr.train.Optimiser(optax.adam, 2e-3, 1.0)
+    entries = []
+    for task in (gr.tasks.digits(), gr.tasks.digits(permuted=True)):
+        for label, cell, options in kinds(64):
+            setup = gr.train.Setup(task, cell, 64, 128, 64, rule, cell_options=options)
+            entries.append(Entry(f"{task.name} {label}", setup, 3_000, (0, 1, 2), None, 300, 6))
+    return entries
+
+
+ATTRACTORS = range(6)
+DIFFER, FRONTED = 0.5, 0.5
+
+
+def agreement() -> list[Entry]:
+    """Sentences of 10 to 10,000 words with 0 to 5 attractors, tested by their number; those of 30, by length too."""
+    by_number = {k: gr.tasks.agreement_with(k, DIFFER, FRONTED) for k in ATTRACTORS}
+    longer = tuple((f"T = {steps:,}", by_number[2], steps) for steps in (100, 1_000, 10_000))
+    entries = []
+    for steps in (10, 30, 100, 1_000, 10_000):
+        tests = tuple((str(k), task, steps) for k, task in by_number.items() if task.shortest <= steps)
+        task = gr.tasks.mixture(*(task for _, task, _ in tests))
+        for label, cell, options in kinds(steps):
+            setup = gr.train.Setup(task, cell, steps, 32, 18, cell_options=options)
+            tested = (*tests, *(longer if steps == 30 else ()))
+            entries.append(Entry(f"{steps} {label}", setup, 1_000, (0, 1, 2), None, 100, 4, tested))
+    return entries
+
+
+SIZES: dict[str, Callable[[gr.Cell, gr.tasks.Task], int]] = {
+    "64 units": lambda cell, task: 64,
+    "12,000 weights": lambda cell, task: sized(cell, task, 12_000),
+}
+
+
+def gru_or_lstm() -> list[Entry]:
+    """Equal units and equal weights: adding, copy, agreement, counting and parity."""
+    counting = tuple((f"n <= {n:,}", gr.tasks.anbn, 2 * n) for n in (100, 200, 500, 1_000))
+    longer = tuple((f"T = {steps}", gr.tasks.parity, steps) for steps in (32, 64, 256))
+    distances = tuple(
+        (f"T = {steps:,}", gr.tasks.agreement_with(2, DIFFER, FRONTED), steps) for steps in (30, 100, 1_000)
+    )
+    problems: dict[str, tuple[gr.tasks.Task, int, tuple[Any, ...]]] = {
+        "adding": (gr.tasks.adding, 200, ()),
+        "copy": (gr.tasks.copy, 100, ()),
+        "agreement": (gr.tasks.agreement_with(2, DIFFER, FRONTED), 30, distances),
+        "anbn": (gr.tasks.anbn, 200, counting),
+        "parity": (gr.tasks.parity, 32, longer),
+    }
+    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
+    entries = []
+    for name, (task, horizon, tests) in problems.items():
+        for size, hidden in SIZES.items():
+            for cell, options in ((gr.rnn, {}), (gr.gru, chrono(horizon)), (gr.lstm, chrono(horizon))):
+                setup = gr.train.Setup(task, cell, horizon, hidden(cell, task), 32, rule, cell_options=options)
+                entries.append(Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests))
+    return entries
+
+
+def reach(setup: gr.train.Setup, params: Any) -> dict[str, Any]:
+    """How far back the gradient of the last prediction reaches in held-out text, per seed."""
+    batch = setup.task.held_out(jax.random.key(0), 4, 2_000)
+    found = []
+    leaves, structure = jax.tree.flatten(params)
+    for seed in range(len(leaves[0])):
+        one = jax.tree.unflatten(structure, [leaf[seed] for leaf in leaves])
+        profile = gr.flow.adjoint(setup.cell, one.cell, setup.model.features(one, batch.xs))
+        decay = gr.flow.decay(profile.log10_norm["state"])
+        found.append({"lag_below_1e3": decay.lag_below_1e3, "half_life": decay.half_life})
+    return {"reach": found}
+
+
+def text() -> list[Entry]:
+    """Bytes of Python's help text, 128 units, windows of 100, 1,000 and 10,000 bytes of the same number in all."""
+    task = gr.tasks.text.prediction(gr.tasks.text.help_text())
+    rule = gr.train.Optimiser(optax.adam, 2e-3, 1.0)
+    entries = []
+    for window in (100, 1_000, 10_000):
+        for label, cell, options in kinds(window):
+            setup = gr.train.Setup(task, cell, window, 128, 20_000 // window, rule, cell_options=options)
+            tests = (("10,000 bytes", task, 10_000),)
+            entries.append(Entry(f"{window:,} {label}", setup, 2_000, (0, 1, 2), None, 500, 2, tests, 4, reach))
+    return entries
+
+
 RECORDS: dict[str, Callable[[], list[Entry]]] = {
     "adding-10000": adding_10000,
     "adding-100000": adding_100000,
+    "adding-1000000": adding_1000000,
+    "copy-1000": copy_1000,
+    "adding-600": adding_600,
+    "adding-750": adding_750,
+    "temporal-order": temporal_order,
+    "digits": digits,
+    "agreement": agreement,
+    "gru-or-lstm": gru_or_lstm,
+    "text": text,
 }
 
 
@@ -100,6 +260,12 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
         mesh=mesh,
         on_progress=lambda progress: tell(entry.label, progress),
     )
+    tests = {}
+    for name, task, horizon in entry.tests:
+        batch = entry.test_batch or setup.batch
+        there = replace(setup, task=task, horizon=horizon, batch=batch, method=gr.Segmented())
+        found = gr.train.measure(there, fitted.state.params, 20)
+        tests[name] = {kind: np.asarray(values).tolist() for kind, values in found._asdict().items()}
     last = {row.seed: row for row in fitted.rows}.values()
     return {
         "label": entry.label,
@@ -112,6 +278,8 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
         "reached": {str(seed): step for seed, step in fitted.reached.items()},
         "test_loss": [row.test_loss for row in last],
         "test_accuracy": [row.test_accuracy for row in last],
+        "tests": tests,
+        "analysis": entry.analysis(setup, fitted.state.params) if entry.analysis else None,
         "seconds": fitted.seconds,
         "compile_seconds": fitted.compile_seconds,
         "wall_seconds": time.monotonic() - began,
@@ -136,7 +304,8 @@ def quick(entry: Entry) -> Entry:
     horizon = max(setup.horizon // 100, setup.task.shortest)
     options = {name: horizon if name == "chrono" else value for name, value in setup.cell_options}
     small = replace(setup, horizon=horizon, cell_options=options)
-    return replace(entry, setup=small, steps=4, test_every=2, test_batches=1)
+    tests = tuple((name, task, max(t // 100, task.shortest)) for name, task, t in entry.tests)
+    return replace(entry, setup=small, steps=4, test_every=2, test_batches=1, tests=tests)
 
 
 def run(name: str, options: argparse.Namespace) -> None:

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from gatedrnn.tasks import _agreement
-from gatedrnn.tasks._agreement import VOCABULARY, agreement, agreement_with, encode, sentence, shortcuts
+from gatedrnn.tasks import sentences
+from gatedrnn.tasks.sentences import VOCABULARY, agreement, agreement_with, encode, sentence, shortcuts
 
 REGULAR = ("key", "cabinet", "door", "book", "ship", "dog", "author", "pilot")
 NOUNS = {"man": 0, "men": 1, "woman": 0, "women": 1, "child": 0, "children": 1, "mouse": 0, "mice": 1}
@@ -232,4 +232,4 @@ def test_words():
 
 def test_example():
     """The docstring's example."""
-    assert doctest.testmod(_agreement) == doctest.TestResults(failed=0, attempted=4)
+    assert doctest.testmod(sentences) == doctest.TestResults(failed=0, attempted=4)

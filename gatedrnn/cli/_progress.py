@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def showing(label: str, chance: float, begun: int = 0) -> Iterator[Callable[["Progress"], None]]:
+def showing(label: str, chance: float) -> Iterator[Callable[["Progress"], None]]:
     """Yields what `fit` calls; the chance loss stands beside the loss, so that a plateau can be told from learning."""
     console = Console(stderr=True)
     if console.is_terminal:
@@ -29,7 +29,7 @@ class _Lines:
         self._label, self._chance, self._last = label, chance, -1
 
     def __call__(self, progress: "Progress") -> None:
-        if not progress.rows or progress.rows[0].step in (self._last, progress.step + 1):
+        if not progress.rows or progress.rows[0].step == self._last:
             return
         self._last = progress.rows[0].step
         tested = sum(row.test_loss for row in progress.rows) / len(progress.rows)
@@ -45,7 +45,7 @@ class _Lines:
 def _bar(console: Console, label: str, chance: float) -> Iterator[Callable[["Progress"], None]]:
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(12),
+        BarColumn(6),
         MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}"),
     )
@@ -60,7 +60,7 @@ def _bar(console: Console, label: str, chance: float) -> Iterator[Callable[["Pro
             rate = (progress.step - first) / max(time.monotonic() - began, 1e-9) or progress.steps_per_second
             left = int((progress.steps - progress.step) / rate) if rate else 0
             clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
-            words = f"loss {progress.loss:.4f}, chance {chance:.4f} {rate:.3g}/s {clock}"
+            words = f"loss {progress.loss:.3g}, chance {chance:.3g} {rate:.3g}/s {clock}"
             bar.update(task, completed=progress.step, total=progress.steps, loss=words)
 
         yield tell

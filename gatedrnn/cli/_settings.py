@@ -1,16 +1,20 @@
 """The settings of a training as the command line and `run.json` know them, and what is made of them."""
 
+import contextlib
 import dataclasses
 import json
+import math
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 
 import typer
 
 from gatedrnn._check import check_size, fail
-from gatedrnn._output import whole_files
+from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._output import whole_files, write_json
 from gatedrnn.cli._options import find_cells, number, split_column, whole
 
 GENERATED = {
@@ -26,7 +30,9 @@ GENERATED = {
     "variable-copy": "variable_copy",
 }
 TASKS = sorted([*GENERATED, "agreement", "digits", "permuted-digits", "series", "text"])
+STEPS = 1_000
 MOST_SEEDS = 1_000
+END_OF_SEEDS = 2**31 - 1
 
 
 class Init(StrEnum):
@@ -118,16 +124,28 @@ class Settings:
 
     def check(self) -> None:
         """Raises ValueError for what can be refused before anything is loaded."""
-        if self.task not in TASKS:
-            raise fail("task", f"one of {', '.join(TASKS)}", repr(self.task))
+        from gatedrnn.models import CELLS
+
+        choices = {"task": TASKS, "cell": CELLS, "init": Init, "rule": Rule, "backward": Backward}
+        for name, known in choices.items():
+            if getattr(self, name) not in list(known):
+                raise fail(name, f"one of {', '.join(known)}", repr(getattr(self, name)))
         sizes = ("horizon", "hidden", "batch", "steps", "seeds", "test_every", "test_batches", "devices", "embedding")
         for name in sizes:
             check_size(name.replace("_", "-"), getattr(self, name))
+        if self.window is not None:
+            check_size("window", self.window)
         check_size("seed", self.first_seed, least=0)
         if self.seeds > MOST_SEEDS:
             raise fail("seeds", f"at most {MOST_SEEDS:,}", f"{self.seeds:,}")
-        if not 0 <= self.clip < float("inf"):
+        if self.first_seed + self.seeds > END_OF_SEEDS:
+            raise fail("seed", f"at most {END_OF_SEEDS - self.seeds:,}", f"{self.first_seed:,}")
+        if not 0 < self.rate < math.inf:
+            raise fail("rate", "a positive finite number", self.rate)
+        if not 0 <= self.clip < math.inf:
             raise fail("clip", "a finite number of at least 0", self.clip)
+        if self.target is not None and not math.isfinite(self.target):
+            raise fail("target", "a finite number", self.target)
         for option, task in (("text", "text"), ("series", "series")):
             if getattr(self, option) is not None and self.task != task:
                 raise fail(option, f"left out: the task {self.task!r} reads no file", getattr(self, option))
@@ -139,7 +157,7 @@ class Settings:
     def save(self, folder: Path) -> None:
         """Writes `run.json`."""
         with whole_files(folder) as draft:
-            (draft / "run.json").write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+            write_json(draft / "run.json", dataclasses.asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> "Settings":
@@ -150,13 +168,24 @@ class Settings:
         """
         path = folder / "run.json"
         try:
-            settings = cls(**json.loads(path.read_text(encoding="utf-8")))
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or set(found) != {field.name for field in dataclasses.fields(cls)}:
+                raise ValueError("other settings than those of a training")
+            settings = cls(**found)
+            settings._check_types()
             settings.check()
         except OSError as error:
             raise fail("resume", "the folder of a training", f"{str(path)!r}: {error.strerror}") from None
-        except (TypeError, ValueError) as error:
-            raise fail("resume", "the folder of a training", f"another {str(path)!r}: {error}") from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise fail("resume", "the folder of a training", f"{str(path)!r}: {str(error).removesuffix('.')}") from None
         return settings
+
+    def _check_types(self) -> None:
+        """Raises TypeError where a value is not of its field's type, as it cannot be on the command line."""
+        for field in dataclasses.fields(self):
+            value, kinds = getattr(self, field.name), get_args(field.type) or (field.type,)
+            if isinstance(value, bool) or not isinstance(value, (*kinds, int) if float in kinds else kinds):
+                raise TypeError(f"`{field.name}` must be {' or '.join(kind.__name__ for kind in kinds)}; got {value!r}")
 
 
 class Run(NamedTuple):
@@ -176,7 +205,8 @@ def prepare(settings: Settings) -> Run:
     import jax
 
     if settings.devices > 1:
-        jax.config.update("jax_num_cpu_devices", settings.devices)
+        with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
+            jax.config.update("jax_num_cpu_devices", min(settings.devices, os.cpu_count() or 1))
     import optax
 
     import gatedrnn as gr
@@ -192,6 +222,8 @@ def prepare(settings: Settings) -> Run:
     if mesh is not None and not share_seeds:
         if settings.backward == Backward.CHECKPOINTED or settings.window is not None:
             raise fail("seeds", f"a number that {mesh.size} devices divide evenly, for this method", settings.seeds)
+        if settings.batch % mesh.size:
+            raise fail("batch", f"a number that {mesh.size} devices divide evenly", settings.batch)
         method = gr.Sharded(mesh, method=method)
     clip = settings.clip or None
     setup = gr.train.Setup(
@@ -205,7 +237,26 @@ def prepare(settings: Settings) -> Run:
         embedding_size=settings.embedding,
         cell_options={"chrono": settings.horizon} if settings.init == Init.CHRONO else {},
     )
+    _check_memory(settings, setup.task)
     return Run(setup, mesh if share_seeds else None)
+
+
+def _check_memory(settings: Settings, task: Any) -> None:
+    """Raises ValueError where not even the weights, with gradients and two moments, and the inputs fit in memory."""
+    width = settings.embedding if task.symbols else task.input_size
+    weights = settings.hidden * (settings.hidden + width) + (task.input_size * width if task.symbols else 0)
+    need = 4 * settings.seeds * (4 * weights + settings.horizon * settings.batch * width)
+    if need > machine_bytes():
+        got = f"more than {readable(min(need, 10**100))}, on a machine with {readable(machine_bytes())}"
+        raise ValueError(f"`hidden`, `horizon`, `batch` and `seeds` must fit in memory; got {got}.")
+
+
+def on_file(series: str | None) -> str | None:
+    """FILE[:COLUMN] with the file's whole path, so that a training can be resumed from any folder."""
+    if series is None:
+        return None
+    path, column = split_column(series)
+    return os.path.abspath(path) + ("" if column is None else f":{column}")
 
 
 def _mesh(count: int) -> Any:

@@ -1,6 +1,6 @@
 """`gatedrnn race`: all cells and initialisations on the same data; who learns, and when."""
 
-import json
+import math
 import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from gatedrnn._check import fail
-from gatedrnn._output import check_writable, whole_files
+from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli import _settings as given
 from gatedrnn.cli._app import app
 from gatedrnn.cli._options import find_cells, formatted
 from gatedrnn.cli._progress import showing
-from gatedrnn.cli._settings import Backward, Init, Rule, Settings, prepare
+from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, on_file, prepare
 
 
 @app.command()
@@ -27,7 +27,7 @@ def race(
     horizon: given.Horizon = 1_000,
     hidden: given.Hidden = 32,
     batch: given.Batch = 16,
-    steps: given.Steps = 1_000,
+    steps: given.Steps = STEPS,
     seeds: given.Seeds = 1,
     seed: given.FirstSeed = 0,
     rule: given.RuleOption = Rule.ADAM,
@@ -54,9 +54,9 @@ def race(
         raise fail("task", f"one of {', '.join(given.TASKS)}", "nothing")
     names = [cell.name for cell in find_cells(cells)]
     first = Settings(
-        *(task, names[0], Init.DEFAULT.value, horizon, hidden, batch, steps or 1_000, seeds, seed),
+        *(task, names[0], Init.DEFAULT.value, horizon, hidden, batch, STEPS if steps is None else steps, seeds, seed),
         *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
-        *(None if text is None else str(text.absolute()), series, embedding, attractors, differ),
+        *(None if text is None else str(text.absolute()), on_file(series), embedding, attractors, differ),
     )
     first.check()
     check_writable(out)
@@ -110,26 +110,28 @@ def _write(settings: Settings, runs: list[dict[str, Any]], out: Path) -> None:
 
     named = {name: value for name, value in asdict(settings).items() if name not in ("cell", "init")}
     with whole_files(out) as draft:
-        (draft / "race.json").write_text(json.dumps(named | {"runs": runs}, indent=1) + "\n", encoding="utf-8")
+        write_json(draft / "race.json", named | {"runs": runs})
         title = f"{settings.task}, {settings.horizon:,} steps"
         plots.save(plots.plateau_clock(runs, title=title, target=settings.target), draft / "plateau")
 
 
 def _print(settings: Settings, runs: list[dict[str, Any]]) -> None:
     chance = runs[0]["chance"]
-    title = f"{settings.task}, {settings.horizon:,} steps, {settings.seeds} seeds; chance {chance:.4g}"
+    seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
+    title = f"{settings.task}, {settings.horizon:,} steps, {seeds}; chance {chance:.4g}"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
     columns = ("cell", "init", "weights", "loss", "worst", "right", "at target", "ms/step")
     for name in columns:
         table.add_column(name, justify="left" if name in ("cell", "init") else "right", no_wrap=True)
     for run in runs:
         at = [step for step in run["reached"] if step is not None]
+        losses = [loss if math.isfinite(loss) else math.inf for loss in run["test_loss"]]  # no number is the worst
         table.add_row(
             run["cell"],
             run["init"],
             f"{run['weights']:,}",
-            f"{statistics.median(run['test_loss']):.4g}",
-            f"{max(run['test_loss']):.4g}",
+            f"{statistics.median(losses):.4g}",
+            f"{max(losses):.4g}",
             f"{statistics.median(run['test_accuracy']):.1%}",
             formatted(statistics.median(at) if at else None, ",.0f")
             + ("" if len(at) in (0, settings.seeds) else f" {len(at)}/{settings.seeds}"),

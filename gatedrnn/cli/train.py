@@ -1,6 +1,6 @@
 """`gatedrnn train`: one cell on one task, with checkpoints, and `--resume`."""
 
-import json
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,15 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from gatedrnn._check import fail
-from gatedrnn._output import check_writable
+from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli import _settings as given
 from gatedrnn.cli._app import INTERRUPTED, app, stop
 from gatedrnn.cli._options import formatted, number
 from gatedrnn.cli._progress import showing
-from gatedrnn.cli._settings import Backward, Init, Rule, Settings, prepare
+from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, on_file, prepare
 
 CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every")
-STEPS = 1_000
 
 
 @app.command()
@@ -68,7 +67,9 @@ def train(
         _check_untouched(context)
         folder, settings = resume, Settings.load(resume)
         settings = replace(
-            settings, steps=steps or settings.steps, target=settings.target if target is None else target
+            settings,
+            steps=settings.steps if steps is None else steps,
+            target=settings.target if target is None else target,
         )
     else:
         if task is None:
@@ -77,11 +78,18 @@ def train(
         settings = Settings(
             *(task, cell, init.value, horizon, hidden, batch, STEPS if steps is None else steps, seeds, seed),
             *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
-            *(None if text is None else str(text.absolute()), series, embedding, attractors, differ),
+            *(None if text is None else str(text.absolute()), on_file(series), embedding, attractors, differ),
         )
     settings.check()
     if not save_every >= 0:
         raise fail("save-every", "a number of seconds of at least 0", save_every)
+    if metrics is not None:
+        from gatedrnn.train._metrics import check_name
+
+        check_name(metrics)
+        check_writable(metrics.parent, "metrics")
+        if metrics.is_dir():
+            raise fail("metrics", "a file that can be written to", f"the folder {str(metrics)!r}")
     check_writable(folder)
     _run(settings, folder, metrics, save_every, resume is not None)
 
@@ -98,8 +106,11 @@ def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: flo
     run = prepare(settings)
     import gatedrnn as gr
 
-    if not resumed and (folder / "checkpoints").exists():
+    done = [int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()]
+    if done and not resumed:
         raise fail("out", "a new folder, or `resume` given to go on with its training", repr(str(folder)))
+    if done and settings.steps < max(done):
+        raise fail("steps", f"at least {max(done):,}, as many as were made", f"{settings.steps:,}")
     settings.save(folder)
     chance = run.setup.task.chance(settings.horizon)
     try:
@@ -112,21 +123,20 @@ def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: flo
                 test_every=settings.test_every,
                 test_batches=settings.test_batches,
                 folder=folder,
-                resume=resumed,
+                resume=bool(done),  # one killed before its first checkpoint begins again
                 save_every=save_every,
                 metrics=metrics,
                 mesh=run.mesh,
                 on_progress=on_progress,
             )
+        _finish(settings, folder, run.setup, fitted, chance)
     except KeyboardInterrupt:
-        stop(f"interrupted; go on with: gatedrnn train --resume {folder}", INTERRUPTED)
-    _finish(settings, folder, run.setup, fitted, chance)
+        stop(f"interrupted; go on with: gatedrnn train --resume {shlex.quote(str(folder))}", INTERRUPTED)
 
 
 def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any, chance: float) -> None:
     """Writes the models and `result.json`, and prints one line per seed."""
     import gatedrnn as gr
-    from gatedrnn._output import whole_files
 
     last = {row.seed: row for row in fitted.rows}
     weights = gr.models.count(fitted.params())
@@ -150,7 +160,7 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any, chance: f
             "compile_seconds": fitted.compile_seconds,
             "last": [row._asdict() for row in last.values()],
         }
-        (draft / "result.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(draft / "result.json", record)
     console = Console(emoji=False, markup=False, highlight=False)
     what = f"{settings.cell}, {settings.init} init, {settings.hidden} units"
     print(f"{settings.task}, {settings.horizon:,} steps: {what}\n")

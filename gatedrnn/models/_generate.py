@@ -34,7 +34,9 @@ def generate(
             range.
     """
     if model.embedding_size is None or model.input_size != model.output_size:
-        raise fail("model", "one that predicts the next of its own symbols", f"{model.input_size} inputs of features")
+        inputs = "features" if model.embedding_size is None else "symbols"
+        got = f"{model.input_size} {inputs} and {model.output_size} outputs"
+        raise fail("model", "one that predicts the next of its own symbols", got)
     check_size("length", length)
     if not 0 <= temperature < float("inf"):
         raise fail("temperature", "a finite number of at least 0", temperature)
@@ -52,7 +54,7 @@ def _generate(model: Model, length: int, params: ModelParams, key: Array, prompt
 
     def draw(logits: Array, key: Array) -> Array:
         likeliest = jnp.argmax(logits)
-        drawn = jax.random.categorical(key, logits / jnp.maximum(temperature, 1e-6))
+        drawn = jax.random.categorical(key, logits / jnp.maximum(temperature, 1e-6).astype(logits.dtype))
         return jnp.where(temperature > 0, drawn, likeliest).astype(jnp.int32)
 
     def step(state: tuple[object, Array], key: Array) -> tuple[tuple[object, Array], Array]:

@@ -1,7 +1,8 @@
 """A saved model is two files: the weights as safetensors, and beside them a small JSON that says what they are."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import jax
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
-from gatedrnn._output import whole_files
+from gatedrnn._output import whole_files, write_json
 from gatedrnn.cells.gru import cell as gru
 from gatedrnn.cells.lstm import cell as lstm
 from gatedrnn.cells.rnn import cell as rnn
@@ -17,6 +18,8 @@ from gatedrnn.models._model import Model, ModelParams
 
 CELLS: Mapping[str, Cell] = {cell.name: cell for cell in (rnn, gru, lstm)}
 FORMAT = "gatedrnn model 1"
+SIZES = ("input_size", "hidden_size", "output_size", "embedding_size")
+KINDS = {"F64", "F32", "F16", "BF16"}
 
 
 class Loaded(NamedTuple):
@@ -40,17 +43,25 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
         folder: made if it is not there.
         model: its cell must be one of the package's, which are found again by name.
         params: the weights.
-        about: anything else worth knowing, as JSON.
+        about: anything else worth knowing, as JSON; a number that is not finite becomes null.
         name: of the two files.
 
     Returns:
         The path of the weights.
 
     Raises:
-        ValueError: the cell is not one of the package's, or the folder cannot be written to.
+        ValueError: the cell is not one of the package's, the weights are not the model's, `about` is no JSON, or the
+            folder cannot be written to.
     """
     if CELLS.get(model.cell.name) is not model.cell:
-        raise fail("model", f"of a cell that can be found by its name: {', '.join(CELLS)}", model.cell.name)
+        wanted = f"of a cell that can be found by its name: {', '.join(CELLS)}"
+        raise fail("model", wanted, f"another one, called {model.cell.name!r}")
+    if not name or Path(name).name != name:
+        raise fail("name", "a name for files, without a folder", repr(name))
+    named = _named(params)
+    if _shapes(named) != _shapes(_named(_expected(model))):
+        raise fail("params", "weights of the model's sizes", _shapes(named))
+    from safetensors import SafetensorError
     from safetensors.flax import save_file
 
     described = {
@@ -62,9 +73,14 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
         "embedding_size": model.embedding_size,
         "about": dict(about),
     }
-    with whole_files(folder) as draft:
-        save_file(_named(params), draft / f"{name}.safetensors")
-        (draft / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    with whole_files(folder, "folder") as draft:
+        try:
+            save_file(named, draft / f"{name}.safetensors")
+            write_json(draft / f"{name}.json", described)
+        except TypeError as error:
+            raise fail("about", "values that JSON knows", str(error)) from None
+        except (OSError, SafetensorError) as error:
+            raise fail("folder", "one that can be written to", f"{str(folder)!r}: {error}") from None
     return Path(folder) / f"{name}.safetensors"
 
 
@@ -75,7 +91,8 @@ def load(path: str | Path) -> Loaded:
         path: the `.safetensors` file, its JSON beside it; or a folder with `model.safetensors`.
 
     Raises:
-        ValueError: a file is missing, is not of a saved model, or does not fit the other.
+        ValueError: a file is missing, is not of a saved model, or does not fit the other; or the weights are float64
+            and JAX, as it is set, has no such arrays.
 
     Example:
         >>> import tempfile, jax, gatedrnn as gr
@@ -87,28 +104,70 @@ def load(path: str | Path) -> Loaded:
         >>> loaded.model == model, loaded.about
         (True, {'task': 'none'})
     """
-    from safetensors import SafetensorError
-    from safetensors.flax import load_file
-
     path = Path(path)
-    weights = path / "model.safetensors" if path.is_dir() else path
-    try:
-        described = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
-        if not isinstance(described, dict) or described.get("format") != FORMAT:
-            raise fail("path", f"a model saved as {FORMAT!r}", f"another file: {str(weights.with_suffix('.json'))!r}")
-        sizes = {name: described[name] for name in ("input_size", "hidden_size", "output_size", "embedding_size")}
-        model = Model(CELLS[described["cell"]], **sizes)
-        arrays, about = load_file(weights), dict(described["about"])
-    except OSError as error:
-        raise fail("path", "a saved model, its JSON beside it", f"{error.filename!r}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, SafetensorError) as error:
-        raise fail("path", "a saved model", f"{str(weights)!r}: {error}") from None
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    with _plainly(path):
+        weights = path / "model.safetensors" if path.is_dir() else path
+    with _plainly(weights):
+        weights.open("rb").close()  # its error has the system's reason, which the library's lacks
+    beside = weights.with_suffix(".json")
+    with _plainly(beside):
+        model, about = _read_described(beside)
+        shapes = _expected(model)
+    with _plainly(weights):
+        arrays = _read_weights(weights)
     expected = _named(shapes)
-    if {name: a.shape for name, a in arrays.items()} != {name: a.shape for name, a in expected.items()}:
+    if _shapes(arrays) != _shapes(expected):
         raise fail("path", "weights of the sizes that its JSON says", f"others in {str(weights)!r}")
     leaves = [arrays[name] for name in expected]
     return Loaded(model, jax.tree.unflatten(jax.tree.structure(shapes), leaves), about)
+
+
+def _read_described(path: Path) -> tuple[Model, dict[str, Any]]:
+    described = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise ValueError(f"not of the format {FORMAT!r}")
+    missing = {"cell", *SIZES, "about"} - set(described)
+    if missing:
+        raise ValueError(f"without {', '.join(sorted(missing))}")
+    if described["cell"] not in list(CELLS):
+        raise ValueError(f"the unknown cell {described['cell']!r}")
+    if not isinstance(described["about"], dict):
+        raise ValueError("`about` is no object")
+    return Model(CELLS[described["cell"]], **{name: described[name] for name in SIZES}), described["about"]
+
+
+def _read_weights(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="flax") as file:
+        names = file.keys()
+        kinds = {file.get_slice(name).get_dtype() for name in names}
+        if not kinds <= KINDS:
+            raise ValueError(f"weights of the type {', '.join(sorted(kinds - KINDS))}")
+        if "F64" in kinds and jax.dtypes.canonicalize_dtype("float64") != "float64":
+            raise ValueError("float64 weights, which need jax.config.update('jax_enable_x64', True)")
+        return {name: file.get_tensor(name) for name in names}
+
+
+@contextlib.contextmanager
+def _plainly(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file becomes one sentence that names it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, OverflowError, RecursionError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error).removesuffix(".")
+        raise fail("path", "a saved model, its JSON beside it", f"{str(path)!r}: {reason}") from None
+
+
+def _expected(model: Model) -> Any:
+    """The weights that a model has, as shapes."""
+    return jax.eval_shape(model.init, jax.random.key(0))
+
+
+def _shapes(named: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: leaf.shape for name, leaf in named.items()}
 
 
 def _named(params: Any) -> dict[str, Any]:

@@ -1,19 +1,40 @@
 """The plateau clock: test loss against updates, with lines at chance and at the target; who leaves it, and when."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
-from ._style import headline, lay_out, themed
-from ._words import cell_title
+from ._records import Floats
+from ._style import DPI, PITCH, Theme, headline, lay_out, readable, roomy, themed
+from ._words import cell_title, ten_to
+
+_SIZE = (7.2, 3.9)  # inches
+_CHARACTER = 0.085  # inches, a generous mean width in a label
+_LEAST = 1e-12  # a loss of zero has no logarithm
+
+
+class _Curve(NamedTuple):
+    """One cell and initialisation: [N] each, infinite where the training has diverged."""
+
+    label: str
+    init: str
+    steps: Floats
+    low: Floats
+    median: Floats
+    high: Floats
 
 
 def plateau_clock(
     runs: Sequence[Mapping[str, Any]], *, title: str, target: float | None = None, dark: bool = False
 ) -> Figure:
     """One line per cell and initialisation: the median over seeds, the band their whole range.
+
+    A seed whose loss is no number counts as infinitely bad; a line ends where the median does.
 
     Args:
         runs: as in `race.json`: `cell`, `init`, `chance` and `rows` with `step`, `seed` and `test_loss`.
@@ -26,32 +47,23 @@ def plateau_clock(
     """
     if not runs or not all(run["rows"] for run in runs):
         raise ValueError("`runs` must hold at least one run, each with rows; got one without.")
+    curves = [_curve(run) for run in runs]
+    gutter = 0.3 + _CHARACTER * max(len(curve.label) for curve in curves)
     with themed(dark) as theme:
-        figure, (axis,) = lay_out(1, 1, (7.2, 3.9), (0.75, 2.0, 0.35, 0.6))
-        ends = {}
-        for i, run in enumerate(runs):
-            steps, losses = _curves(run["rows"])  # [N], [N, S]
-            colour = theme.cells[i % len(theme.cells)]
-            median = np.median(losses, axis=1)
-            axis.plot(steps, median, color=colour, linewidth=2, linestyle="--" if run["init"] == "default" else "-")
-            axis.fill_between(steps, losses.min(axis=1), losses.max(axis=1), color=colour, alpha=0.15, linewidth=0)
-            ends[i] = (float(steps[-1]), float(median[-1]), f"{cell_title(run['cell'])} {run['init']}", colour)
+        figure, (axis,) = lay_out(1, 1, _SIZE, (1.0, gutter, 0.35, 0.6))
+        colours = [theme.cells[i % len(theme.cells)] for i in range(len(curves))]
+        for curve, colour in zip(curves, colours, strict=True):
+            dashes = "--" if curve.init == "default" else "-"
+            lone = "o" if len(curve.steps) == 1 else None
+            axis.plot(curve.steps, _drawn(curve.median), color=colour, linewidth=2, linestyle=dashes, marker=lone)
+            axis.fill_between(curve.steps, _drawn(curve.low), _drawn(curve.high), color=colour, alpha=0.15, linewidth=0)
         axis.set_yscale("log")
-        lines = {runs[0]["chance"]: "chance"} | ({} if target is None else {target: "target"})
-        for value, words in lines.items():
-            axis.axhline(value, color=theme.ink, linewidth=0.8, linestyle=":")
-            axis.annotate(
-                f"{words} {value:.3g}",
-                (0, value),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 3),
-                textcoords="offset points",
-                fontsize=9,
-            )
-        _label(axis, ends)
+        _levels(axis, float(runs[0]["chance"]), target, theme)
+        axis.set_xlim(left=0)
+        _ticks(axis)
+        _label(axis, curves, [readable(colour, theme) for colour in colours])
         axis.set_xlabel("updates")
         axis.set_ylabel("test loss")
-        axis.set_xlim(left=0)
         axis.grid(True)
         axis.spines[["top", "right"]].set_visible(False)
         headline(
@@ -60,29 +72,84 @@ def plateau_clock(
     return figure
 
 
-def _curves(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+def _curve(run: Mapping[str, Any]) -> _Curve:
+    rows = run["rows"]
     steps = sorted({row["step"] for row in rows})
     seeds = list(dict.fromkeys(row["seed"] for row in rows))
     found = {(row["step"], row["seed"]): row["test_loss"] for row in rows}
-    losses = np.array([[found[step, seed] for seed in seeds] for step in steps], dtype=np.float64)
-    return np.array(steps, dtype=np.float64), np.maximum(losses, 1e-12)
+    losses = np.array([[found[step, seed] for seed in seeds] for step in steps], dtype=np.float64)  # [N, S]
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    low, median, high = losses.min(axis=1), np.median(losses, axis=1), losses.max(axis=1)
+    end = f"{median[-1]:.2g}" if np.isfinite(median[-1]) else "diverged"
+    label = f"{cell_title(run['cell'])} {run['init']}  {end}"
+    return _Curve(label, run["init"], np.array(steps, np.float64), low, median, high)
 
 
-def _label(axis: Any, ends: Mapping[int, tuple[float, float, str, str]]) -> None:
+def _drawn(values: Floats) -> Floats:
+    """A gap where a value is infinite."""
+    return np.where(np.isfinite(values), np.maximum(values, _LEAST), np.nan)
+
+
+def _levels(axis: Axes, chance: float, target: float | None, theme: Theme) -> None:
+    """Dotted lines at chance and target; the upper one has its words above it, the other one below."""
+    levels = {"chance": chance} if target is None else {"chance": chance, "target": target}
+    if len(levels) == 2 and chance == target:
+        levels = {"chance and target": chance}
+    for words, value in levels.items():
+        place, above = max(value, _LEAST), value == max(levels.values())
+        axis.axhline(place, color=theme.ink, linewidth=0.8, linestyle=":")
+        axis.annotate(
+            f"{words} {value:.3g}",
+            (0, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 3 if above else -3),
+            textcoords="offset points",
+            va="bottom" if above else "top",
+            fontsize=9,
+        )
+
+
+def _ticks(axis: Axes) -> None:
+    """Powers of ten; where few of them are in sight, their double and fivefold, then any round number."""
+    low, high = axis.get_ylim()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    values = [10.0**e for e in powers[1 :: 1 + len(powers) // 10]]
+    if len(powers) < 4:
+        values += [factor * 10.0**e for factor in (2, 5) for e in powers]
+    if high < 10 * low:
+        values += [float(value) for value in MaxNLocator(6).tick_values(low, high)]
+    seen = [value for value in values if low <= value <= high]
+    chosen = roomy(seen, lambda value: _share(axis, value) * _SIZE[1])
+    axis.set_yticks(chosen, [_words(value, low) for value in chosen])
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _words(value: float, low: float) -> str:
+    exponent = math.log10(value)
+    return ten_to(exponent) if low < 1e-3 and exponent == round(exponent) else f"{value:.6g}"
+
+
+def _share(axis: Axes, value: float) -> float:
+    """Height of a value in the panel: 0 at its bottom, 1 at its top."""
+    low, high = axis.get_ylim()
+    return math.log10(value / low) / math.log10(high / low)
+
+
+def _label(axis: Axes, curves: Sequence[_Curve], colours: Sequence[Any]) -> None:
     """Names beside the right edge, moved apart where lines end close to each other."""
-    low, high = np.log10(axis.get_ylim())
-    order = sorted(ends, key=lambda i: ends[i][1])
-    places = [(np.log10(ends[i][1]) - low) / (high - low) for i in order]
+    pitch = PITCH / _SIZE[1]
+    ends = [float(curve.median[-1]) for curve in curves]
+    order = sorted(range(len(ends)), key=lambda i: ends[i])
+    places = [_share(axis, max(ends[i], _LEAST)) if math.isfinite(ends[i]) else 1.0 for i in order]
     for k in range(1, len(places)):
-        places[k] = max(places[k], places[k - 1] + 0.06)
+        places[k] = max(places[k], places[k - 1] + pitch)
     over = max(places[-1] - 1.0, 0.0)
     for i, place in zip(order, places, strict=True):
-        _, loss, name, colour = ends[i]
         axis.annotate(
-            f"{name}  {loss:.2g}",
-            (1.01, place - over),
+            curves[i].label,
+            (1 + 0.1 * DPI / axis.bbox.width, place - over),
             xycoords="axes fraction",
-            color=colour,
+            color=colours[i],
             fontsize=10,
             va="center",
             annotation_clip=False,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 DPI = 100
@@ -118,6 +119,11 @@ def headline(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.2 / width, 1 - 0.13 / height, title, va="top", fontsize=15, fontweight="bold")
     wrapped = textwrap.fill(subtitle, int(width / 0.08))
     figure.text(0.2 / width, 1 - 0.45 / height, wrapped, va="top", fontsize=10.5)
+
+
+def readable(hue: str, theme: Theme) -> tuple[float, ...]:
+    """The hue of a line mixed with ink, since thin letters need more contrast than a thick line."""
+    return tuple(0.6 * a + 0.4 * b for a, b in zip(to_rgb(hue), to_rgb(theme.ink), strict=True))
 
 
 def roomy(values: Iterable[float], place: Callable[[float], float]) -> list[float]:

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ._curves import Curve, curves, limits
 from ._records import CELLS, INITS, Floats, Run, assign
 from ._scales import inches, scales
-from ._style import DARK, DPI, LIGHT, PITCH, Theme, headline, lay_out, themed
+from ._style import DARK, DPI, LIGHT, PITCH, Theme, headline, lay_out, readable, themed
 from ._words import input_title, listed, ten_to
 
 _DASHES = ((), (1, 1.6), (7, 1.5, 1.2, 1.5), (4, 1), (3, 1, 1, 1, 1, 1))  # of each initialisation, in line widths
@@ -120,14 +119,9 @@ def _direct_labels(ax: Axes, panel: Sequence[Curve], hues: Mapping[str, str], th
             annotation_clip=False,
             va="center",
             fontsize=10.5,
-            color=_readable(hues[curve.cell], theme),
+            color=readable(hues[curve.cell], theme),
             arrowprops={"arrowstyle": "-", "color": hues[curve.cell], "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2},
         )
-
-
-def _readable(hue: str, theme: Theme) -> tuple[float, ...]:
-    """The hue of a line mixed with ink, since thin letters need more contrast than a thick line."""
-    return tuple(0.6 * a + 0.4 * b for a, b in zip(to_rgb(hue), to_rgb(theme.ink), strict=True))
 
 
 def _apart(wanted: Sequence[float], pitch: float, low: float, high: float) -> Floats:

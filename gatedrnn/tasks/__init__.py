@@ -5,9 +5,8 @@ batch = gr.tasks.adding(key, batch, steps)        Batch(xs [T, B, D], targets [T
 Files of text and of series are read in `text` and `series`, and nowhere else.
 """
 
-from gatedrnn.tasks import series, text
+from gatedrnn.tasks import sentences, series, text
 from gatedrnn.tasks._adding import adding, adding_1997
-from gatedrnn.tasks._agreement import agreement, agreement_with
 from gatedrnn.tasks._copying import copy, variable_copy
 from gatedrnn.tasks._digits import digits
 from gatedrnn.tasks._languages import anbn, parity
@@ -15,6 +14,7 @@ from gatedrnn.tasks._mixture import mixture
 from gatedrnn.tasks._order import temporal_order, temporal_order_3
 from gatedrnn.tasks._recall import delayed_recall, noisy_latch
 from gatedrnn.tasks._task import Batch, Task
+from gatedrnn.tasks.sentences import agreement, agreement_with
 
 __all__ = [
     "Batch",
@@ -30,6 +30,7 @@ __all__ = [
     "mixture",
     "noisy_latch",
     "parity",
+    "sentences",
     "series",
     "temporal_order",
     "temporal_order_3",

@@ -148,12 +148,16 @@ def prediction(values: np.ndarray) -> Task:
         A task whose chance loss is 1, the variance of what is not held out.
 
     Raises:
-        ValueError: the series has fewer than 20 values, or what is not held out is constant.
+        ValueError: the series has fewer than 20 values, what is not held out is constant, or what is held out is so
+            large beside it that it is no float32.
     """
     if len(values) < 4 * HELD_OUT:
         raise fail("values", f"at least {4 * HELD_OUT} numbers, of which a fifth is held out", f"{len(values)}")
     cut = len(values) - len(values) // HELD_OUT
-    scaled = _standardised(values, values[:cut]).astype(np.float32)
+    with np.errstate(over="ignore"):
+        scaled = _standardised(values, values[:cut]).astype(np.float32)
+    if not np.isfinite(scaled).all():
+        raise fail("series", "a series whose last fifth is of the size of the rest", f"{np.abs(values).max():g} there")
     return Task(
         name="series",
         sample=_sample,

@@ -31,6 +31,12 @@ class Row(NamedTuple):
     test_accuracy: float
 
 
+def check_name(path: Path) -> None:
+    """Raises ValueError where the name says neither CSV nor JSONL."""
+    if path.suffix not in KINDS:
+        raise fail("metrics", f"a file whose name ends in {' or '.join(KINDS)}", repr(str(path)))
+
+
 class MetricsFile:
     """A CSV or JSONL file that grows by rows; it starts anew from the rows that a resumed run already has.
 
@@ -40,8 +46,7 @@ class MetricsFile:
 
     def __init__(self, path: str | Path, rows: Iterable[Row]) -> None:
         self.path = Path(path)
-        if self.path.suffix not in KINDS:
-            raise fail("metrics", f"a file whose name ends in {' or '.join(KINDS)}", repr(str(path)))
+        check_name(self.path)
         head = _csv(Row._fields) if self.path.suffix == ".csv" else ""
         draft = self.path.with_name(f".{self.path.name}.partial")
         try:

@@ -7,7 +7,7 @@ state, metrics = step(setup, state)         a fresh batch, its gradient, one upd
 import functools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -124,6 +124,7 @@ class Setup:
         data = jax.tree.leaves((self.task.data, self.task.held_out_data))
         return {
             "task": self.task.name,
+            "sample": repr(self.task.sample) if is_dataclass(self.task.sample) else None,
             "data": [f"{a.dtype}{list(a.shape)} {zlib.crc32(np.ascontiguousarray(a).tobytes()):08x}" for a in data],
             "cell": self.cell.name,
             "horizon": self.horizon,

@@ -1,0 +1,61 @@
+"""The command inside this process, and what its tests share: tiny sizes, strict JSON, and refusals."""
+
+import json
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from gatedrnn.cli import app
+
+TINY = ("--horizon", "8", "--hidden", "3", "--batch", "2", "--steps", "4", "--test-every", "2", "--test-batches", "1")
+DEFAULTS = {
+    **{"cell": "lstm", "init": "default", "horizon": 8, "hidden": 3, "batch": 2, "steps": 4, "seeds": 1},
+    **{"first_seed": 0, "rule": "adam", "rate": 0.01, "clip": 1.0, "target": None, "test_every": 2},
+    **{"test_batches": 1, "backward": "segmented", "window": None, "devices": 1, "text": None, "series": None},
+    **{"embedding": 32, "attractors": 2, "differ": 0.5},
+}
+WORDS = "the cat sat on the mat and saw the rat. " * 10
+
+
+def invoke(*arguments, **environment):
+    """The command inside this process."""
+    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "80", **environment})
+
+
+def succeeds(*arguments):
+    """What a command prints that does its work."""
+    result = invoke(*arguments)
+    assert (result.exit_code, result.exception) == (0, None), result.stderr
+    return result
+
+
+def tree(folder):
+    """Everything below a folder, with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def reject(constant):
+    """NaN and Infinity are no JSON."""
+    raise AssertionError(constant)
+
+
+def read_json(path):
+    """Strictly parsed."""
+    return json.loads(path.read_text("utf-8"), parse_constant=reject)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def check_refused(arguments, message):
+    """Exit status 2 and one sentence on standard error alone; nothing is written, nothing left."""
+    before = tree(Path())
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert isinstance(result.exception, SystemExit)
+    assert re.fullmatch(r"gatedrnn: [^\n]*[^\n.][.)]\n", result.stderr)
+    assert not re.search(r"\. [A-Z]", result.stderr)
+    assert message in result.stderr
+    assert tree(Path()) == before

@@ -1,0 +1,89 @@
+"""Singular or plural: committed with its outputs; a short run fails nowhere and finds what the lesson says."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "03_singular_or_plural.ipynb"
+SMALL = {"UPDATES": 400, "LONGEST": 200}
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook, kind):
+    """What was displayed under a MIME type, in order."""
+    found = [output.get("data", {}).get(kind) for cell in code_cells(notebook) for output in cell.outputs]
+    return [content for content in found if content is not None]
+
+
+def table(notebook, header):
+    """The rows of the table whose first line contains `header`, by their first cell."""
+    (source,) = [text for text in outputs(notebook, "text/markdown") if header in text.split("\n")[0]]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in source.split("\n")[2:]]
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def committed():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The notebook after a run in an empty folder; a failing cell raises `CellExecutionError`."""
+    folder = tmp_path_factory.mktemp("notebook")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setenv(f"GATEDRNN_NOTEBOOK_{name}", str(value))
+        for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            patch.setenv(name, str(folder / name))
+        patch.delenv("PYTHONWARNINGS", raising=False)
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+        return client.execute()
+
+
+@pytest.mark.parametrize("run", ["executed", "committed"])
+def test_every_cell_ran_in_order(run, request):
+    notebook = request.getfixturevalue(run)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert len(outputs(notebook, "image/png")) == 3
+
+
+@pytest.mark.parametrize("run", ["executed", "committed"])
+def test_gated_cells_beat_every_shortcut(run, request):
+    rows = table(request.getfixturevalue(run), "right answers, median of seeds")
+    shortcuts = list(map(float, rows["best shortcut"]))
+    assert shortcuts == [1.0, 0.75, 0.75, 0.75, 0.75]
+    for name in ("LSTM", "GRU"):
+        scores = list(map(float, rows[name]))
+        assert scores[0] > 0.95 and min(scores[1:]) > 0.9
+
+
+@pytest.mark.parametrize("run", ["executed", "committed"])
+def test_units_are_found(run, request):
+    """The most selective unit tells the number, and half of the units held still leave the answers at chance."""
+    rows = table(request.getfixturevalue(run), "most selective")
+    for name in ("LSTM", "GRU"):
+        unit, selectivity, _, free, _, upper, _ = rows[name]
+        assert re.fullmatch(r"[ch]\d", unit) and abs(float(selectivity)) > 0.9
+        assert float(free) > 0.9 and float(upper) < 0.8
+
+
+def test_committed_notebook_is_clean(committed):
+    assert NOTEBOOK.stat().st_size < 2_000_000
+    assert committed.metadata.kernelspec.name == "python3"
+    assert all(not cell.metadata for cell in committed.cells)
+    streams = [output for cell in code_cells(committed) for output in cell.outputs if output.output_type == "stream"]
+    assert {output.name for output in streams} == {"stdout"}
+    shown = "\n".join([*(output.text for output in streams), *outputs(committed, "text/markdown")])
+    assert not re.search(r"[Ww]arning|/(home|root|tmp|usr|work|Users)/", shown)
