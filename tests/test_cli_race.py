@@ -1,6 +1,7 @@
 """`gatedrnn race` and `generate` from end to end, and `train` on language before them: files, tables, bad input."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file
 import gatedrnn as gr
 from gatedrnn.cli import app
 from gatedrnn.cli._settings import Settings, prepare
+from gatedrnn.train._metrics import Row
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,39 @@ def test_all_cells_of_a_race_see_the_same_data(raced):
     assert len({setup.cell for setup in setups}) == 2
 
 
+def test_the_shortest_horizon_has_a_chrono_initialisation(there):
+    """Gates that are drawn for at least three steps."""
+    for horizon, chrono in ((2, 3), (3, 3), (8, 8)):
+        settings = Settings(**DEFAULTS | {"task": "adding", "init": "chrono", "horizon": horizon})
+        setup = prepare(settings).setup
+        assert dict(setup.cell_options) == {"chrono": chrono}
+        jax.eval_shape(gr.train.init, setup)
+
+
+@pytest.mark.parametrize("command", ["race", "train"])
+def test_one_seed_that_diverged(there, monkeypatch, command):
+    """Its loss is null in the files, which stay strict, and the worst in the table; the others keep theirs."""
+
+    def fit(setup, *, seeds, **_):
+        state = gr.train.init(setup, seeds)._replace(step=np.array([4]))
+        rows = [Row(step, seed, 1.0, math.nan if seed == 1 else step / 8, 0.5) for step in (2, 4) for seed in seeds]
+        return gr.train.Fitted(state, rows, dict.fromkeys(seeds), 1.0, 1.0)
+
+    monkeypatch.setattr(gr.train, "fit", fit)
+    cells = ("--cells", "rnn") if command == "race" else ("--cell", "rnn")
+    out = f"diverged {command}"
+    result = succeeds(command, "adding", *TINY, *cells, "--seeds", 3, "--out", out)
+    if command == "race":
+        (run,) = read_json(there / out / "race.json")["runs"]
+        assert run["test_loss"] == [0.5, None, 0.5]
+        assert re.search(r"^rnn +default +22 +0.5 +inf ", result.stdout, re.MULTILINE)
+        assert b"</svg>" in (there / out / "plateau.svg").read_bytes()
+    else:
+        assert [row["test_loss"] for row in read_json(there / out / "result.json")["last"]] == [0.5, None, 0.5]
+        assert read_json(there / out / "model-1.json")["about"]["test_loss"] is None
+        assert re.search(r"^ +1 +4 +nan ", result.stdout, re.MULTILINE)
+
+
 def test_generate(text):
     """The prompt and what follows, byte for byte; equal seeds, equal text."""
     line = ("generate", "text", "--prompt", "größe", "--length", 12, "--seed", 3, "--temperature", 1)
@@ -154,6 +189,7 @@ BAD = {
     "generate file": "`path` must be a saved model, its JSON beside it; got 'file.json': No such file or directory.",
     "generate other/model.safetensors": "`model` must be one trained on text; got one trained on 'adding'.",
     "generate text --length 0": "`length` must be a whole number of at least 1; got 0.",
+    "generate text --length 1000000000000": "`length` must be at most 10,000,000 bytes; got 1,000,000,000,000.",
     "generate text --length long": "'--length': must be a whole number; got 'long'.",
     "generate text --seed -1": "`seed` must be a whole number of at least 0; got -1.",
     "generate text --temperature -1": "`temperature` must be a finite number of at least 0; got -1.0.",

@@ -201,6 +201,7 @@ BAD = {
     "train adding --seed 2147483647": "`seed` must be at most 2,147,483,646; got 2,147,483,647.",
     "train adding --test-every 0": "`test-every` must be a whole number of at least 1; got 0.",
     "train adding --test-batches -2": "`test-batches` must be a whole number of at least 1; got -2.",
+    "train adding --test-batches 1000000000000": "`test-batches` must be at most 1,000,000; got 1,000,000,000,000.",
     "train adding --embedding 0": "`embedding` must be a whole number of at least 1; got 0.",
     "train adding --window 0": "`window` must be a whole number of at least 1; got 0.",
     "train adding --rate -1": "`rate` must be a positive finite number; got -1.0.",

@@ -32,6 +32,7 @@ GENERATED = {
 TASKS = sorted([*GENERATED, "agreement", "digits", "permuted-digits", "series", "text"])
 STEPS = 1_000
 MOST_SEEDS = 1_000
+MOST_BATCHES = 1_000_000  # per test
 END_OF_SEEDS = 2**31 - 1
 
 
@@ -138,6 +139,8 @@ class Settings:
         check_size("seed", self.first_seed, least=0)
         if self.seeds > MOST_SEEDS:
             raise fail("seeds", f"at most {MOST_SEEDS:,}", f"{self.seeds:,}")
+        if self.test_batches > MOST_BATCHES:
+            raise fail("test-batches", f"at most {MOST_BATCHES:,}", f"{self.test_batches:,}")
         if self.first_seed + self.seeds > END_OF_SEEDS:
             raise fail("seed", f"at most {END_OF_SEEDS - self.seeds:,}", f"{self.first_seed:,}")
         if not 0 < self.rate < math.inf:
@@ -235,7 +238,7 @@ def prepare(settings: Settings) -> Run:
         optimiser=gr.train.Optimiser(getattr(optax, settings.rule), settings.rate, clip),
         method=method,
         embedding_size=settings.embedding,
-        cell_options={"chrono": settings.horizon} if settings.init == Init.CHRONO else {},
+        cell_options={"chrono": max(settings.horizon, 3)} if settings.init == Init.CHRONO else {},
     )
     _check_memory(settings, setup.task)
     return Run(setup, mesh if share_seeds else None)

@@ -10,6 +10,8 @@ from gatedrnn._check import check_size, fail
 from gatedrnn.cli._app import app
 from gatedrnn.cli._options import number, whole
 
+LONGEST = 10_000_000
+
 
 @app.command()
 def generate(
@@ -22,7 +24,8 @@ def generate(
     seed: Annotated[int, typer.Option(parser=whole, metavar="N", help="Of the random draws.")] = 0,
 ) -> None:
     """Let a model trained on text go on from a prompt."""
-    check_size("length", length)
+    if check_size("length", length) > LONGEST:
+        raise fail("length", f"at most {LONGEST:,} bytes", f"{length:,}")
     check_size("seed", seed, least=0)
     if not prompt:
         raise fail("prompt", "at least one character", "nothing")

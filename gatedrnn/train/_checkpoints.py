@@ -23,9 +23,15 @@ KEPT = 2  # checkpoints on disk beside the one being written
 
 
 class Checkpoints:
-    """The checkpoints of one run in `folder`; `described` is what its numbers depend on."""
+    """The checkpoints of one run in `folder`; `described` is what its numbers depend on.
 
-    def __init__(self, folder: Path, described: dict[str, Any]) -> None:
+    Raises:
+        ValueError: the folder cannot be written to, or is not there and should be.
+    """
+
+    def __init__(self, folder: Path, described: dict[str, Any], there: bool) -> None:
+        if there and not folder.is_dir():
+            raise fail("folder", "one that holds a checkpoint", f"none in {str(folder)!r}")
         import orbax.checkpoint as ocp
 
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # what goes wrong is raised, too

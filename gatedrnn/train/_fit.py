@@ -111,7 +111,8 @@ def fit(
     state = init(setup, seeds)
     checkpoints = None
     if folder is not None:
-        checkpoints = Checkpoints(Path(folder) / "checkpoints", setup.describe() | {"seeds": list(seeds)})
+        described = setup.describe() | {"seeds": list(seeds)}
+        checkpoints = Checkpoints(Path(folder) / "checkpoints", described, there=resume)
         if resume:
             state, rows = checkpoints.restore(state)
         elif checkpoints.latest is not None:
@@ -125,6 +126,8 @@ def fit(
     loop = _Loop(setup, state, rows, mesh, test_batches)
     saved = time.monotonic()
     try:
+        if checkpoints is not None:
+            checkpoints.save(loop.step, loop.state, rows)  # from here on, a killed run can be resumed
         while loop.step < steps and not _settled(rows, seeds, target):
             until = min(steps, (loop.step // test_every + 1) * test_every)
             loop.run(until)

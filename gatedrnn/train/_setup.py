@@ -109,7 +109,8 @@ class Setup:
         if not isinstance(self.task, Task):
             return  # a transformation of pytrees puts what it likes in the place of data
         self.task.check_steps(self.horizon, "horizon")
-        check_size("batch", self.batch)
+        for name in ("batch", "hidden_size", "embedding_size"):
+            check_size(name, getattr(self, name))
         if isinstance(self.cell_options, Mapping):  # hashable, and the same however it was written
             object.__setattr__(self, "cell_options", tuple(sorted(self.cell_options.items())))
 
