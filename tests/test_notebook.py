@@ -4,24 +4,13 @@ import math
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+from notebook_runs import code_cells, execute, outputs, read
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_gradients_over_10000_steps.ipynb"
 HORIZON = 1_000
 SMALL = {"HORIZON": HORIZON, "HIDDEN": 16, "DELAY": 30, "UPDATES": 4}
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-
-
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def outputs(notebook, kind):
-    """What was displayed under a MIME type, in order."""
-    found = [output.get("data", {}).get(kind) for cell in code_cells(notebook) for output in cell.outputs]
-    return [content for content in found if content is not None]
 
 
 def table(notebook, header):
@@ -48,24 +37,12 @@ def log10_of(printed):
 
 @pytest.fixture(scope="module")
 def committed():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbformat.validate(notebook)
-    return notebook
+    return read(NOTEBOOK)
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The notebook after a run in an empty folder; a failing cell raises `CellExecutionError`."""
-    folder = tmp_path_factory.mktemp("notebook")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SMALL.items():
-            patch.setenv(f"GATEDRNN_NOTEBOOK_{name}", str(value))
-        for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-            patch.setenv(name, str(folder / name))
-        patch.delenv("PYTHONWARNINGS", raising=False)
-        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
-        return client.execute()
+    return execute(NOTEBOOK, SMALL, tmp_path_factory.mktemp("notebook"))
 
 
 def test_every_cell_runs(executed):

@@ -3,22 +3,11 @@
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+from notebook_runs import code_cells, execute, outputs, read
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "03_singular_or_plural.ipynb"
 SMALL = {"UPDATES": 400, "LONGEST": 200}
-
-
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def outputs(notebook, kind):
-    """What was displayed under a MIME type, in order."""
-    found = [output.get("data", {}).get(kind) for cell in code_cells(notebook) for output in cell.outputs]
-    return [content for content in found if content is not None]
 
 
 def table(notebook, header):
@@ -30,24 +19,12 @@ def table(notebook, header):
 
 @pytest.fixture(scope="module")
 def committed():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbformat.validate(notebook)
-    return notebook
+    return read(NOTEBOOK)
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The notebook after a run in an empty folder; a failing cell raises `CellExecutionError`."""
-    folder = tmp_path_factory.mktemp("notebook")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SMALL.items():
-            patch.setenv(f"GATEDRNN_NOTEBOOK_{name}", str(value))
-        for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-            patch.setenv(name, str(folder / name))
-        patch.delenv("PYTHONWARNINGS", raising=False)
-        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
-        return client.execute()
+    return execute(NOTEBOOK, SMALL, tmp_path_factory.mktemp("notebook"))
 
 
 @pytest.mark.parametrize("run", ["executed", "committed"])
@@ -72,7 +49,7 @@ def test_gated_cells_beat_every_shortcut(run, request):
 @pytest.mark.parametrize("run", ["executed", "committed"])
 def test_units_are_found(run, request):
     """The most selective unit tells the number, and half of the units held still leave the answers at chance."""
-    rows = table(request.getfixturevalue(run), "most selective")
+    rows = table(request.getfixturevalue(run), "upper half held")
     for name in ("LSTM", "GRU"):
         unit, selectivity, _, free, _, upper, _ = rows[name]
         assert re.fullmatch(r"[ch]\d", unit) and abs(float(selectivity)) > 0.9

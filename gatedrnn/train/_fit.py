@@ -79,7 +79,8 @@ def fit(
     """Trains, tests and keeps checkpoints.
 
     All seeds run at once under `vmap`, in one program that is compiled once. A run that is killed and resumed ends bit
-    for bit where an uninterrupted one does.
+    for bit where an uninterrupted one does, as long as the machine has as many cores: sums over a batch are split
+    among them, and rounded accordingly.
 
     Args:
         setup: what is trained.
