@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import jax
 from typer.testing import CliRunner
 
 from gatedrnn.cli import app
@@ -19,8 +20,9 @@ WORDS = "the cat sat on the mat and saw the rat. " * 10
 
 
 def invoke(*arguments, **environment):
-    """The command inside this process."""
-    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "80", **environment})
+    """The command inside this process; strict where fixtures of a module call it, too, and so compiled once."""
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "80", **environment})
 
 
 def succeeds(*arguments):
