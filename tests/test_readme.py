@@ -40,8 +40,9 @@ def test_links_lead_somewhere(target):
     assert all((ROOT / link).exists() for link in links)
 
 
-def test_speed_benchmark_asserts_before_it_times(tmp_path):
+def test_speed_benchmark_asserts_before_it_times(tmp_path, monkeypatch):
     """The quick run covers every cell and system, and every error is there and within its tolerance."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     for peer in ("torch", "keras", "haiku", "equinox", "onnxruntime"):
         pytest.importorskip(peer)
     out = tmp_path / "speed.json"
