@@ -1,6 +1,6 @@
 """Temporal order: X or Y at two (or three) places far apart among distractors; which were they, in order?
 
-E a c X d b a b .. Y c a .. B        classes XX, XY, YX, YY (task 6a); XXX .. YYY (task 6b)
+E a c X d b a b .. Y c a .. B        four classes of two symbols (task 6a), eight of three (task 6b)
 
 Hochreiter and Schmidhuber, "Long short-term memory", 1997, tasks 6a and 6b, at a fixed length: their windows for the
 symbols, in hundredths of the length.
