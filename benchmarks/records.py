@@ -4,20 +4,24 @@ python benchmarks/records.py                    lists them
 python benchmarks/records.py adding-10000 ...   trains those; benchmarks/results/records/NAME.json
 python benchmarks/records.py --quick NAME       the same at a hundredth of the horizon, to see that it runs
 
---devices N shares the seeds of an entry, or its batch, over N devices. An entry that is in the record already is not
-trained again; a killed one goes on from its checkpoint in benchmarks/runs/.
+--at-once N trains N entries at a time, each on its share of the cores; --devices N shares the seeds of an entry, or its
+batch, over N devices. An entry that is in the record already is not
+trained again; a killed one goes on from its checkpoint in benchmarks/runs/, and so does one that lacks a test.
 """
 
 import argparse
 import json
 import os
 import platform
+import queue
 import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -58,6 +62,11 @@ def adding(horizon: int, cell: gr.Cell, options: dict[str, Any], **sizes: Any) -
     return gr.train.Setup(gr.tasks.adding, cell, horizon, cell_options=options, **sizes)
 
 
+def larger(horizon: int) -> tuple[tuple[str, gr.tasks.Task, int], ...]:
+    """20 batches that no training saw, for a test at the end."""
+    return (("20 batches", gr.tasks.adding, horizon),)
+
+
 def adding_10000() -> list[Entry]:
     """Four cells and initialisations in the same budget, five seeds each."""
     kinds = {
@@ -67,7 +76,7 @@ def adding_10000() -> list[Entry]:
         "rnn": (gr.rnn, {}),
     }
     return [
-        Entry(name, adding(10_000, cell, options), 1_000, tuple(range(5)), 0.01)
+        Entry(name, adding(10_000, cell, options), 1_000, tuple(range(5)), 0.01, tests=larger(10_000))
         for name, (cell, options) in kinds.items()
     ]
 
@@ -75,13 +84,15 @@ def adding_10000() -> list[Entry]:
 def adding_100000() -> list[Entry]:
     """Three seeds, one after the other."""
     setup = adding(100_000, gr.lstm, chrono(100_000))
-    return [Entry(f"lstm chrono, seed {seed}", setup, 2_000, (seed,), 0.01, 25, 2) for seed in range(3)]
+    return [
+        Entry(f"lstm chrono, seed {seed}", setup, 2_000, (seed,), 0.01, 25, 2, larger(100_000)) for seed in range(3)
+    ]
 
 
 def adding_1000000() -> list[Entry]:
     """As far as an hour allows, in little memory."""
-    setup = adding(1_000_000, gr.lstm, chrono(1_000_000), batch=2, method=gr.Checkpointed())
-    return [Entry("lstm chrono", setup, 1_000, (0,), 0.01, 5, 2)]
+    setup = adding(1_000_000, gr.lstm, chrono(1_000_000), method=gr.Checkpointed())
+    return [Entry("lstm chrono", setup, 1_000, (0,), 0.01, 10, 1)]
 
 
 def sized(cell: gr.Cell, task: gr.tasks.Task, weights: int) -> int:
@@ -103,18 +114,18 @@ def copy_1000() -> list[Entry]:
     for label, cell, options in kinds(1_020):
         hidden = sized(cell, gr.tasks.copy, 16_000)
         setup = gr.train.Setup(gr.tasks.copy, cell, 1_000, hidden, 32, rule, cell_options=options)
-        entries.append(Entry(label, setup, 3_000, (0, 1, 2), 0.001, 100, 2))
+        entries.append(Entry(label, setup, 2_000, (0, 1, 2), 0.001, 100, 2))
     return entries
 
 
 def adding_600() -> list[Entry]:
     """70,000 weights, as Bai 2018."""
-    rule = gr.train.Optimiser(optax.adam, 2e-3, 1.0)
+    rule = gr.train.Optimiser(optax.adam, 5e-3, 1.0)
     entries = []
     for label, cell, options in kinds(600):
         hidden = sized(cell, gr.tasks.adding, 70_000)
         setup = gr.train.Setup(gr.tasks.adding, cell, 600, hidden, 32, rule, cell_options=options)
-        entries.append(Entry(label, setup, 3_000, (0, 1, 2), 0.001, 100, 4))
+        entries.append(Entry(label, setup, 1_500, (0, 1, 2), 0.001, 50, 4))
     return entries
 
 
@@ -124,7 +135,7 @@ def adding_750() -> list[Entry]:
     entries = []
     for label, cell, options in kinds(750, "lstm"):
         setup = gr.train.Setup(gr.tasks.adding, cell, 750, 128, 32, rule, cell_options=options)
-        entries.append(Entry(label, setup, 5_000, (0, 1, 2), 0.01, 100, 4))
+        entries.append(Entry(label, setup, 1_500, (0, 1, 2), 0.01, 100, 4))
     return entries
 
 
@@ -146,7 +157,7 @@ def digits() -> list[Entry]:
     for task in (gr.tasks.digits(), gr.tasks.digits(permuted=True)):
         for label, cell, options in kinds(64):
             setup = gr.train.Setup(task, cell, 64, 128, 64, rule, cell_options=options)
-            entries.append(Entry(f"{task.name} {label}", setup, 3_000, (0, 1, 2), None, 300, 6))
+            entries.append(Entry(f"{task.name} {label}", setup, 2_000, (0, 1, 2), None, 200, 6))
     return entries
 
 
@@ -165,8 +176,32 @@ def agreement() -> list[Entry]:
         for label, cell, options in kinds(steps):
             setup = gr.train.Setup(task, cell, steps, 32, 18, cell_options=options)
             tested = (*tests, *(longer if steps == 30 else ()))
-            entries.append(Entry(f"{steps} {label}", setup, 1_000, (0, 1, 2), None, 100, 4, tested))
+            entries.append(Entry(f"{steps} {label}", setup, 1_000, (0, 1, 2), 0.01, 50, 4, tested))
     return entries
+
+
+def costs(setup: gr.train.Setup, params: Any) -> dict[str, Any]:
+    """What a step costs, forward and back: 32 sequences of 1,000 steps, as many inputs as the task has."""
+    cell, steps, batch = setup.cell, 1_000, 32
+    weights = jax.tree.map(lambda a: a[0], params.cell)
+    xs = jax.random.normal(jax.random.key(0), (steps, batch, setup.task.input_size))
+    loss = lambda weights, xs: jax.numpy.mean(gr.unroll(cell, weights, xs)[1] ** 2)
+    gradient = jax.jit(jax.grad(loss)).lower(weights, xs).compile()
+    jax.block_until_ready(gradient(weights, xs))
+    taken = []
+    for _ in range(9):
+        began = time.perf_counter()
+        jax.block_until_ready(gradient(weights, xs))
+        taken.append(time.perf_counter() - began)
+    memory: Any = gradient.memory_analysis()
+    equations = sys.modules[cell.initial_carry.__module__].__doc__ or ""
+    return {
+        "equations": sum(" = " in line for line in equations.splitlines()),
+        "multiplications_per_step": sum(leaf.size for leaf in jax.tree.leaves(weights) if leaf.ndim == 2),
+        "microseconds_per_step": statistics.median(taken) / steps * 1e6,
+        "bytes": memory.temp_size_in_bytes,
+        "sizes": {"B": batch, "T": steps, "D": setup.task.input_size},
+    }
 
 
 SIZES: dict[str, Callable[[gr.Cell, gr.tasks.Task], int]] = {
@@ -195,7 +230,8 @@ def gru_or_lstm() -> list[Entry]:
         for size, hidden in SIZES.items():
             for cell, options in ((gr.rnn, {}), (gr.gru, chrono(horizon)), (gr.lstm, chrono(horizon))):
                 setup = gr.train.Setup(task, cell, horizon, hidden(cell, task), 32, rule, cell_options=options)
-                entries.append(Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests))
+                entry = Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests)
+                entries.append(replace(entry, analysis=costs) if name == "adding" else entry)
     return entries
 
 
@@ -213,15 +249,15 @@ def reach(setup: gr.train.Setup, params: Any) -> dict[str, Any]:
 
 
 def text() -> list[Entry]:
-    """Bytes of Python's help text, 128 units, windows of 100, 1,000 and 10,000 bytes of the same number in all."""
+    """Bytes of Python's help text, 64 units, windows of 100, 1,000 and 10,000 bytes, 10,000 bytes per update in all."""
     task = gr.tasks.text.prediction(gr.tasks.text.help_text())
-    rule = gr.train.Optimiser(optax.adam, 2e-3, 1.0)
+    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
     entries = []
     for window in (100, 1_000, 10_000):
-        for label, cell, options in kinds(window):
-            setup = gr.train.Setup(task, cell, window, 128, 20_000 // window, rule, cell_options=options)
+        for cell in gr.models.CELLS.values():
+            setup = gr.train.Setup(task, cell, window, 64, 10_000 // window, rule)
             tests = (("10,000 bytes", task, 10_000),)
-            entries.append(Entry(f"{window:,} {label}", setup, 2_000, (0, 1, 2), None, 500, 2, tests, 4, reach))
+            entries.append(Entry(f"{window:,} {cell.name}", setup, 1_000, (0, 1, 2), None, 250, 2, tests, 4, reach))
     return entries
 
 
@@ -247,7 +283,7 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("devices",))
         if len(entry.seeds) % mesh.size:
             setup, mesh = replace(setup, method=gr.Sharded(mesh)), None
-    began = time.monotonic()
+    began, resumed = time.monotonic(), (folder / "checkpoints").exists()
     fitted = gr.train.fit(
         setup,
         steps=entry.steps,
@@ -256,7 +292,7 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
         test_every=entry.test_every,
         test_batches=entry.test_batches,
         folder=folder,
-        resume=(folder / "checkpoints").exists(),
+        resume=resumed,
         mesh=mesh,
         on_progress=lambda progress: tell(entry.label, progress),
     )
@@ -280,7 +316,9 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
         "test_accuracy": [row.test_accuracy for row in last],
         "tests": tests,
         "analysis": entry.analysis(setup, fitted.state.params) if entry.analysis else None,
+        "resumed": resumed,  # then the seconds are those since
         "seconds": fitted.seconds,
+        "cores": len(os.sched_getaffinity(0)),
         "compile_seconds": fitted.compile_seconds,
         "wall_seconds": time.monotonic() - began,
         "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
@@ -308,31 +346,62 @@ def quick(entry: Entry) -> Entry:
     return replace(entry, setup=small, steps=4, test_every=2, test_batches=1, tests=tests)
 
 
-def run(name: str, options: argparse.Namespace) -> None:
-    results, runs = options.results, options.runs
-    path = results / f"{name}.json"
-    results.mkdir(parents=True, exist_ok=True)
-    done = json.loads(path.read_text())["entries"] if path.exists() else []
-    for entry in RECORDS[name]():
-        if entry.label in [found["label"] for found in done]:
-            continue
-        # each in a process of its own: its peak memory is its own
-        folder = runs / name / entry.label.replace(" ", "-").replace(",", "")
-        command = [
-            sys.executable,
-            __file__,
-            "--entry",
-            name,
-            entry.label,
-            str(folder),
-            "--devices",
-            str(options.devices),
+def run(names: list[str], options: argparse.Namespace) -> None:
+    """Every entry in a process of its own, so that its peak memory is its own, `options.at_once` of them at a time."""
+    options.results.mkdir(parents=True, exist_ok=True)
+    groups = np.array_split(sorted(os.sched_getaffinity(0)), options.at_once)
+    free: queue.Queue[list[int]] = queue.Queue()
+    for group in groups:
+        free.put(group.tolist())
+    writing = threading.Lock()
+
+    def one(name: str, label: str) -> None:
+        folder = options.runs / name / label.replace(" ", "-").replace(",", "")
+        cores = free.get()
+        arguments = ["--entry", name, label, str(folder), "--devices", str(options.devices)]
+        arguments += ["--cores", *map(str, cores)]
+        try:
+            shown = subprocess.run(
+                [sys.executable, __file__, *arguments, *(["--quick"] if options.quick else [])],
+                check=True,
+                stdout=subprocess.PIPE,
+            )
+        finally:
+            free.put(cores)
+        with writing:
+            add(options.results / f"{name}.json", [entry.label for entry in RECORDS[name]()], shown.stdout)
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        running = [
+            pool.submit(one, name, entry.label)
+            for name in names
+            for entry in RECORDS[name]()
+            if not whole(entry, read(options.results / f"{name}.json"))
         ]
-        shown = subprocess.run([*command, *(["--quick"] if options.quick else [])], check=True, stdout=subprocess.PIPE)
-        done.append(json.loads(shown.stdout.splitlines()[-1]))
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(described() | {"entries": done}, indent=1) + "\n")
-        draft.replace(path)
+        for each in running:
+            each.result()
+
+
+def whole(entry: Entry, found: list[dict[str, Any]]) -> bool:
+    """Whether the entry is in the record with all its tests."""
+    tests = {name for name, _, _ in entry.tests}
+    return any(there["label"] == entry.label and set(there.get("tests", ())) == tests for there in found)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text())["entries"] if path.exists() else []
+
+
+def add(path: Path, labels: list[str], shown: bytes) -> None:
+    """Adds an entry to the record at `path`, which is whole at every moment; only its tests, where it is there."""
+    found = {entry["label"]: entry for entry in read(path)}
+    new = json.loads(shown.splitlines()[-1])
+    old = found.get(new["label"])
+    found[new["label"]] = new if old is None else old | {"tests": new["tests"], "analysis": new["analysis"]}
+    entries = sorted(found.values(), key=lambda entry: labels.index(entry["label"]))
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(described() | {"entries": entries}, indent=1) + "\n")
+    draft.replace(path)
 
 
 def described() -> dict[str, Any]:
@@ -353,8 +422,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--entry", nargs=3, metavar=("NAME", "LABEL", "FOLDER"), help="one entry, told as JSON")
+    parser.add_argument("--at-once", type=int, default=1, help="entries at a time, each on its share of the cores")
     parser.add_argument("--devices", type=int, default=1, help="devices (on a CPU: cores) per entry")
+    parser.add_argument("--cores", nargs="+", type=int, help="run on these alone")
     options = parser.parse_args()
+    if options.cores:
+        os.sched_setaffinity(0, options.cores)  # before the backend starts its threads
     jax.config.update("jax_num_cpu_devices", options.devices)
     if options.entry:
         name, label, folder = options.entry
@@ -369,8 +442,7 @@ def main() -> None:
     if not options.names:
         for name, entries in RECORDS.items():
             print(f"{name:20} {(entries.__doc__ or '').strip()}")
-    for name in options.names:
-        run(name, options)
+    run(options.names, options)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ Forward, per segment of K steps: `project` the segment, then scan `recur` + `poi
 outputs, and the carry at each segment's start.
 
 Backward, segments from last to first. With every h known, `gates_h = recur(h)` is one product. `pointwise` is
-elementwise, so one `jax.vjp` per carry part j, seeded with ones there, gives the diagonal Jacobian blocks of the
-whole segment,
-    block_x[j][g], block_h[j][g], block_c[j][i]   each [K, B, H],
-and what remains of the reverse loop is, per step,
-    dgates[g]  = sum_j block_h[j][g] * dcarry[j]
-    dcarry'[i] = sum_j block_c[j][i] * dcarry[j]  (+ dgates U^T for h)
+elementwise, so one `jax.vjp` per carry part j, seeded with ones, gives the diagonal Jacobian blocks of the whole
+segment, each [K, B, H], by the values that the part reads: gates, the carry before the step, and parts after it. What
+remains of the reverse loop is, per step,
+    dcarry[i] += block[j][after i] * dcarry[j]               where part j reads part i, as the LSTM's h' reads c'
+    dgates[g]  = sum_j block[j][gate g] * dcarry[j]
+    dcarry'[i] = sum_j block[j][before i] * dcarry[j]        (+ dgates U^T for h)
 where U^T [G * H, H], the transpose of the linear part of `recur`, is laid out once for the whole sequence: a product
 that transposes as it goes takes up to twice as long. All weight gradients are one product per segment, from the stacked
 dgates.
@@ -17,9 +17,9 @@ dgates.
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,12 +29,24 @@ from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import check_size
 from gatedrnn._linear import accumulation_dtype, split
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence
+from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select
+from gatedrnn.methods._parts import Part, Value, take_apart
 from gatedrnn.methods._reverse_only import once, reverse_only
 
-Blocks = list[tuple[Array, ...]]
-"""blocks[j][i], [K, B, H]: derivative of carry part j after a step by value i before it."""
+
+class Blocks(NamedTuple):
+    """Diagonal derivative of one carry part after a step by everything that it reads; None for what it does not.
+
+    Attributes:
+        gates: by the recurrent half of every gate, G arrays [K, B, H].
+        before: by the parts of the carry before the step.
+        after: by the other parts after it.
+    """
+
+    gates: tuple[Array | None, ...]
+    before: tuple[Array | None, ...]
+    after: tuple[Array | None, ...]
 
 
 @jax.tree_util.register_static
@@ -57,7 +69,7 @@ class Segmented:
         if self.length is not None:
             check_size("length", self.length)
 
-    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Steps, reverse: bool) -> tuple[Carry, Array]:
         if not cell.factored:
             raise ValueError(
                 f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {self!r}, which "
@@ -141,15 +153,19 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
         before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
         gates_x, project_vjp = jax.vjp(cell.project, params.input, x)
         gates_h, recur_vjp = jax.vjp(lambda p: cell.recur(p, before_h), params.recurrent)
-        before = _replay(cell, gates_x, gates_h, before_h, start, initial, mask, reset, reverse)
-        blocks_h, blocks_c, untied = _jacobian_blocks(cell, gates_x, gates_h, before, mask)
+        whole = start._make(jnp.broadcast_to(part, before_h.shape) for part in start)
+        parts = take_apart(cell, gates_x, gates_h, whole)
+        order = [part.place for part in parts]
+        before = _replay(cell, parts, gates_x, gates_h, before_h, start, initial, mask, reset, reverse)
+        blocks, untied = _jacobian_blocks(parts, gates_x, gates_h, before, mask)
 
         def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
             dcarry, dinitial = state
-            dh, block_h, block_c, reset = inputs
-            dcarry = dcarry._replace(h=dcarry.h + dh)
-            dgates = jnp.concatenate(_weigh(block_h, dcarry), axis=-1)  # [B, G * H]: one operand, one row to stack
-            dbefore = dcarry._make(_weigh(block_c, dcarry))
+            dh, blocks, reset = inputs
+            dcarry = _through(order, blocks, dcarry._replace(h=dcarry.h + dh))
+            weighed = [_weigh([block.gates[gate] for block in blocks], dcarry) for gate in range(len(gates_h))]
+            dgates = jnp.concatenate(weighed, axis=-1)  # [B, G * H]: one operand, one row to stack
+            dbefore = dcarry._make(_weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
             dbefore = dbefore._replace(h=dbefore.h + dgates @ transposed)
             if reset is not None:
                 dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
@@ -157,12 +173,12 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
         (dcarry, dinitial), (dgates, dcarries) = lax.scan(
-            step, (dcarry, dinitial), (dh, blocks_h, blocks_c, reset), reverse=not reverse
+            step, (dcarry, dinitial), (dh, blocks, reset), reverse=not reverse
         )
         dgates_h = split(dgates, len(gates_h))
         dgates_x = list(dgates_h)
-        for gate, blocks in untied.items():
-            dgates_x[gate] = _sum(block * part for block, part in zip(blocks, dcarries, strict=True))
+        for gate, column in untied.items():
+            dgates_x[gate] = _weigh(column, dcarries)
         dinput, dx = project_vjp(tuple(dgates_x))
         (drecurrent,) = recur_vjp(dgates_h)
         dsegment = params._replace(input=dinput, recurrent=drecurrent)
@@ -186,33 +202,51 @@ def _transposed_recurrence(cell: Cell, params: Any, hs: Array) -> Array:
 
 
 def _jacobian_blocks(
-    cell: Cell, gates_x: Gates, gates_h: Gates, before: Carry, mask: Array | None
-) -> tuple[Blocks, Blocks, dict[int, list[Array]]]:
-    """The diagonal blocks of `pointwise`, [K, B, H] each: d after[j] / d gates_h[g], and d after[j] / d before[i].
+    parts: list[Part], gates_x: Gates, gates_h: Gates, before: Carry, mask: Array | None
+) -> tuple[list[Blocks], dict[int, list[Array | None]]]:
+    """The diagonal blocks of `pointwise`, one `Blocks` per part of the carry.
 
-    The third value holds, for each gate whose two halves do not enter as a sum, d after[j] / d gates_x[g] by j. Where
+    The second value holds, for each gate whose two halves do not enter as a sum, the derivatives by gates_x[g]. Where
     they do, transposition gives both one and the same array. A masked step is the identity: its blocks say so.
     """
-    after, vjp = jax.vjp(cell.pointwise, gates_x, gates_h, before)
-    parts = range(len(after))
-    seeds = [after._make(jnp.full_like(part, i == j) for i, part in enumerate(after)) for j in parts]
-    blocks_x, blocks_h, blocks_c = zip(*map(vjp, seeds), strict=True)
+    values = _values(gates_x, gates_h, before)
+    by_part: dict[int, dict[Value, Array]] = {}
+    for part in parts:
+        values["after", part.place], by_part[part.place] = part.pull(values)
+    gates, places = range(len(gates_x)), range(len(before))
+    found = [by_part[j] for j in places]
     untied = {
-        gate: [_held(mask, blocks_x[j][gate], 0) for j in parts]
-        for gate in range(len(gates_x))
-        if any(blocks_x[j][gate] is not blocks_h[j][gate] for j in parts)
+        gate: [_held(mask, block.get(("x", gate)), 0) for block in found]
+        for gate in gates
+        if any(block.get(("x", gate)) is not block.get(("h", gate)) for block in found)
     }
-    live_h = [tuple(_held(mask, block, 0) for block in blocks_h[j]) for j in parts]
-    live_c = [tuple(_held(mask, block, i == j) for i, block in enumerate(blocks_c[j])) for j in parts]
-    return live_h, live_c, untied
+    blocks = []
+    for j, block in enumerate(found):
+        if mask is not None:
+            block.setdefault(("before", j), jnp.zeros_like(before.h))  # nothing, but the identity where masked
+        blocks.append(
+            Blocks(
+                tuple(_held(mask, block.get(("h", gate)), 0) for gate in gates),
+                tuple(_held(mask, block.get(("before", i)), i == j) for i in places),
+                tuple(_held(mask, block.get(("after", i)), 0) for i in places),
+            )
+        )
+    return blocks, untied
 
 
-def _held(mask: Array | None, block: Array, value: float) -> Array:
-    return block if mask is None else jnp.where(mask[..., None], block, jnp.full_like(block, value))
+def _values(gates_x: Gates, gates_h: Gates, before: Carry) -> dict[Value, Array]:
+    """What a part of the carry can read, by name."""
+    named = {"x": gates_x, "h": gates_h, "before": before}
+    return {(kind, i): array for kind, arrays in named.items() for i, array in enumerate(arrays)}
+
+
+def _held(mask: Array | None, block: Array | None, value: float) -> Array | None:
+    return block if mask is None or block is None else jnp.where(mask[..., None], block, jnp.full_like(block, value))
 
 
 def _replay(
     cell: Cell,
+    parts: list[Part],
     gates_x: Gates,
     gates_h: Gates,
     before_h: Array,
@@ -222,19 +256,45 @@ def _replay(
     reset: Array | None,
     reverse: bool,
 ) -> Carry:
-    """The carry before each step of a segment, [K, B, H] each; h is known, the rest is an elementwise scan."""
+    """The carry before each step of a segment, [K, B, H] each; h is known, the rest is an elementwise scan.
+
+    A part that is affine in its own past, c' = a c + b, has its a and b for the whole segment at once.
+    """
     if len(start) == 1:
         return start._make((before_h,))
+    zeros = start._make((before_h, *(jnp.zeros_like(before_h) for _ in start[1:])))
+    values = _values(gates_x, gates_h, zeros)
+    rest = sorted((part for part in parts if part.place), key=lambda part: part.place)
+    inputs: Any
+    if all(_affine(part, values) for part in rest):
+        pulled = [(part.place, *part.pull(values)) for part in rest]
+        slopes = tuple(_held(mask, found["before", j], 1) for j, _, found in pulled)
+        offsets = tuple(_held(mask, out, 0) for _, out, _ in pulled)
+        inputs = (slopes, offsets, reset)
 
-    def step(rest: tuple[Array, ...], inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        gates_x, gates_h, before_h, mask, reset = inputs
-        before = restart(reset, tuple(initial[1:]), rest)
-        after = cell.pointwise(gates_x, gates_h, start._make((before_h, *before)))
-        return select(mask, tuple(after[1:]), rest), before
+        def step(rest: tuple[Array, ...], inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+            slopes, offsets, reset = inputs
+            before = restart(reset, tuple(initial[1:]), rest)
+            return tuple(a * c + b for a, c, b in zip(slopes, before, offsets, strict=True)), before
 
-    inputs = (gates_x, gates_h, before_h, mask, reset)
-    _, rest = lax.scan(step, tuple(start[1:]), inputs, reverse=reverse)
-    return start._make((before_h, *rest))
+    else:
+        inputs = (gates_x, gates_h, before_h, mask, reset)
+
+        def step(rest: tuple[Array, ...], inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+            gates_x, gates_h, before_h, mask, reset = inputs
+            before = restart(reset, tuple(initial[1:]), rest)
+            after = cell.pointwise(gates_x, gates_h, start._make((before_h, *before)))
+            return select(mask, tuple(after[1:]), rest), before
+
+    _, rest_before = lax.scan(step, tuple(start[1:]), inputs, reverse=reverse)
+    return start._make((before_h, *rest_before))
+
+
+def _affine(part: Part, values: dict[Value, Array]) -> bool:
+    """Whether a part is a c + b of its own past, with a and b known once h is."""
+    own = ("before", part.place)
+    unknown = {value for value in part.reads if value[0] == "after" or (value[0] == "before" and value[1] > 0)}
+    return unknown == {own} and part.affine_in(own, values)
 
 
 def _restart_all(reset: Array | None, initial: Array, before: Array) -> Array:
@@ -248,12 +308,17 @@ def _shift(hs: Array, start: Array, reverse: bool) -> Array:
     return jnp.concatenate(pieces)
 
 
-def _weigh(blocks: Blocks, dcarry: Carry) -> tuple[Array, ...]:
-    """sum_j blocks[j][i] * dcarry[j] for each i."""
-    return tuple(
-        _sum(block * part for block, part in zip(column, dcarry, strict=True)) for column in zip(*blocks, strict=True)
-    )
+def _through(order: list[int], blocks: list[Blocks], dcarry: Carry) -> Carry:
+    """The cotangent of the carry, with what each part passes on to those that it read."""
+    total = list(dcarry)
+    for j in reversed(order):
+        for i, block in enumerate(blocks[j].after):
+            if block is not None:
+                total[i] = total[i] + block * total[j]
+    return dcarry._make(total)
 
 
-def _sum(terms: Iterable[Array]) -> Array:
-    return functools.reduce(operator.add, terms)
+def _weigh(column: Sequence[Array | None], dcarry: Carry) -> Array:
+    """sum_j column[j] * dcarry[j]."""
+    terms = [block * part for block, part in zip(column, dcarry, strict=True) if block is not None]
+    return functools.reduce(operator.add, terms) if terms else jnp.zeros_like(dcarry[0])
