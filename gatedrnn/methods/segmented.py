@@ -17,6 +17,7 @@ dgates.
 
 import functools
 import operator
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -56,7 +57,8 @@ class Segmented:
 
     Attributes:
         length: steps per segment, K. By default, on CPU as many as keep a segment's arrays (about `6 G` of [K, B, H])
-            within 8 MiB, but between 25 and 200; on other backends 256; then the nearest divisor of T, if one lies
+            within 512 KiB, a core's own cache, but between 25 and 200; where a device has several cores, which share
+            larger products, up to 100 within 8 MiB. On other backends 256. Then the nearest divisor of T, if one lies
             within a factor of 2.
 
     Raises:
@@ -84,13 +86,20 @@ class Segmented:
 def default_length(steps: int, units: int, gates: int) -> int:
     """K for T = `steps` and B * H = `units`; see `Segmented.length`."""
     if jax.default_backend() == "cpu":
-        target = min(max(2**23 // (4 * 6 * gates * max(units, 1)), 25), 200)
+        step = 4 * 6 * gates * max(units, 1)  # bytes
+        shared = min(2**23 // step, 100) if _schedulable_cores() > jax.local_device_count() else 0
+        target = min(max(2**19 // step, shared, 25), 200)
     else:
         target = 256
     if steps <= target:
         return max(steps, 1)
     near = [k for k in range((target + 1) // 2, 2 * target + 1) if steps % k == 0]
     return min(near, key=lambda k: abs(k - target), default=target)
+
+
+def _schedulable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
