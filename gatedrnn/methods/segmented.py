@@ -18,7 +18,7 @@ dgates.
 import functools
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -160,8 +160,8 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
         dcarry, dinitial, dparams = state
         x, h, dh, mask, reset = inputs  # [K, B, ...] each
         before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
-        gates_x, project_vjp = jax.vjp(cell.project, params.input, x)
-        gates_h, recur_vjp = jax.vjp(lambda p: cell.recur(p, before_h), params.recurrent)
+        gates_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), x)
+        gates_h = cell.recur(params.recurrent, before_h)
         whole = start._make(jnp.broadcast_to(part, before_h.shape) for part in start)
         parts = take_apart(cell, gates_x, gates_h, whole)
         order = [part.place for part in parts]
@@ -188,8 +188,9 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
         dgates_x = list(dgates_h)
         for gate, column in untied.items():
             dgates_x[gate] = _weigh(column, dcarries)
-        dinput, dx = project_vjp(tuple(dgates_x))
-        (drecurrent,) = recur_vjp(dgates_h)
+        (dx,) = project_vjp(tuple(dgates_x))
+        dinput = _weight_gradient(cell.project, params.input, x, dgates_x)
+        drecurrent = _weight_gradient(cell.recur, params.recurrent, before_h, dgates_h)
         dsegment = params._replace(input=dinput, recurrent=drecurrent)
         return (dcarry, dinitial, jax.tree.map(lambda a, b: a + b.astype(a.dtype), dparams, dsegment)), dx, None
 
@@ -201,6 +202,19 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
 
 
 _segmented.defvjp(_forward, _backward)
+
+
+def _weight_gradient(function: Callable[..., Gates], weights: Any, x: Array, dgates: Iterable[Array]) -> Any:
+    """Of `function(weights, x [K, B, D])` by the weights, for the gates' cotangents [K, B, H].
+
+    A sum over time and batch is a product of x^T and dgates. On a CPU one of both is copied into the other order, and
+    it is the larger one unless x^T is there already.
+    """
+    rows = x.reshape(-1, x.shape[-1])  # [K * B, D]
+    if jax.default_backend() == "cpu":
+        rows = lax.optimization_barrier(rows.T).T
+    _, pull = jax.vjp(lambda weights: function(weights, rows), weights)
+    return pull(tuple(d.reshape(-1, d.shape[-1]) for d in dgates))[0]
 
 
 def _transposed_recurrence(cell: Cell, params: Any, hs: Array) -> Array:
