@@ -1,0 +1,44 @@
+"""The script of the records: an entry is trained once, with its tests; what is there is left alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def records(*arguments):
+    """`benchmarks/records.py`, from the project's root."""
+    command = [sys.executable, "benchmarks/records.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_an_entry_is_trained_once_and_its_tests_are_added(tmp_path):
+    """A hundredth of the horizon; without its tests an entry gets them, and keeps everything else."""
+    arguments = ("--quick", "--results", tmp_path, "--runs", tmp_path / "runs", "adding-1000000")
+    done = records(*arguments)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "adding-1000000.json"
+    first = path.read_bytes()
+    (entry,) = json.loads(first)["entries"]
+    assert entry["setup"]["horizon"] == 10_000
+    assert (entry["updates"], [row["step"] for row in entry["rows"]]) == (4, [2, 4])
+    assert len(entry["tests"]["20 batches"]["loss"]) == 1
+    assert not entry["resumed"]
+    record = json.loads(first)
+    record["entries"][0]["tests"] = {}
+    path.write_text(json.dumps(record))
+    for _ in range(2):  # the second time nothing is missing
+        done = records(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(path.read_bytes()) == json.loads(first)
+
+
+def test_lists_and_refuses():
+    """Without a name every record with its line; a wrong one is named, with status 2."""
+    listed = records()
+    assert listed.returncode == 0
+    assert "adding-100000 " in listed.stdout
+    wrong = records("adding-5")
+    assert (wrong.returncode, "adding-5" in wrong.stderr) == (2, True)
