@@ -1,7 +1,11 @@
 """Time and memory of a recurrence, forward and back, beside the other frameworks. Equality first, then the clock.
 
-python benchmarks/speed.py            the record: benchmarks/results/speed.json
-python benchmarks/speed.py --quick    tiny sizes, to see that it runs
+python benchmarks/speed.py                 the record: benchmarks/results/speed.json
+python benchmarks/speed.py --quick         tiny sizes, to see that it runs
+python benchmarks/speed.py --side-by-side  the first part alone: no growth, no memory
+
+With another allocator (the record says which): LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=oversize_threshold:0 python
+benchmarks/speed.py --side-by-side --out benchmarks/results/speed-jemalloc.json
 
 Every system gets the same inputs and the same weights, converted. Outputs and gradients are compared with plain
 `jax.lax.scan` under `jax.grad` before any time is taken; the systems then take turns. Peak memory is measured in a
@@ -150,7 +154,13 @@ def peak_memory_apart(name: str, cell: str, size: Size) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
-def record(quick: bool, out: Path) -> None:
+def allocator() -> dict[str, str]:
+    """What of the environment says where memory comes from."""
+    names = ("LD_PRELOAD", "MALLOC_CONF", "GLIBC_TUNABLES")
+    return {name: Path(os.environ[name]).name for name in names if os.environ.get(name)}
+
+
+def record(quick: bool, side_by_side: bool, out: Path) -> None:
     """Measures everything and writes the record after every part, so that a killed run leaves what it had."""
     names = ("jax", "jaxlib", "torch", "flax", "keras", "dm-haiku", "equinox", "onnxruntime", "numpy")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
@@ -159,6 +169,7 @@ def record(quick: bool, out: Path) -> None:
         | {name: metadata.version(name) for name in names},
         "commit": commit,
         "device": {"platform": jax.default_backend(), "machine": platform.machine(), "cores": os.cpu_count()},
+        "allocator": allocator(),
         "limit_gflops": limit_gflops(),
         "rows": [],
         "growth": [],
@@ -177,12 +188,12 @@ def record(quick: bool, out: Path) -> None:
                 result["rows"].append(row | {"necessary_gflop": necessary_gflop(row)})
                 show(row)
             keep()
-    for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH):
+    for size in () if side_by_side else QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH):
         for row in measure(gr.lstm, size, applicable(gr.lstm, size, GROWTH_SYSTEMS), 1 if size[3] > 10**5 else 3):
             result["growth"].append(row)
             show(row)
         keep()
-    for size in QUICK if quick else (MEMORY_SIZE, *GROWTH):
+    for size in () if side_by_side else QUICK if quick else (MEMORY_SIZE, *GROWTH):
         for cell in CELLS if size == MEMORY_SIZE else ("lstm",):
             wanted = tuple(SYSTEMS) if size == MEMORY_SIZE else GROWTH_SYSTEMS
             for name in applicable(CELLS[cell], size, wanted):
@@ -207,6 +218,7 @@ def show(row: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--side-by-side", action="store_true", help="no growth, no memory")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speed.json")
     parser.add_argument("--memory", nargs=6, metavar=("SYSTEM", "CELL", "B", "D", "H", "T"), help="one measurement")
     options = parser.parse_args()
@@ -216,7 +228,7 @@ def main() -> None:
         batch, width, hidden, steps = map(int, size)
         print(peak_memory(name, cell, (batch, width, hidden, steps)))
     else:
-        record(options.quick, options.out)
+        record(options.quick, options.side_by_side, options.out)
 
 
 if __name__ == "__main__":

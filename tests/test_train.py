@@ -189,6 +189,14 @@ def test_metrics_files(tmp_path):
         ]
 
 
+def test_time_that_is_up_ends_at_a_test_and_can_be_resumed(tmp_path):
+    whole = gr.train.fit(SETUP, steps=15, test_every=5)
+    got = gr.train.fit(SETUP, steps=15, test_every=5, seconds=1e-9, folder=tmp_path)
+    assert [row.step for row in got.rows] == [5]
+    got = gr.train.fit(SETUP, steps=15, test_every=5, folder=tmp_path, resume=True)
+    assert got.rows == whole.rows
+
+
 def test_resumed_run_is_the_uninterrupted_one(tmp_path):
     """Stopped twice and resumed in the same process, at steps that are no test's."""
     want = gr.train.fit(SETUP, steps=23, test_every=5, folder=tmp_path / "whole")
@@ -206,6 +214,8 @@ REFUSED = [
     ({"seeds": (1, 1)}, "`seeds` must be different whole numbers"),
     ({"seeds": (-1,)}, "`seeds` must be a whole number of at least 0"),
     ({"resume": True}, "`folder` must be one to resume from"),
+    ({"seconds": 0}, "`seconds` must be a positive number; got 0"),
+    ({"seconds": float("nan")}, "`seconds` must be a positive number; got nan"),
     ({"metrics": "metrics.txt"}, "`metrics` must be a file whose name ends in .csv or .jsonl"),
     ({"metrics": "/proc/none/metrics.csv"}, "`metrics` must be a file that can be written to"),
     ({"mesh": METHODS[-1].mesh}, "`seeds` must be a number that 2 devices divide evenly"),

@@ -69,6 +69,7 @@ def fit(
     target: float | None = None,
     test_every: int = 50,
     test_batches: int = 4,
+    seconds: float | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     save_every: float = 60.0,
@@ -89,6 +90,8 @@ def fit(
         target: end at the first test at which every seed has reached this test loss.
         test_every: updates between tests; the last update is followed by one, too.
         test_batches: batches of held-out data per test, the same at every test.
+        seconds: end at the first test after so many seconds of this call; None for no limit. What is left of `steps` can
+            be resumed.
         folder: where `checkpoints/` are kept; None for none.
         resume: go on from the last checkpoint in `folder`.
         save_every: seconds between checkpoints; one more is written at the end.
@@ -106,6 +109,8 @@ def fit(
     """
     for name, size in (("steps", steps), ("test_every", test_every), ("test_batches", test_batches)):
         check_size(name, size)
+    if seconds is not None and not seconds > 0:
+        raise fail("seconds", "a positive number", seconds)
     if mesh is not None and len(seeds) % mesh.size:
         raise fail("seeds", f"a number that {mesh.size} devices divide evenly", len(seeds))
     rows: list[Row] = []
@@ -125,11 +130,12 @@ def fit(
         raise fail("folder", "one to resume from", None)
     file = MetricsFile(metrics, rows) if metrics is not None else None
     loop = _Loop(setup, state, rows, mesh, test_batches)
-    saved = time.monotonic()
+    began = saved = time.monotonic()
+    late = False
     try:
         if checkpoints is not None:
             checkpoints.save(loop.step, loop.state, rows)  # from here on, a killed run can be resumed
-        while loop.step < steps and not _settled(rows, seeds, target):
+        while loop.step < steps and not late and not _settled(rows, seeds, target):
             until = min(steps, (loop.step // test_every + 1) * test_every)
             loop.run(until)
             if loop.step == until:
@@ -139,6 +145,7 @@ def fit(
                     file.append(tested)
                 if not any(np.isfinite(row.train_loss) for row in tested):
                     raise fail("setup", "one that stays finite", f"a loss of {tested[0].train_loss} at step {until:,}")
+                late = seconds is not None and time.monotonic() - began >= seconds
             if on_progress is not None:
                 on_progress(loop.progress(steps, len(seeds)))
             if checkpoints is not None and time.monotonic() - saved >= save_every:
