@@ -14,6 +14,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import statistics
 import tempfile
 import time
@@ -84,11 +85,13 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before the backend starts its threads
     compiled, arguments = program(gr.models.CELLS[options.cell], tuple(options.size), options.forward)
-    taken = []
+    jax.block_until_ready(compiled(*arguments))
+    taken, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(9):
         start = time.perf_counter()
         jax.block_until_ready(compiled(*arguments))
         taken.append(time.perf_counter() - start)
+    faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / len(taken)
     steps, where = options.size[3], places(compiled.as_text())
     parts: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0, 0.0])  # all, products, operations
     for event in traced(compiled, arguments):
@@ -98,9 +101,8 @@ def main() -> None:
             part[0] += event["dur"] / steps
             part[1] += event["dur"] / steps * name.startswith(PRODUCTS)
             part[2] += 1 / steps
-    print(
-        f"{options.cell} {' '.join(map(str, options.size))}: {statistics.median(taken) / steps * 1e6:.2f} µs per step"
-    )
+    each = statistics.median(taken) / steps * 1e6
+    print(f"{options.cell} {' '.join(map(str, options.size))}: {each:.2f} µs per step, {faults:,.0f} page faults per run")
     print("| µs per step, traced | all | products | operations |\n| --- | --- | --- | --- |")
     for label, (every, products, operations) in sorted(parts.items()):
         print(f"| {label} | {every:.2f} | {products:.2f} | {operations:.2f} |")

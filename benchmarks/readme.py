@@ -123,6 +123,45 @@ def forward_table() -> str:
     return table(header, lines)
 
 
+def allocator_table() -> str:
+    """Forward and backward times of `benchmarks/speed.py` under another allocator."""
+    record, usual = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("speed-jemalloc", "speed"))
+    header = (
+        "",
+        "B D H T",
+        "gatedrnn, ms",
+        "before",
+        "fastest peer",
+        "ratio",
+        "share of the limit",
+        "forward, ms",
+        "before",
+        "fastest training framework",
+        "ratio",
+        "onnxruntime",
+        "ratio",
+    )
+    lines = []
+    for (what, rows), (same, before) in zip(by_problem(record), by_problem(usual), strict=True):
+        assert what == same
+        cells = [what["cell"], " ".join(f"{what[letter]:,}" for letter in "BDHT")]
+        for kind in ("gradient", "forward"):
+            name, peer = fastest(rows, kind, [name for name in rows if name not in (*OURS, "onnxruntime")])
+            best = fastest(rows, kind, OURS)[1]
+            cells += [number(ms, ",.0f") for ms in (best, fastest(before, kind, OURS)[1])]
+            cells += [f"{name} {number(peer, ',.0f')}", number(best / peer, ".2f")]
+            if kind == "gradient":
+                share = rows[OURS[0]]["necessary_gflop"] / best * 1e3 / record["limit_gflops"]
+                cells.append(number(share, ".0%"))
+            else:
+                onnx = rows["onnxruntime"][kind]["ms"]
+                cells += [number(onnx, ",.0f"), number(best / onnx, ".2f")]
+        lines.append(tuple(cells))
+    settings = " ".join(f"{name}={value}" for name, value in record["allocator"].items())
+    caption = f"gatedrnn in the better of its two settings; all systems in one process under `{settings}`."
+    return f"{table(header, lines)}\n\n{caption}"
+
+
 def memory_table() -> str:
     """Peak memory of `benchmarks/speed.py`."""
     record = json.loads((RESULTS / "speed.json").read_text())
@@ -208,7 +247,7 @@ PUBLISHED = {
     "adding-750": "LSTM: chrono about 7 times fewer updates than bias 1 (Tallec, Ollivier 2018)",
     "temporal-order": "none at this budget",
 }
-"""What others report for the records with a target, in their words' units."""
+"""What others report for the records with a target."""
 
 
 def entries(name: str) -> list[dict[str, Any]]:
@@ -273,6 +312,8 @@ def digits_table() -> str:
 
 def agreement_table() -> str:
     """Accuracy by the words and the nouns between the subject and its verb, beside rules that need no grammar."""
+    from records import DIFFER, FRONTED
+
     from gatedrnn.tasks import sentences
 
     numbers = [str(k) for k in range(6)]
@@ -282,8 +323,7 @@ def agreement_table() -> str:
         right = [entry["tests"].get(k, {"accuracy": None})["accuracy"] for k in numbers]
         cells = (number(None if found is None else statistics.median(found), ".1%") for found in right)
         lines.append((f"{int(words):,}", model, *cells))
-    differ, fronted = 0.5, 0.5  # of benchmarks/records.py
-    rules = [sentences.shortcuts(int(k), differ, fronted) for k in numbers]
+    rules = [sentences.shortcuts(int(k), DIFFER, FRONTED) for k in numbers]
     lines += [("any", f"*{rule}*", *(number(each[rule], ".1%") for each in rules)) for rule in rules[0]]
     return table(("words", "model", *(f"{k} attractors" for k in numbers)), lines)
 
@@ -398,6 +438,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "compare": compare_table,
     "backward": backward_table,
     "forward": forward_table,
+    "allocator": allocator_table,
     "memory": memory_table,
     "compile": compile_table,
     "learning": learning_table,

@@ -23,6 +23,7 @@ def test_every_loop_has_its_line(cell, options, loops):
     command = [sys.executable, "benchmarks/breakdown.py", cell, "8", "16", "64", "800", *options]  # four segments
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert re.match(rf"{cell} 8 16 64 800: \d+\.\d\d µs per step, [\d,]+ page faults per run\n", done.stdout)
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", done.stdout, re.MULTILINE)
     found = {label: (float(products), float(operations)) for label, _, products, operations in rows}
     directions = {label.partition(",")[0] for label in loops}
