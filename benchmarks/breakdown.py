@@ -102,7 +102,8 @@ def main() -> None:
             part[1] += event["dur"] / steps * name.startswith(PRODUCTS)
             part[2] += 1 / steps
     each = statistics.median(taken) / steps * 1e6
-    print(f"{options.cell} {' '.join(map(str, options.size))}: {each:.2f} µs per step, {faults:,.0f} page faults per run")
+    what = f"{options.cell} {' '.join(map(str, options.size))}"
+    print(f"{what}: {each:.2f} µs per step, {faults:,.0f} page faults per run")
     print("| µs per step, traced | all | products | operations |\n| --- | --- | --- | --- |")
     for label, (every, products, operations) in sorted(parts.items()):
         print(f"| {label} | {every:.2f} | {products:.2f} | {operations:.2f} |")

@@ -123,45 +123,6 @@ def forward_table() -> str:
     return table(header, lines)
 
 
-def allocator_table() -> str:
-    """Forward and backward times of `benchmarks/speed.py` under another allocator."""
-    record, usual = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("speed-jemalloc", "speed"))
-    header = (
-        "",
-        "B D H T",
-        "gatedrnn, ms",
-        "before",
-        "fastest peer",
-        "ratio",
-        "share of the limit",
-        "forward, ms",
-        "before",
-        "fastest training framework",
-        "ratio",
-        "onnxruntime",
-        "ratio",
-    )
-    lines = []
-    for (what, rows), (same, before) in zip(by_problem(record), by_problem(usual), strict=True):
-        assert what == same
-        cells = [what["cell"], " ".join(f"{what[letter]:,}" for letter in "BDHT")]
-        for kind in ("gradient", "forward"):
-            name, peer = fastest(rows, kind, [name for name in rows if name not in (*OURS, "onnxruntime")])
-            best = fastest(rows, kind, OURS)[1]
-            cells += [number(ms, ",.0f") for ms in (best, fastest(before, kind, OURS)[1])]
-            cells += [f"{name} {number(peer, ',.0f')}", number(best / peer, ".2f")]
-            if kind == "gradient":
-                share = rows[OURS[0]]["necessary_gflop"] / best * 1e3 / record["limit_gflops"]
-                cells.append(number(share, ".0%"))
-            else:
-                onnx = rows["onnxruntime"][kind]["ms"]
-                cells += [number(onnx, ",.0f"), number(best / onnx, ".2f")]
-        lines.append(tuple(cells))
-    settings = " ".join(f"{name}={value}" for name, value in record["allocator"].items())
-    caption = f"gatedrnn in the better of its two settings; all systems in one process under `{settings}`."
-    return f"{table(header, lines)}\n\n{caption}"
-
-
 def memory_table() -> str:
     """Peak memory of `benchmarks/speed.py`."""
     record = json.loads((RESULTS / "speed.json").read_text())
@@ -438,7 +399,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "compare": compare_table,
     "backward": backward_table,
     "forward": forward_table,
-    "allocator": allocator_table,
     "memory": memory_table,
     "compile": compile_table,
     "learning": learning_table,

@@ -4,9 +4,6 @@ python benchmarks/speed.py                 the record: benchmarks/results/speed.
 python benchmarks/speed.py --quick         tiny sizes, to see that it runs
 python benchmarks/speed.py --side-by-side  the first part alone: no growth, no memory
 
-With another allocator (the record says which): LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=oversize_threshold:0 python
-benchmarks/speed.py --side-by-side --out benchmarks/results/speed-jemalloc.json
-
 Every system gets the same inputs and the same weights, converted. Outputs and gradients are compared with plain
 `jax.lax.scan` under `jax.grad` before any time is taken; the systems then take turns. Peak memory is measured in a
 process of its own per system. The limit is the rate of a large float32 matrix product on all cores in this run.
