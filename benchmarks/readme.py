@@ -273,7 +273,7 @@ def digits_table() -> str:
 
 def agreement_table() -> str:
     """Accuracy by the words and the nouns between the subject and its verb, beside rules that need no grammar."""
-    from records import DIFFER, FRONTED
+    from setups import DIFFER, FRONTED
 
     from gatedrnn.tasks import sentences
 

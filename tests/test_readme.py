@@ -56,3 +56,23 @@ def test_speed_benchmark_asserts_before_it_times(tmp_path, monkeypatch):
         assert (row["errors"]["gradients"] is None) == (row["gradient"] is None) == (row["system"] == "onnxruntime")
         assert row["gradient"] is None or 0 <= row["errors"]["gradients"] < 1e-3
     assert all(row["bytes"] > 0 for row in record["memory"])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_systems_side_by_side_alone(tmp_path, monkeypatch, alone):
+    """Without growth and memory where asked; the record names the allocator, and no folder of the machine."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setenv("LD_PRELOAD", "/usr/lib/liballocator.so")
+    import speed
+
+    measured, apart = [], []
+    monkeypatch.setattr(speed, "measure", lambda cell, size, *_: measured.append(size) or [])
+    monkeypatch.setattr(speed, "peak_memory_apart", lambda *given: apart.append(given) or 0.0)
+    monkeypatch.setattr(speed, "limit_gflops", lambda: 1.0)
+    speed.record(quick=False, side_by_side=alone, out=tmp_path / "speed.json")
+    record = json.loads((tmp_path / "speed.json").read_text())
+    assert record["allocator"] == {"LD_PRELOAD": "liballocator.so"}
+    assert set(measured) - set(speed.SIZES) == (
+        set() if alone else {*speed.GROWTH, *speed.GROWTH_IN_BATCH} - set(speed.SIZES)
+    )
+    assert bool(apart) == (not alone) == bool(record["memory"])

@@ -1,0 +1,253 @@
+"""What the records train: every entry's setup, budget, seeds and tests, by the name of its record."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import optax
+
+import gatedrnn as gr
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a record: a setup, its budget and its seeds."""
+
+    label: str
+    setup: gr.train.Setup
+    steps: int
+    seeds: tuple[int, ...]
+    target: float | None = None
+    test_every: int = 50
+    test_batches: int = 4
+    tests: tuple[tuple[str, gr.tasks.Task, int], ...] = ()  # after training: name, task, T
+    test_batch: int | None = None  # B of those, where it is not the training's
+    analysis: Callable[[gr.train.Setup, Any], dict[str, Any]] | None = None  # of the trained weights [S, ...]
+    seconds: float | None = None  # a limit on training
+
+
+def chrono(horizon: int) -> dict[str, Any]:
+    return {"chrono": horizon}
+
+
+def adding(horizon: int, cell: gr.Cell, options: dict[str, Any], **sizes: Any) -> gr.train.Setup:
+    """Adam 1e-2, clipping 1, 32 units, 16 sequences."""
+    return gr.train.Setup(gr.tasks.adding, cell, horizon, cell_options=options, **sizes)
+
+
+def larger(horizon: int) -> tuple[tuple[str, gr.tasks.Task, int], ...]:
+    """20 batches that no training saw, for a test at the end."""
+    return (("20 batches", gr.tasks.adding, horizon),)
+
+
+def adding_10000() -> list[Entry]:
+    """Four cells and initialisations in the same budget, five seeds each."""
+    kinds = {
+        "lstm chrono": (gr.lstm, chrono(10_000)),
+        "gru chrono": (gr.gru, chrono(10_000)),
+        "lstm bias 1": (gr.lstm, {}),
+        "rnn": (gr.rnn, {}),
+    }
+    return [
+        Entry(name, adding(10_000, cell, options), 1_000, tuple(range(5)), 0.01, tests=larger(10_000))
+        for name, (cell, options) in kinds.items()
+    ]
+
+
+def adding_100000() -> list[Entry]:
+    """Three seeds, one after the other."""
+    setup = adding(100_000, gr.lstm, chrono(100_000))
+    return [
+        Entry(f"lstm chrono, seed {seed}", setup, 2_000, (seed,), 0.01, 25, 2, larger(100_000)) for seed in range(3)
+    ]
+
+
+def adding_1000000() -> list[Entry]:
+    """As far as an hour allows, in little memory."""
+    setup = adding(1_000_000, gr.lstm, chrono(1_000_000), method=gr.Checkpointed())
+    return [Entry("lstm chrono", setup, 1_000, (0,), 0.01, 10, 1, seconds=3_600)]
+
+
+def sized(cell: gr.Cell, task: gr.tasks.Task, weights: int) -> int:
+    return gr.models.hidden_size_for(cell, task.input_size, task.output_size, weights)
+
+
+def kinds(horizon: int, cells: str = "rnn gru lstm") -> Iterator[tuple[str, gr.Cell, dict[str, Any]]]:
+    """Every cell from every initialisation."""
+    for name in cells.split():
+        yield f"{name} default", gr.models.CELLS[name], {}
+        if name != "rnn":
+            yield f"{name} chrono", gr.models.CELLS[name], chrono(horizon)
+
+
+def copy_1000() -> list[Entry]:
+    """16,000 weights, where Bai 2018 reports chance for the LSTM."""
+    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
+    entries = []
+    for label, cell, options in kinds(1_020):
+        hidden = sized(cell, gr.tasks.copy, 16_000)
+        setup = gr.train.Setup(gr.tasks.copy, cell, 1_000, hidden, 32, rule, cell_options=options)
+        entries.append(Entry(label, setup, 2_000, (0, 1, 2), 0.001, 100, 2))
+    return entries
+
+
+def adding_600() -> list[Entry]:
+    """70,000 weights, as Bai 2018."""
+    rule = gr.train.Optimiser(optax.adam, 5e-3, 1.0)
+    entries = []
+    for label, cell, options in kinds(600):
+        hidden = sized(cell, gr.tasks.adding, 70_000)
+        setup = gr.train.Setup(gr.tasks.adding, cell, 600, hidden, 32, rule, cell_options=options)
+        entries.append(Entry(label, setup, 1_500, (0, 1, 2), 0.001, 50, 4))
+    return entries
+
+
+def adding_750() -> list[Entry]:
+    """LSTM of 128 units, RMSProp 1e-3, no clipping: chrono and bias 1, as Tallec and Ollivier 2018."""
+    rule = gr.train.Optimiser(optax.rmsprop, 1e-3, None)
+    entries = []
+    for label, cell, options in kinds(750, "lstm"):
+        setup = gr.train.Setup(gr.tasks.adding, cell, 750, 128, 32, rule, cell_options=options)
+        entries.append(Entry(label, setup, 1_500, (0, 1, 2), 0.01, 100, 4))
+    return entries
+
+
+def temporal_order() -> list[Entry]:
+    """Tasks 6a and 6b of Hochreiter and Schmidhuber 1997 at T = 100, and 6a at T = 1,000."""
+    two, three = gr.tasks.temporal_order, gr.tasks.temporal_order_3
+    entries = []
+    for task, horizon in ((two, 100), (three, 100), (two, 1_000)):
+        for label, cell, options in kinds(horizon):
+            setup = gr.train.Setup(task, cell, horizon, 32, 16, cell_options=options)
+            entries.append(Entry(f"{task.name} {horizon} {label}", setup, 2_000, (0, 1, 2), 0.01))
+    return entries
+
+
+def digits() -> list[Entry]:
+    """8 x 8 digits pixel by pixel, in order and permuted."""
+    rule = gr.train.Optimiser(optax.adam, 2e-3, 1.0)
+    entries = []
+    for task in (gr.tasks.digits(), gr.tasks.digits(permuted=True)):
+        for label, cell, options in kinds(64):
+            setup = gr.train.Setup(task, cell, 64, 128, 64, rule, cell_options=options)
+            entries.append(Entry(f"{task.name} {label}", setup, 2_000, (0, 1, 2), None, 200, 6))
+    return entries
+
+
+ATTRACTORS = range(6)
+DIFFER, FRONTED = 0.5, 0.5
+
+
+def agreement() -> list[Entry]:
+    """Sentences of 10 to 10,000 words with 0 to 5 attractors, tested by their number; those of 30, by length too."""
+    by_number = {k: gr.tasks.agreement_with(k, DIFFER, FRONTED) for k in ATTRACTORS}
+    longer = tuple((f"T = {steps:,}", by_number[2], steps) for steps in (100, 1_000, 10_000))
+    entries = []
+    for steps in (10, 30, 100, 1_000, 10_000):
+        tests = tuple((str(k), task, steps) for k, task in by_number.items() if task.shortest <= steps)
+        task = gr.tasks.mixture(*(task for _, task, _ in tests))
+        for label, cell, options in kinds(steps):
+            setup = gr.train.Setup(task, cell, steps, 32, 18, cell_options=options)
+            tested = (*tests, *(longer if steps == 30 else ()))
+            entries.append(Entry(f"{steps} {label}", setup, 1_000, (0, 1, 2), 0.01, 50, 4, tested))
+    return entries
+
+
+def costs(setup: gr.train.Setup, params: Any) -> dict[str, Any]:
+    """What a step costs, forward and back: 32 sequences of 1,000 steps, as many inputs as the task has."""
+    cell, steps, batch = setup.cell, 1_000, 32
+    weights = jax.tree.map(lambda a: a[0], params.cell)
+    xs = jax.random.normal(jax.random.key(0), (steps, batch, setup.task.input_size))
+    loss = lambda weights, xs: jax.numpy.mean(gr.unroll(cell, weights, xs)[1] ** 2)
+    gradient = jax.jit(jax.grad(loss)).lower(weights, xs).compile()
+    jax.block_until_ready(gradient(weights, xs))
+    taken = []
+    for _ in range(9):
+        began = time.perf_counter()
+        jax.block_until_ready(gradient(weights, xs))
+        taken.append(time.perf_counter() - began)
+    memory: Any = gradient.memory_analysis()
+    equations = sys.modules[cell.initial_carry.__module__].__doc__ or ""
+    return {
+        "equations": sum(" = " in line for line in equations.splitlines()),
+        "multiplications_per_step": sum(leaf.size for leaf in jax.tree.leaves(weights) if leaf.ndim == 2),
+        "microseconds_per_step": statistics.median(taken) / steps * 1e6,
+        "bytes": memory.temp_size_in_bytes,
+        "sizes": {"B": batch, "T": steps, "D": setup.task.input_size},
+    }
+
+
+SIZES: dict[str, Callable[[gr.Cell, gr.tasks.Task], int]] = {
+    "64 units": lambda cell, task: 64,
+    "12,000 weights": lambda cell, task: sized(cell, task, 12_000),
+}
+
+
+def gru_or_lstm() -> list[Entry]:
+    """Equal units and equal weights: adding, copy, agreement, counting and parity."""
+    counting = tuple((f"n <= {n:,}", gr.tasks.anbn, 2 * n) for n in (100, 200, 500, 1_000))
+    longer = tuple((f"T = {steps}", gr.tasks.parity, steps) for steps in (32, 64, 256))
+    distances = tuple(
+        (f"T = {steps:,}", gr.tasks.agreement_with(2, DIFFER, FRONTED), steps) for steps in (30, 100, 1_000)
+    )
+    problems: dict[str, tuple[gr.tasks.Task, int, tuple[Any, ...]]] = {
+        "adding": (gr.tasks.adding, 200, ()),
+        "copy": (gr.tasks.copy, 100, ()),
+        "agreement": (gr.tasks.agreement_with(2, DIFFER, FRONTED), 30, distances),
+        "anbn": (gr.tasks.anbn, 200, counting),
+        "parity": (gr.tasks.parity, 32, longer),
+    }
+    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
+    entries = []
+    for name, (task, horizon, tests) in problems.items():
+        for size, hidden in SIZES.items():
+            for cell, options in ((gr.rnn, {}), (gr.gru, chrono(horizon)), (gr.lstm, chrono(horizon))):
+                setup = gr.train.Setup(task, cell, horizon, hidden(cell, task), 32, rule, cell_options=options)
+                entry = Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests)
+                entries.append(replace(entry, analysis=costs) if name == "adding" else entry)
+    return entries
+
+
+def reach(setup: gr.train.Setup, params: Any) -> dict[str, Any]:
+    """How far back the gradient of the last prediction reaches in held-out text, per seed."""
+    batch = setup.task.held_out(jax.random.key(0), 4, 2_000)
+    found = []
+    leaves, structure = jax.tree.flatten(params)
+    for seed in range(len(leaves[0])):
+        one = jax.tree.unflatten(structure, [leaf[seed] for leaf in leaves])
+        profile = gr.flow.adjoint(setup.cell, one.cell, setup.model.features(one, batch.xs))
+        decay = gr.flow.decay(profile.log10_norm["state"])
+        found.append({"lag_below_1e3": decay.lag_below_1e3, "half_life": decay.half_life})
+    return {"reach": found}
+
+
+def text() -> list[Entry]:
+    """Bytes of Python's help text, 64 units, windows of 100, 1,000 and 10,000 bytes, 10,000 bytes per update in all."""
+    task = gr.tasks.text.prediction(gr.tasks.text.help_text())
+    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
+    entries = []
+    for window in (100, 1_000, 10_000):
+        for cell in gr.models.CELLS.values():
+            setup = gr.train.Setup(task, cell, window, 64, 10_000 // window, rule)
+            tests = (("10,000 bytes", task, 10_000),)
+            entries.append(Entry(f"{window:,} {cell.name}", setup, 1_000, (0, 1, 2), None, 250, 2, tests, 4, reach))
+    return entries
+
+
+RECORDS: dict[str, Callable[[], list[Entry]]] = {
+    "adding-10000": adding_10000,
+    "adding-100000": adding_100000,
+    "adding-1000000": adding_1000000,
+    "copy-1000": copy_1000,
+    "adding-600": adding_600,
+    "adding-750": adding_750,
+    "temporal-order": temporal_order,
+    "digits": digits,
+    "agreement": agreement,
+    "gru-or-lstm": gru_or_lstm,
+    "text": text,
+}
