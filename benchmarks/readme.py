@@ -365,23 +365,41 @@ def text_table() -> str:
     return f"{table(header, lines)}\n\n{caption}"
 
 
+MOST_CURVES = 10  # in one picture
+
+
 def learning_pictures() -> None:
-    """The plateau clock of every record."""
+    """The plateau clock of every record; one per task and horizon where a single one would not tell them apart."""
     from gatedrnn import plots
 
     for name, record in records():
-        runs = [
-            {
-                "cell": entry["setup"]["cell"],
-                "init": entry["label"].removeprefix(entry["setup"]["cell"]).strip(" ,") or "default",
-                "chance": entry["chance"],
-                "rows": entry["rows"],
-            }
-            for entry in record["entries"]
-        ]
-        if len({run["chance"] for run in runs}) == 1:
-            figure = plots.plateau_clock(runs, title=name, target=record["entries"][0]["target"])
-            figure.savefig(RESULTS / "records" / f"{name}.png", dpi=120)
+        pictures: dict[str, list[dict[str, Any]]] = {}
+        apart = len({entry["chance"] for entry in record["entries"]}) > 1 or len(record["entries"]) > MOST_CURVES
+        for entry in record["entries"]:
+            setup = entry["setup"]
+            place = f"{setup['task']}-{setup['horizon']}" if apart else name
+            place = place if place.startswith(name) else f"{name}-{place}"
+            pictures.setdefault(place, []).append(entry)
+        for place, shown in pictures.items():
+            runs = [
+                {
+                    "cell": entry["setup"]["cell"],
+                    "init": words(entry, apart) or "default",
+                    "chance": entry["chance"],
+                    "rows": entry["rows"],
+                }
+                for entry in shown
+            ]
+            figure = plots.plateau_clock(runs, title=place, target=shown[0]["target"])
+            figure.savefig(RESULTS / "records" / f"{place}.png", dpi=120)
+
+
+def words(entry: dict[str, Any], apart: bool) -> str:
+    """What tells an entry from the others in its picture, beside its cell."""
+    known = {entry["setup"]["cell"]}
+    if apart:
+        known |= {entry["setup"]["task"], f"{entry['setup']['horizon']}"}
+    return " ".join(word for word in entry["label"].split() if word.strip(",") not in known).strip(" ,")
 
 
 def number(value: float | None, form: str) -> str:
