@@ -42,8 +42,12 @@ def program(cell: gr.Cell, size: tuple[int, int, int, int], forward: bool) -> tu
     return jax.jit(run if forward else jax.grad(loss, argnums=(0, 1, 2))).lower(*arguments).compile(), arguments
 
 
-def places(text: str) -> dict[str, str]:
-    """For every operation of an optimised HLO module: the loop that it stands in."""
+def places(text: str, directions: tuple[str, ...]) -> dict[str, str]:
+    """For every operation of an optimised HLO module: the loop that it stands in.
+
+    Raises:
+        ValueError: there is not one loop over segments per direction.
+    """
     blocks: dict[str, list[str]] = {}
     entry = name = ""
     for line in text.splitlines():
@@ -56,7 +60,9 @@ def places(text: str) -> dict[str, str]:
     loops = {name: re.findall(r"body=%?([\w.\-]+)", "\n".join(lines)) for name, lines in blocks.items()}
     has_product = lambda name: any(f" %{kind}" in line for line in blocks[name] for kind in PRODUCTS)
     labels = {entry: "outside the loops"}
-    for outer, direction in zip(loops[entry], ("forward", "backward"), strict=False):
+    if len(loops[entry]) != len(directions):
+        raise ValueError(f"T must be a multiple of the segment's length, and several; got {len(loops[entry])} loops.")
+    for outer, direction in zip(loops[entry], directions, strict=True):
         labels[outer] = f"{direction}, segment"
         for inner in loops[outer]:
             labels[inner] = f"{direction}, {'loop' if has_product(inner) else 'replay of the memory'}"
@@ -92,7 +98,11 @@ def main() -> None:
         jax.block_until_ready(compiled(*arguments))
         taken.append(time.perf_counter() - start)
     faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / len(taken)
-    steps, where = options.size[3], places(compiled.as_text())
+    steps = options.size[3]
+    try:
+        where = places(compiled.as_text(), ("forward",) if options.forward else ("forward", "backward"))
+    except ValueError as error:
+        parser.error(str(error))
     parts: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0, 0.0])  # all, products, operations
     for event in traced(compiled, arguments):
         name = event.get("name", "")

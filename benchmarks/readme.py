@@ -223,18 +223,18 @@ def spread(values: list[float], form: str) -> str:
 
 
 def learning_table() -> str:
-    """Who learned what, of `benchmarks/records.py`: the records that have a target."""
+    """Who learned what, of `benchmarks/records.py`: the records that stand beside published ones."""
     header = ("record", "model", "weights", "below target", "after updates", "test loss", "chance", "minutes")
     lines = []
     for name in PUBLISHED:
         for entry in entries(name):
             at = [step for step in entry["reached"].values() if step is not None]
             larger = entry["tests"].get("20 batches")
-            minutes = number(entry["seconds"] / 60, ",.1f")
+            minutes = number(entry["seconds"] / 60, ".2g")
             lines.append(
                 (
                     name,
-                    entry["label"],
+                    entry["label"].removeprefix(name).strip(),
                     f"{entry['weights']:,}",
                     f"{len(at)} of {len(entry['reached'])} below {entry['target']:g}",
                     number(statistics.median(at) if at else None, ",.0f"),
@@ -244,9 +244,10 @@ def learning_table() -> str:
                 )
             )
     caption = (
-        "Medians over seeds, the least and the largest in brackets; minutes of all seeds of a line together, on one "
-        "core (`>`: of the part since it was killed and resumed). The whole configuration and the curves stand in the "
-        "records. Adding over 10,000 steps and more: the loss of 320 sequences after the end. Published: "
+        "Medians over seeds, of updates over those that reached the target; the least and the largest in brackets. "
+        "Chance: of the best answer without memory. Minutes: of all seeds of a line together, on one core (two where "
+        "the record names none; `>`: since it was killed and resumed). Adding over 10,000 and 100,000 steps: the loss "
+        "of 320 sequences after the end. Published: "
         + "; ".join(f"{name}: {what}" for name, what in PUBLISHED.items() if entries(name))
         + "."
     )
@@ -267,17 +268,17 @@ def digits_table() -> str:
         "Published for 784 pixels of permuted MNIST, 512 units: 96.3 % (chrono) and 95.4 % (bias 1) (Tallec, Ollivier "
         "2018); these digits are smaller, so the numbers do not compare, only the order of the two."
     )
-    lines = [(model, *(row[task] for task in tasks)) for model, row in found.items()]
+    lines = [(model, *(row.get(task, "–") for task in tasks)) for model, row in found.items()]
     return f"{table(('right, of held-out digits', *tasks), lines)}\n\n{caption}"
 
 
 def agreement_table() -> str:
     """Accuracy by the words and the nouns between the subject and its verb, beside rules that need no grammar."""
-    from setups import DIFFER, FRONTED
+    from setups import ATTRACTORS, DIFFER, FRONTED
 
     from gatedrnn.tasks import sentences
 
-    numbers = [str(k) for k in range(6)]
+    numbers = [str(k) for k in ATTRACTORS]
     lines = []
     for entry in entries("agreement"):
         words, _, model = entry["label"].partition(" ")
@@ -308,8 +309,8 @@ def choice_table() -> str:
         groups.setdefault((size, cell), {})[task] = entry
     columns: dict[str, Callable[[dict[str, dict[str, Any]]], str]] = {
         "lines of equations": lambda row: f"{row['adding']['analysis']['equations']}",
-        "units": lambda row: f"{row['adding']['setup']['hidden_size']}",
-        "weights": lambda row: f"{row['adding']['weights']:,}",
+        "units (adding)": lambda row: f"{row['adding']['setup']['hidden_size']}",
+        "weights (adding)": lambda row: f"{row['adding']['weights']:,}",
         "multiplications per step": lambda row: f"{row['adding']['analysis']['multiplications_per_step']:,}",
         "µs per step": lambda row: number(row["adding"]["analysis"]["microseconds_per_step"], ".0f"),
         "MB": lambda row: number(row["adding"]["analysis"]["bytes"] / 1e6, ".1f"),
@@ -330,8 +331,8 @@ def choice_table() -> str:
     caption = (
         f"{first['updates']:,} updates of {first['setup']['batch']} sequences, Adam 3e-3, clipping 1, chrono "
         f"initialisation where there are gates; medians over {len(first['reached'])} seeds, the least and the largest "
-        f"in brackets. Per step: forward and backward of {sizes['B']} sequences of {sizes['T']:,} steps, on one core; "
-        "MB: what that takes beyond inputs and gradients. Chance: 0.167, "
+        f"in brackets. Multiplications: forward, of one sequence; µs: forward and backward of {sizes['B']} sequences "
+        f"of {sizes['T']:,} steps, on one core; MB: what that takes beyond inputs and gradients. Chance: 0.167, "
         + number(next(entry["chance"] for entry in entries("gru-or-lstm") if entry["label"].startswith("copy")), ".3g")
         + " and 50 %."
     )
@@ -365,7 +366,7 @@ def text_table() -> str:
     return f"{table(header, lines)}\n\n{caption}"
 
 
-MOST_CURVES = 10  # in one picture
+MOST_CURVES = 7  # in one picture, as many as there are colours
 
 
 def learning_pictures() -> None:
@@ -396,10 +397,11 @@ def learning_pictures() -> None:
 
 def words(entry: dict[str, Any], apart: bool) -> str:
     """What tells an entry from the others in its picture, beside its cell."""
-    known = {entry["setup"]["cell"]}
+    setup = entry["setup"]
+    known = {setup["cell"]}
     if apart:
-        known |= {entry["setup"]["task"], f"{entry['setup']['horizon']}"}
-    return " ".join(word for word in entry["label"].split() if word.strip(",") not in known).strip(" ,")
+        known |= {setup["task"], f"{setup['horizon']}", f"{setup['horizon']:,}"}
+    return " ".join(word for word in entry["label"].split() if word.rstrip(",") not in known).strip(" ,")
 
 
 def number(value: float | None, form: str) -> str:

@@ -79,7 +79,7 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
         "analysis": entry.analysis(setup, fitted.state.params) if entry.analysis else None,
         "resumed": resumed,  # then the seconds are those since
         "seconds": fitted.seconds,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(cores()),
         "compile_seconds": fitted.compile_seconds,
         "wall_seconds": time.monotonic() - began,
         "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
@@ -110,7 +110,7 @@ def quick(entry: Entry) -> Entry:
 def run(names: list[str], options: argparse.Namespace) -> None:
     """Every entry in a process of its own, so that its peak memory is its own, `options.at_once` of them at a time."""
     options.results.mkdir(parents=True, exist_ok=True)
-    groups = np.array_split(sorted(os.sched_getaffinity(0)), options.at_once)
+    groups = np.array_split(cores(), options.at_once)
     free: queue.Queue[list[int]] = queue.Queue()
     for group in groups:
         free.put(group.tolist())
@@ -118,9 +118,9 @@ def run(names: list[str], options: argparse.Namespace) -> None:
 
     def one(name: str, label: str) -> None:
         folder = options.runs / name / label.replace(" ", "-").replace(",", "")
-        cores = free.get()
+        mine = free.get()
         arguments = ["--entry", name, label, str(folder), "--devices", str(options.devices)]
-        arguments += ["--cores", *map(str, cores)]
+        arguments += ["--cores", *map(str, mine)]
         try:
             shown = subprocess.run(
                 [sys.executable, __file__, *arguments, *(["--quick"] if options.quick else [])],
@@ -128,11 +128,12 @@ def run(names: list[str], options: argparse.Namespace) -> None:
                 stdout=subprocess.PIPE,
             )
         finally:
-            free.put(cores)
+            free.put(mine)
         with writing:
             add(options.results / f"{name}.json", [entry.label for entry in RECORDS[name]()], shown.stdout)
 
-    with ThreadPoolExecutor(options.at_once) as pool:
+    pool = ThreadPoolExecutor(options.at_once)
+    try:
         running = [
             pool.submit(one, name, entry.label)
             for name in names
@@ -141,6 +142,13 @@ def run(names: list[str], options: argparse.Namespace) -> None:
         ]
         for each in running:
             each.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # when one fails, no other begins
+
+
+def cores() -> list[int]:
+    """Those that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def whole(entry: Entry, found: list[dict[str, Any]]) -> bool:
@@ -150,18 +158,27 @@ def whole(entry: Entry, found: list[dict[str, Any]]) -> bool:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    return json.loads(path.read_text())["entries"] if path.exists() else []
+    """The entries of a record, each with what made it: those of old say it once, for all."""
+    record = json.loads(path.read_text()) if path.exists() else {"entries": []}
+    entries = record.pop("entries")
+    return [{"made": record} | entry for entry in entries]
 
 
 def add(path: Path, labels: list[str], shown: bytes) -> None:
-    """Adds an entry to the record at `path`, which is whole at every moment; only its tests, where it is there."""
+    """Adds an entry to the record at `path`, which is whole at every moment.
+
+    Where it is there already, and the new one comes from its last checkpoint, only tests and analysis are new.
+    """
     found = {entry["label"]: entry for entry in read(path)}
-    new = json.loads(shown.splitlines()[-1])
+    new = json.loads(shown.splitlines()[-1]) | {"made": described()}
     old = found.get(new["label"])
-    found[new["label"]] = new if old is None else old | {"tests": new["tests"], "analysis": new["analysis"]}
-    entries = sorted(found.values(), key=lambda entry: labels.index(entry["label"]))
+    if old is not None and new["resumed"] and new["updates"] == old["updates"]:
+        new = old | {"tests": new["tests"], "analysis": new["analysis"]}
+    found[new["label"]] = new
+    places = {label: place for place, label in enumerate(labels)}
+    entries = sorted(found.values(), key=lambda entry: places.get(entry["label"], len(places)))
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(described() | {"entries": entries}, indent=1) + "\n")
+    draft.write_text(json.dumps({"entries": entries}, indent=1) + "\n")
     draft.replace(path)
 
 
@@ -180,14 +197,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="records to train")
     parser.add_argument("--quick", action="store_true", help="a hundredth of the horizon")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--results", type=Path, help="folder of the records; with --quick, runs/quick")
+    parser.add_argument("--runs", type=Path, help="folder of checkpoints")
     parser.add_argument("--entry", nargs=3, metavar=("NAME", "LABEL", "FOLDER"), help="one entry, told as JSON")
     parser.add_argument("--at-once", type=int, default=1, help="entries at a time, each on its share of the cores")
     parser.add_argument("--devices", type=int, default=1, help="devices (on a CPU: cores) per entry")
     parser.add_argument("--cores", nargs="+", type=int, help="run on these alone")
     options = parser.parse_args()
-    if options.cores:
+    if options.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, options.cores)  # before the backend starts its threads
     jax.config.update("jax_num_cpu_devices", options.devices)
     if options.entry:
@@ -197,6 +214,10 @@ def main() -> None:
         found = train(quick(entry) if options.quick else entry, Path(folder))
         print(json.dumps(found), file=shown)
         return
+    options.results = options.results or (RUNS / "quick" if options.quick else RESULTS)
+    options.runs = options.runs or (RUNS / "quick" if options.quick else RUNS)
+    if not 1 <= options.at_once <= len(cores()):
+        parser.error(f"--at-once must be between 1 and {len(cores())}, the number of cores; got {options.at_once}")
     unknown = set(options.names) - set(RECORDS)
     if unknown:
         parser.error(f"no record named {min(unknown)}; there are {', '.join(RECORDS)}")

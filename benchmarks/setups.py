@@ -46,7 +46,7 @@ def larger(horizon: int) -> tuple[tuple[str, gr.tasks.Task, int], ...]:
 
 def adding_10000() -> list[Entry]:
     """Four cells and initialisations in the same budget, five seeds each."""
-    kinds = {
+    models = {
         "lstm chrono": (gr.lstm, chrono(10_000)),
         "gru chrono": (gr.gru, chrono(10_000)),
         "lstm bias 1": (gr.lstm, {}),
@@ -54,7 +54,7 @@ def adding_10000() -> list[Entry]:
     }
     return [
         Entry(name, adding(10_000, cell, options), 1_000, tuple(range(5)), 0.01, tests=larger(10_000))
-        for name, (cell, options) in kinds.items()
+        for name, (cell, options) in models.items()
     ]
 
 

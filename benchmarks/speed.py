@@ -216,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--side-by-side", action="store_true", help="no growth, no memory")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speed.json")
+    parser.add_argument("--out", type=Path, help="results/speed.json; speed-part.json for what is not the whole record")
     parser.add_argument("--memory", nargs=6, metavar=("SYSTEM", "CELL", "B", "D", "H", "T"), help="one measurement")
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", 2)
@@ -225,7 +225,9 @@ def main() -> None:
         batch, width, hidden, steps = map(int, size)
         print(peak_memory(name, cell, (batch, width, hidden, steps)))
     else:
-        record(options.quick, options.side_by_side, options.out)
+        name = "speed-part.json" if options.quick or options.side_by_side else "speed.json"
+        out = options.out or Path(__file__).parent / "results" / name
+        record(options.quick, options.side_by_side, out)
 
 
 if __name__ == "__main__":

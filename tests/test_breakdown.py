@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
     ],
 )
 def test_every_loop_has_its_line(cell, options, loops):
-    """One product per step in the loops, none in the replay; segments and the rest beside."""
-    command = [sys.executable, "benchmarks/breakdown.py", cell, "8", "16", "64", "800", *options]  # four segments
+    """Products in the loops, none in the replay; segments and the rest beside."""
+    command = [sys.executable, "benchmarks/breakdown.py", cell, "8", "16", "64", "800", *options]  # whole segments
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.match(rf"{cell} 8 16 64 800: \d+\.\d\d µs per step, [\d,]+ page faults per run\n", done.stdout)
@@ -32,3 +32,11 @@ def test_every_loop_has_its_line(cell, options, loops):
         products, operations = found[label]
         assert (products > 0) == label.endswith("loop")
         assert 3 <= operations <= 20
+
+
+def test_refuses_a_time_that_leaves_a_remainder():
+    """A prime T has loops of its own for what is left over, which would be taken for others."""
+    command = [sys.executable, "benchmarks/breakdown.py", "rnn", "8", "16", "64", "811"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "T must be a multiple of the segment's length" in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PEERS = ("torch", "keras", "haiku", "equinox", "onnxruntime")
 
 
 def run(*arguments):
@@ -43,7 +44,7 @@ def test_links_lead_somewhere(target):
 def test_speed_benchmark_asserts_before_it_times(tmp_path, monkeypatch):
     """The quick run covers every cell and system, and every error is there and within its tolerance."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    for peer in ("torch", "keras", "haiku", "equinox", "onnxruntime"):
+    for peer in PEERS:
         pytest.importorskip(peer)
     out = tmp_path / "speed.json"
     done = run("benchmarks/speed.py", "--quick", "--out", str(out))
@@ -61,6 +62,9 @@ def test_speed_benchmark_asserts_before_it_times(tmp_path, monkeypatch):
 @pytest.mark.parametrize("alone", [True, False])
 def test_systems_side_by_side_alone(tmp_path, monkeypatch, alone):
     """Without growth and memory where asked; the record names the allocator, and no folder of the machine."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    for peer in PEERS:
+        pytest.importorskip(peer)
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.setenv("LD_PRELOAD", "/usr/lib/liballocator.so")
     import speed

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -16,23 +18,27 @@ def records(*arguments):
 
 def test_an_entry_is_trained_once_and_its_tests_are_added(tmp_path):
     """A hundredth of the horizon; without its tests an entry gets them, and keeps everything else."""
-    arguments = ("--quick", "--results", tmp_path, "--runs", tmp_path / "runs", "adding-1000000")
+    arguments = ("--quick", "--results", tmp_path, "--runs", tmp_path / "runs", "adding-100000")
     done = records(*arguments)
     assert done.returncode == 0, done.stderr
-    path = tmp_path / "adding-1000000.json"
+    path = tmp_path / "adding-100000.json"
     first = path.read_bytes()
-    (entry,) = json.loads(first)["entries"]
-    assert entry["setup"]["horizon"] == 10_000
+    entry, *others = json.loads(first)["entries"]
+    assert [other["label"] for other in others] == ["lstm chrono, seed 1", "lstm chrono, seed 2"]
+    assert entry["setup"]["horizon"] == 1_000
+    assert entry["made"]["versions"]["jax"] == jax.__version__
     assert (entry["updates"], [row["step"] for row in entry["rows"]]) == (4, [2, 4])
     assert len(entry["tests"]["20 batches"]["loss"]) == 1
     assert not entry["resumed"]
     record = json.loads(first)
     record["entries"][0]["tests"] = {}
+    record["entries"][0]["seconds"] = 123.0  # of the training, which is not repeated
     path.write_text(json.dumps(record))
     for _ in range(2):  # the second time nothing is missing
         done = records(*arguments)
         assert done.returncode == 0, done.stderr
-        assert json.loads(path.read_bytes()) == json.loads(first)
+        record["entries"][0]["tests"] = entry["tests"]
+        assert json.loads(path.read_bytes()) == record
 
 
 def test_lists_and_refuses():
@@ -40,5 +46,6 @@ def test_lists_and_refuses():
     listed = records()
     assert listed.returncode == 0
     assert "adding-100000 " in listed.stdout
-    wrong = records("adding-5")
-    assert (wrong.returncode, "adding-5" in wrong.stderr) == (2, True)
+    for arguments, message in ((["adding-5"], "adding-5"), (["--at-once", "99"], "--at-once must be between 1 and")):
+        wrong = records(*arguments)
+        assert (wrong.returncode, message in wrong.stderr) == (2, True)

@@ -1,8 +1,8 @@
 """`pointwise` taken apart: what each part of the carry reads, found in its jaxpr.
 
 The LSTM's c' = f c + i g reads three gates and c; its h' = o tanh(c') reads the output gate and c', not all that c' was
-made of. Where one part reads another one, the derivative of the first has that one as a value of its own: for the LSTM
-six blocks, where h' as a function of everything would have nine, three of them zero beside.
+made of. Where one part reads another one, the derivative of the first has that one as a value of its own: the LSTM has
+six blocks, four of c' and two of h', where both parts by all gates and the whole carry would be twelve.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ class Part(NamedTuple):
     """One part of the carry after a step.
 
     Attributes:
-        place: of the part in the carry.
+        place: which of the carry's parts it is.
         reads: the values that it is made of.
-        function: of the arrays of those values.
+        function: takes the arrays of those values, gives the part.
     """
 
     place: int
@@ -38,13 +38,33 @@ class Part(NamedTuple):
         return out, dict(zip(self.reads, pull(jnp.ones_like(out)), strict=True))
 
     def affine_in(self, value: Value, values: dict[Value, Array]) -> bool:
-        """Whether the derivative by `value` does not itself read it."""
-        at = self.reads.index(value)
+        """Whether the part is a v + b of the value v, by equations that each are; others, however harmless, are not."""
         like = [jax.ShapeDtypeStruct(values[each].shape, values[each].dtype) for each in self.reads]
-        slope = lambda *arrays: self.pull(dict(zip(self.reads, arrays, strict=True)))[1][value]
-        jaxpr = jax.make_jaxpr(slope)(*like).jaxpr
-        _, needed = _needed(jaxpr, jaxpr.outvars[0], set(jaxpr.invars))
-        return jaxpr.invars[at] not in needed
+        jaxpr = jax.make_jaxpr(self.function)(*like).jaxpr
+        moving = {jaxpr.invars[self.reads.index(value)]}  # what depends on v
+        for equation in jaxpr.eqns:
+            moves = [isinstance(var, core.Var) and var in moving for var in equation.invars]
+            if any(moves):
+                if not _linear(equation, moves):
+                    return False
+                moving |= set(equation.outvars)
+        return True
+
+
+def _linear(equation: core.JaxprEqn, moves: list[bool]) -> bool:
+    """Whether an equation is affine in those of its operands that move together."""
+    name = equation.primitive.name
+    if name == "mul":
+        return sum(moves) == 1
+    if name == "div":
+        return not moves[1]
+    if name == "select_n":
+        return not moves[0]
+    if name == "convert_element_type":  # not to fewer bits, which rounds
+        (operand,) = equation.invars
+        dtype = equation.params["new_dtype"]
+        return jnp.promote_types(operand.aval.dtype, dtype) == dtype  # type: ignore[attr-defined]
+    return name in ("add", "add_any", "sub", "neg", "broadcast_in_dim", "reshape")
 
 
 def take_apart(cell: Cell, gates_x: Gates, gates_h: Gates, carry: Carry) -> list[Part]:
@@ -61,18 +81,16 @@ def take_apart(cell: Cell, gates_x: Gates, gates_h: Gates, carry: Carry) -> list
     for index, var in enumerate(jaxpr.outvars):
         if isinstance(var, core.Var):
             values.setdefault(var, ("after", index))
+    nameless = jaxpr.debug_info._replace(arg_names=None, result_paths=None)  # a part has fewer variables
     parts = []
     for index, var in enumerate(jaxpr.outvars):
         own = {} if values.get(var, ("", 0))[0] != "after" else {var: values[var]}
         equations, needed = _needed(jaxpr, var, values.keys() - own.keys())
         reads = [other for other in values if other in needed]
-        inner = jaxpr.replace(invars=reads, outvars=[var], eqns=equations, debug_info=_UNKNOWN)
+        inner = jaxpr.replace(invars=reads, outvars=[var], eqns=equations, debug_info=nameless)
         function = core.jaxpr_as_fun(core.ClosedJaxpr(inner, closed.consts))
         parts.append(Part(index, tuple(values[other] for other in reads), lambda *arrays, f=function: f(*arrays)[0]))
     return _in_order(parts)
-
-
-_UNKNOWN = core.DebugInfo("pointwise", "pointwise", None, None)
 
 
 def _needed(jaxpr: core.Jaxpr, out: Any, given: set[Any]) -> tuple[list[core.JaxprEqn], set[Any]]:

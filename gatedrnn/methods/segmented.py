@@ -18,7 +18,7 @@ dgates.
 import functools
 import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -204,14 +204,14 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
 _segmented.defvjp(_forward, _backward)
 
 
-def _weight_gradient(function: Callable[..., Gates], weights: Any, x: Array, dgates: Iterable[Array]) -> Any:
+def _weight_gradient(function: Callable[..., Gates], weights: Any, x: Array, dgates: Sequence[Array]) -> Any:
     """Of `function(weights, x [K, B, D])` by the weights, for the gates' cotangents [K, B, H].
 
-    A sum over time and batch is a product of x^T and dgates. On a CPU one of both is copied into the other order, and
-    it is the larger one unless x^T is there already.
+    A sum over time and batch is a product of x^T and dgates. On a CPU XLA copies dgates into the other order, unless
+    x^T is there already; so x, where it is the smaller one, is copied first.
     """
     rows = x.reshape(-1, x.shape[-1])  # [K * B, D]
-    if jax.default_backend() == "cpu":
+    if jax.default_backend() == "cpu" and rows.shape[-1] < sum(d.shape[-1] for d in dgates):
         rows = lax.optimization_barrier(rows.T).T
     _, pull = jax.vjp(lambda weights: function(weights, rows), weights)
     return pull(tuple(d.reshape(-1, d.shape[-1]) for d in dgates))[0]

@@ -90,7 +90,8 @@ def fit(
         target: end at the first test at which every seed has reached this test loss.
         test_every: updates between tests; the last update is followed by one, too.
         test_batches: batches of held-out data per test, the same at every test.
-        seconds: end at the first test after so many seconds of this call; None for no limit. The run can be resumed.
+        seconds: end at the first test after so many seconds of this call, in which only the first compilation does not
+            count; None for no limit. A run with a `folder` can be resumed, and has the whole time again.
         folder: where `checkpoints/` are kept; None for none.
         resume: go on from the last checkpoint in `folder`.
         save_every: seconds between checkpoints; one more is written at the end.
