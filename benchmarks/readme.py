@@ -230,11 +230,11 @@ def learning_table() -> str:
         for entry in entries(name):
             at = [step for step in entry["reached"].values() if step is not None]
             larger = entry["tests"].get("20 batches")
-            minutes = number(entry["seconds"] / 60, ".2g")
+            minutes = number(entry["seconds"] / 60, ",.0f" if entry["seconds"] >= 600 else ".2g")
             lines.append(
                 (
                     name,
-                    entry["label"].removeprefix(name).strip(),
+                    entry["label"].removeprefix(f"{name} "),
                     f"{entry['weights']:,}",
                     f"{len(at)} of {len(entry['reached'])} below {entry['target']:g}",
                     number(statistics.median(at) if at else None, ",.0f"),
