@@ -1,0 +1,176 @@
+"""The README's tables of training: who learned what."""
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from formats import RESULTS, number, spread, table
+
+
+def records() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of training that there are, by name."""
+    for path in sorted((RESULTS / "records").glob("*.json")):
+        yield path.stem, json.loads(path.read_text())
+
+
+PUBLISHED = {
+    "adding-10000": "LEM, 128 units, batch 50: below 0.01 at 1,900 (Rusch 2022)",
+    "adding-100000": "none",
+    "adding-1000000": "none",
+    "copy-1000": "LSTM 0.0204 (Bai 2018)",
+    "adding-600": "LSTM 0.164, GRU 5.3e-5, RNN 0.177 (Bai 2018)",
+    "adding-750": "LSTM: chrono about 7 times fewer updates than bias 1 (Tallec, Ollivier 2018)",
+    "temporal-order": "none at this budget",
+}
+"""What others report for the records with a target."""
+
+
+def entries(name: str) -> list[dict[str, Any]]:
+    """The entries of a record of training; none where it was not taken."""
+    return dict(records()).get(name, {"entries": []})["entries"]
+
+
+def learning_table() -> str:
+    """Who learned what, of `benchmarks/records.py`: the records that stand beside published ones."""
+    header = ("record", "model", "weights", "below target", "after updates", "test loss", "chance", "minutes")
+    lines = []
+    for name in PUBLISHED:
+        for entry in entries(name):
+            at = [step for step in entry["reached"].values() if step is not None]
+            larger = entry["tests"].get("20 batches")
+            minutes = number(entry["seconds"] / 60, ",.0f" if entry["seconds"] >= 600 else ".2g")
+            lines.append(
+                (
+                    name,
+                    entry["label"].removeprefix(f"{name} "),
+                    f"{entry['weights']:,}",
+                    f"{len(at)} of {len(entry['reached'])} below {entry['target']:g}",
+                    number(statistics.median(at) if at else None, ",.0f"),
+                    spread(larger["loss"] if larger else entry["test_loss"], ".2g"),
+                    number(entry["chance"], ".3g"),
+                    f"> {minutes}" if entry.get("resumed") else minutes,
+                )
+            )
+    caption = (
+        "Medians over seeds, of updates over those that reached the target; the least and the largest in brackets. "
+        "Chance: of the best answer without memory. Minutes: of all seeds of a line together, on one core (two where "
+        "the record names none; `>`: since it was killed and resumed). Adding over 10,000 and 100,000 steps: the loss "
+        "of 320 sequences after the end. Published: "
+        + "; ".join(f"{name}: {what}" for name, what in PUBLISHED.items() if entries(name))
+        + "."
+    )
+    return f"{table(header, lines)}\n\n{caption}"
+
+
+def digits_table() -> str:
+    """Accuracy on held-out digits."""
+    found: dict[str, dict[str, str]] = {}
+    for entry in entries("digits"):
+        task = entry["setup"]["task"]
+        model = entry["label"].removeprefix(task).strip()
+        found.setdefault(model, {})[task] = spread(entry["test_accuracy"], ".1%")
+    tasks = list(dict.fromkeys(entry["setup"]["task"] for entry in entries("digits")))
+    first = entries("digits")[0]
+    caption = (
+        f"{first['setup']['hidden_size']} units, {first['updates']:,} updates of {first['setup']['batch']} sequences. "
+        "Published for 784 pixels of permuted MNIST, 512 units: 96.3 % (chrono) and 95.4 % (bias 1) (Tallec, Ollivier "
+        "2018); these digits are smaller, so the numbers do not compare, only the order of the two."
+    )
+    lines = [(model, *(row.get(task, "–") for task in tasks)) for model, row in found.items()]
+    return f"{table(('right, of held-out digits', *tasks), lines)}\n\n{caption}"
+
+
+def agreement_table() -> str:
+    """Accuracy by the words and the nouns between the subject and its verb, beside rules that need no grammar."""
+    from setups import ATTRACTORS, DIFFER, FRONTED
+
+    from gatedrnn.tasks import sentences
+
+    numbers = [str(k) for k in ATTRACTORS]
+    lines = []
+    for entry in entries("agreement"):
+        words, _, model = entry["label"].partition(" ")
+        right = [entry["tests"].get(k, {"accuracy": None})["accuracy"] for k in numbers]
+        cells = (number(None if found is None else statistics.median(found), ".1%") for found in right)
+        lines.append((f"{int(words):,}", model, *cells))
+    rules = [sentences.shortcuts(int(k), DIFFER, FRONTED) for k in numbers]
+    lines += [("any", f"*{rule}*", *(number(each[rule], ".1%") for each in rules)) for rule in rules[0]]
+    return table(("words", "model", *(f"{k} attractors" for k in numbers)), lines)
+
+
+def distance_table() -> str:
+    """Accuracy of models trained on sentences of 30 words, on longer ones."""
+    lines, lengths = [], []
+    for entry in entries("agreement"):
+        longer = {name: found["accuracy"] for name, found in entry["tests"].items() if name.startswith("T = ")}
+        if longer:
+            lengths = list(longer)
+            lines.append((entry["label"], *(spread(found, ".1%") for found in longer.values())))
+    return table(("trained on 30 words", *(f"{length.removeprefix('T = ')} words" for length in lengths)), lines)
+
+
+def choice_table() -> str:
+    """RNN, GRU and LSTM of equal units and of equal weights."""
+    groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for entry in entries("gru-or-lstm"):
+        task, size, cell = entry["label"].split(", ")
+        groups.setdefault((size, cell), {})[task] = entry
+    columns: dict[str, Callable[[dict[str, dict[str, Any]]], str]] = {
+        "lines of equations": lambda row: f"{row['adding']['analysis']['equations']}",
+        "units (adding)": lambda row: f"{row['adding']['setup']['hidden_size']}",
+        "weights (adding)": lambda row: f"{row['adding']['weights']:,}",
+        "multiplications per step": lambda row: f"{row['adding']['analysis']['multiplications_per_step']:,}",
+        "µs per step": lambda row: number(row["adding"]["analysis"]["microseconds_per_step"], ".0f"),
+        "MB": lambda row: number(row["adding"]["analysis"]["bytes"] / 1e6, ".1f"),
+        "adding, T = 200: loss": lambda row: spread(row["adding"]["test_loss"], ".2g"),
+        "copy, T = 100: loss": lambda row: spread(row["copy"]["test_loss"], ".2g"),
+        "agreement, 30 words: right": lambda row: spread(row["agreement"]["tests"]["T = 30"]["accuracy"], ".1%"),
+        "1,000 words": lambda row: spread(row["agreement"]["tests"]["T = 1,000"]["accuracy"], ".1%"),
+        "aⁿbⁿ, n ≤ 100: right": lambda row: spread(row["anbn"]["tests"]["n <= 100"]["accuracy"], ".1%"),
+        "n ≤ 1,000": lambda row: spread(row["anbn"]["tests"]["n <= 1,000"]["accuracy"], ".1%"),
+        "parity, 32 bits: right": lambda row: spread(row["parity"]["tests"]["T = 32"]["accuracy"], ".1%"),
+        "256 bits": lambda row: spread(row["parity"]["tests"]["T = 256"]["accuracy"], ".1%"),
+    }
+    complete = {key: row for key, row in groups.items() if len(row) == 5}
+    header = ("", *(f"{cell}, {size}" for size, cell in complete))
+    lines = [(name, *(show(row) for row in complete.values())) for name, show in columns.items()]
+    first = entries("gru-or-lstm")[0]
+    sizes = first["analysis"]["sizes"]
+    caption = (
+        f"{first['updates']:,} updates of {first['setup']['batch']} sequences, Adam 3e-3, clipping 1, chrono "
+        f"initialisation where there are gates; medians over {len(first['reached'])} seeds, the least and the largest "
+        f"in brackets. Multiplications: forward, of one sequence; µs: forward and backward of {sizes['B']} sequences "
+        f"of {sizes['T']:,} steps, on one core; MB: what that takes beyond inputs and gradients. Chance: 0.167, "
+        + number(next(entry["chance"] for entry in entries("gru-or-lstm") if entry["label"].startswith("copy")), ".3g")
+        + " and 50 %."
+    )
+    return f"{table(header, lines)}\n\n{caption}"
+
+
+def text_table() -> str:
+    """Bits per byte by window, and how far back the gradient reaches."""
+    lines = []
+    for entry in entries("text"):
+        window, cell = entry["label"].split(" ")
+        there = entry["tests"]["10,000 bytes"]["loss"]
+        reach = [found["lag_below_1e3"] for found in entry["analysis"]["reach"]]
+        lines.append(
+            (
+                window,
+                cell,
+                spread([loss / math.log(2) for loss in entry["test_loss"]], ".3f"),
+                spread([loss / math.log(2) for loss in there], ".3f"),
+                number(None if None in reach else statistics.median(reach), ",.0f"),
+                number(entry["seconds"] / 60, ",.1f"),
+            )
+        )
+    header = ("window", "model", "bits per byte, own window", "10,000 bytes", "gradient below 10⁻³ at lag", "minutes")
+    first = entries("text")[0]
+    caption = (
+        f"{first['setup']['hidden_size']} units, {first['updates']:,} updates of 10,000 bytes each, whatever the "
+        "window; held-out end of the help text that ships with Python. The lag is of the trained models, in held-out "
+        "text."
+    )
+    return f"{table(header, lines)}\n\n{caption}"
