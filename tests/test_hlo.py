@@ -4,7 +4,7 @@ import re
 
 import jax
 import jax.numpy as jnp
-from test_unroll import each_cell, problem
+from unroll_problems import each_cell, problem
 
 import gatedrnn as gr
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from test_unroll import FOREIGN, each_cell
+from unroll_problems import FOREIGN, each_cell
 from tolerances import assert_close
 
 import gatedrnn as gr

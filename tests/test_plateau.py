@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
-from test_plots import assert_legible, contrast, laid_out
+from figures import assert_legible, contrast, laid_out
 
 from gatedrnn import plots
 

@@ -1,0 +1,190 @@
+"""gr.flow.compare: inputs and cells of every kind, from one step to 20,000, and those that it refuses."""
+
+import dataclasses
+import importlib
+import json
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from commands import reject
+from compared import HALF, D, H, T, driven
+
+import gatedrnn as gr
+
+compare_module = importlib.import_module("gatedrnn.flow.compare")
+
+
+def test_inputs_by_name_and_without_a_batch():
+    """A mapping keeps its names and order; [T, D] is a batch of one; progress counts every run."""
+    xs, calls = np.asarray(driven())[:, 0], []
+    result = gr.flow.compare(
+        HALF, {"b": xs, "a": 0 * xs}, hidden_size=2, seeds=2, on_run=lambda *call: calls.append(call)
+    )
+    assert [(run.input, run.seed, run.batch) for run in result.runs] == [
+        ("b", 0, 1),
+        ("b", 1, 1),
+        ("a", 0, 1),
+        ("a", 1, 1),
+    ]
+    assert [run.closed_form_log10_norm is None for run in result.runs] == [True, True, False, False]
+    assert sorted(total for _, total, _ in calls) == [4] * 4
+    assert len({done for done, _, _ in calls}) == 4
+    assert {label for _, _, label in calls} == {f"half, default, {name}, seed {i}" for name in "ab" for i in range(2)}
+
+
+def test_a_long_horizon_far_below_every_float():
+    """Half per step over 20,000 steps: 10^-6020, with about 200 lags on a log scale."""
+    result = gr.flow.compare([HALF], jnp.ones((20_000, 1, 1)), hidden_size=2, seeds=1, inits=["default"])
+    for run in result.runs:
+        assert (run.lags[0], run.lags[-1]) == (0, 20_000)
+        assert 150 < len(run.lags) <= 201
+        assert sorted(set(run.lags)) == run.lags
+        np.testing.assert_allclose(run.log10_norm, -math.log10(2) * np.array(run.lags), rtol=1e-5, atol=1e-5)
+        assert run.half_life == pytest.approx(1, rel=1e-5)
+        assert (run.lag_below_1e3, run.lag_below_float32, run.lag_below_float64) == (10, 127, 1024)
+        assert run.lyapunov_max == pytest.approx(-math.log(2), rel=1e-5)
+
+
+def test_a_gradient_of_exactly_zero():
+    """A cell that forgets everything: null norms, no rate, no exponent, strict JSON, and a verdict."""
+    gone = dataclasses.replace(HALF, name="gone", init=lambda key, d, h, dtype: jnp.zeros(h, dtype))
+    result = gr.flow.compare([gone], jnp.ones((5, 1, 1)), hidden_size=2, seeds=1)
+    for run in result.runs:
+        assert run.log10_norm == [pytest.approx(0, abs=1e-6)] + [None] * 5
+        assert (run.rate_log10_per_step, run.half_life, run.lyapunov_max) == (None, None, None)
+        assert (run.lag_below_1e3, run.lag_below_float64) == (1, 1)
+        assert run.verdict.startswith("vanishing: 1 steps to a thousandth")
+    json.loads(result.to_json(), parse_constant=reject)
+
+
+def test_a_cell_without_weights():
+    """A recurrence may have no parameters at all."""
+    fixed = gr.Cell.from_step(
+        "fixed",
+        lambda params, carry, x: (gr.RNNState(0.5 * carry.h + x[..., :1]), carry.h),
+        init=lambda key, input_size, hidden_size, dtype: (),
+        initial_carry=lambda params, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, 1))),
+    )
+    result = gr.flow.compare([fixed], driven(), hidden_size=1, seeds=1)
+    assert [run.half_life for run in result.runs] == [pytest.approx(1, rel=1e-5)] * 2
+
+
+def test_one_step_one_unit():
+    """The smallest comparison there is."""
+    result = gr.flow.compare([gr.rnn, gr.gru, gr.lstm], jnp.ones((1, 1, 1)), hidden_size=1, seeds=1)
+    assert len(result.runs) == 10
+    assert all(run.lags == [0, 1] for run in result.runs)
+    json.loads(result.to_json(), parse_constant=reject)
+
+
+def test_float64_inside_a_context():
+    """With x64 on for this thread only, all of it is float64: the closed form agrees to ten digits."""
+    with jax.enable_x64(True):
+        xs = jnp.zeros((T, 1, D))
+        result = gr.flow.compare([gr.lstm], {"silent": xs}, hidden_size=H, seeds=1, dtype=jnp.float64)
+    for run in result.runs:
+        np.testing.assert_allclose(run.log10_norm, run.closed_form_log10_norm, rtol=1e-10, atol=1e-10)
+
+
+CELL_LIST = "`cells` must be a list of at least one gatedrnn.Cell"
+INIT_LIST = "`inits` must be a list of 'default', 'chrono' or both"
+SIZE = "must be a whole number of at least 1"
+FLOATING = "`dtype` must be a floating type, such as float32"
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "message"),
+    [
+        ([], {}, f"{CELL_LIST}; got []."),
+        (["rnn"], {}, f"{CELL_LIST}; got ['rnn']."),
+        ("rnn", {}, f"{CELL_LIST}; got 'rnn'."),
+        (None, {}, f"{CELL_LIST}; got None."),
+        ([gr.gru, gr.gru], {}, "`cells` must be cells of different names; got ['gru', 'gru']."),
+        ([gr.rnn], {"hidden_size": 0}, f"`hidden_size` {SIZE}; got 0."),
+        ([gr.rnn], {"hidden_size": 2.5}, f"`hidden_size` {SIZE}; got 2.5."),
+        ([gr.rnn], {"seeds": 0}, f"`seeds` {SIZE}; got 0."),
+        ([gr.rnn], {"seeds": True}, f"`seeds` {SIZE}; got True."),
+        ([gr.rnn], {"seeds": [1, 2]}, f"`seeds` {SIZE}; got [1, 2]."),
+        ([gr.rnn], {"inits": ["chrono", "glorot"]}, f"{INIT_LIST}; got ['chrono', 'glorot']."),
+        ([gr.rnn], {"inits": []}, f"{INIT_LIST}; got []."),
+        ([gr.rnn], {"inits": "default"}, f"{INIT_LIST}; got default."),
+        ([gr.rnn], {"dtype": jnp.int32, "hidden_size": 2}, f"{FLOATING}; got int32."),
+        ([gr.rnn], {"dtype": "float7"}, f"{FLOATING}; got 'float7'."),
+        ([gr.rnn], {"dtype": None}, f"{FLOATING}; got None."),
+        (
+            [gr.rnn],
+            {"inits": ["chrono"]},
+            "`inits` must be ['default', ...] for cells without a gate; got ['chrono'] for ['rnn'].",
+        ),
+    ],
+)
+def test_errors_of_the_options(cells, options, message):
+    """One sentence that names the argument, what was expected and what came."""
+    with pytest.raises(ValueError, match="must be") as caught:
+        gr.flow.compare(cells, driven(), **options)
+    assert str(caught.value) == message
+
+
+def with_hole(value):
+    """Noise with one bad entry."""
+    return driven().at[3, 1, 2].set(value)
+
+
+@pytest.mark.parametrize(
+    ("xs", "message"),
+    [
+        (lambda: with_hole(jnp.nan), "finite everywhere; got nan at (3, 1, 2) of the input 'driven'"),
+        (lambda: {"x": with_hole(jnp.inf)}, "finite everywhere; got inf at (3, 1, 2) of the input 'x'"),
+        (
+            lambda: {"x": driven()[:, 0].at[4, 1].set(-jnp.inf)},
+            "finite everywhere; got -inf at (4, 1) of the input 'x'",
+        ),
+        (lambda: np.ones((5, 2), np.int32), "of a floating dtype; got int32"),
+        (lambda: np.ones((5, 2), bool), "of a floating dtype; got bool"),
+        (lambda: np.ones((5, 2), np.complex64), "of a floating dtype; got complex64"),
+        (lambda: {"a": jnp.ones((5, 2)), "b": jnp.ones((6, 2))}, "inputs of one shape; got [(5, 1, 2), (6, 1, 2)]"),
+        (dict, "inputs of one shape; got none"),
+    ],
+)
+def test_errors_of_the_input(xs, message):
+    """NaN and infinities with their place, integers, and inputs of several shapes."""
+    with pytest.raises(ValueError, match="must be") as caught:
+        gr.flow.compare([gr.rnn], xs())
+    assert str(caught.value) == f"`xs` must be {message}."
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 2, 3, 4), (0, 2, 3), (5, 0, 3), (5, 2, 0), (0, 3)])
+def test_errors_of_the_shape(shape):
+    """Another rank, or nothing along an axis."""
+    with pytest.raises(ValueError, match=r"`xs` must be \[T, B, D\] or \[T, D\]") as caught:
+        gr.flow.compare([gr.rnn], jnp.ones(shape))
+    assert str(caught.value).endswith(f"with at least one step, row and feature; got {shape}.")
+
+
+def test_too_much_memory_is_refused_before_it_is_taken():
+    """The sizes, the need and what the machine has, in one sentence."""
+    with pytest.raises(ValueError, match="must fit in memory") as caught:
+        gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=1_000_000)
+    sizes = "10 steps, batch 2, 3 features and 1000000 hidden units"
+    assert re.search(rf"got {sizes}, about \d+(\.\d)? TB, on a machine with .*B\.$", str(caught.value))
+    with pytest.raises(ValueError, match="must fit in memory"):
+        gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=10**400)
+
+
+@pytest.mark.parametrize("sizes", [(20_000, 1, 32, 64), (20_000, 1, 32, 512), (1000, 16, 256, 128), (200, 1, 1, 1000)])
+@pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
+def test_the_need_is_estimated_from_above(cell, sizes, monkeypatch):
+    """A machine that has only what the compiled adjoint takes, by the compiler's own account, is refused."""
+    steps, batch, width, hidden = sizes
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), width, hidden))
+    xs = jax.ShapeDtypeStruct((steps, batch, width), jnp.float32)
+    norms = jax.jit(lambda params, xs: gr.flow.adjoint(cell, params, xs).log10_norm)
+    used = norms.lower(params, xs).compile().memory_analysis()
+    taken = used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
+    monkeypatch.setattr(compare_module, "machine_bytes", lambda: taken)
+    with pytest.raises(ValueError, match="must fit in memory"):
+        compare_module.check_memory(steps, batch, width, hidden, jnp.float32)

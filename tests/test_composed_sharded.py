@@ -1,0 +1,61 @@
+"""Sharded over any mesh equals the whole batch."""
+
+import jax
+import pytest
+from composed_problems import asked, both_ways, each_outputs, meshes, problem_with_readout, pulled_back
+from tolerances import assert_close
+from unroll_problems import FOREIGN, LENGTH, B, H, T, problem, spied
+
+import gatedrnn as gr
+
+
+@pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm, FOREIGN], ids=["rnn", "gru", "lstm", "foreign"])
+@each_outputs
+@both_ways
+def test_sharded_equals_the_whole_batch(cell, outputs, reverse):
+    """Values and gradients, each weight's summed over the shards; rows are on two devices, weights on both."""
+    (params, xs, carry, flags, _), weights, targets = problem_with_readout(cell, B=4)
+    inner = gr.Segmented() if cell.factored else gr.Autodiff()
+    run = lambda method: asked(cell, method, outputs, flags, reverse, targets)
+    got = pulled_back(run(gr.Sharded(meshes()["plain"][0], method=inner)), params, xs, carry, weights)
+    assert_close(got, pulled_back(run(inner), params, xs, carry, weights), "float32", LENGTH)
+
+
+@pytest.mark.parametrize("kind", ["plain", "explicit", "named axis", "both axes"])
+def test_sharded_over_any_mesh(kind):
+    """Two rows on each of two devices: every product has two rows, and values and gradients are Segmented's."""
+    mesh, axes = meshes()[kind]
+    spy, shapes = spied(gr.gru)
+    params, xs, carry, flags, _ = problem(gr.gru, B=4)
+    run = lambda cell, method: pulled_back(
+        lambda *given: gr.unroll(cell, *given, **flags, method=method), params, xs, carry
+    )
+    got = run(spy, gr.Sharded(mesh, axes, gr.Segmented(4)))
+    assert set(shapes) == {(2, H), (H, H), (4, 2, H), (T % 4, 2, H), (8, H), (T % 4 * 2, H)}
+    assert_close(got, run(gr.gru, gr.Segmented()), "float32", LENGTH)
+    _, ys = gr.unroll(gr.gru, params, xs, carry, method=gr.Sharded(mesh, axes))
+    assert ys.devices() == set(jax.devices()) and len(jax.devices()) == 2
+    assert {shard.data.shape for shard in ys.addressable_shards} == {(T, 2, H)}
+
+
+def test_sharded_over_one_shard():
+    """An axis of one device leaves the batch whole, an odd one as well."""
+    mesh, _ = meshes()["named axis"]
+    spy, shapes = spied(gr.gru)
+    params, xs, carry, flags, _ = problem(gr.gru)
+    got = gr.unroll(spy, params, xs, carry, **flags, method=gr.Sharded(mesh, ("model",), gr.Autodiff()))
+    assert set(shapes) == {(B, H)}
+    assert_close(got, gr.unroll(gr.gru, params, xs, carry, **flags), "float32", LENGTH)
+
+
+def test_bad_meshes():
+    """No mesh, an axis that it does not have, and a batch that it does not divide."""
+    with pytest.raises(ValueError, match="`mesh` must be a jax.sharding.Mesh; got .*CpuDevice"):
+        gr.Sharded(jax.devices())
+    mesh, _ = meshes()["named axis"]
+    with pytest.raises(ValueError, match=r"`axes` must be .*\('model', 'batch'\); got \('rows',\)"):
+        gr.Sharded(mesh, ("rows",))
+    params, xs, _, _, _ = problem(gr.gru)
+    for method in (gr.Sharded(mesh), gr.Sharded(mesh, ("batch",))):
+        with pytest.raises(ValueError, match="`xs` must be .* 2 shards divide evenly; got B = 3"):
+            gr.unroll(gr.gru, params, xs, method=method)

@@ -1,0 +1,142 @@
+"""Text from models: drawn by given odds, the likeliest symbols, and a model as an argument under jit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from drawn_models import drawn, every_cell, plain
+from scipy import stats
+
+import gatedrnn as gr
+from gatedrnn.models import Model, ModelParams, generate
+
+SYMBOLS = 4
+PROMPT = jnp.array([1, 2])
+
+
+@pytest.fixture(scope="module")
+def odds():
+    """A model of zero weights, so that the readout's bias alone says how likely the symbols are."""
+    model = Model(gr.lstm, SYMBOLS, 2, SYMBOLS, 3)
+    params = jax.tree.map(lambda a: jnp.asarray(np.zeros(a.shape, a.dtype)), drawn(model))
+    return model, params._replace(readout=params.readout | {"b": jnp.array([0.0, 1.0, 2.0, -1.0])})
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_frequencies_follow_softmax(odds, temperature):
+    """10,000 draws at each temperature, by chi-square; and one draw does not depend on the one before it."""
+    model, params = odds
+    drawn = np.asarray(generate(model, params, jax.random.key(5), PROMPT, 10_000, temperature))
+    assert (drawn.dtype, drawn.shape) == (np.int32, (10_000,))
+    likely = np.exp(np.float64(params.readout["b"]) / temperature)
+    likely /= likely.sum()
+    found = np.bincount(drawn, minlength=SYMBOLS)
+    often = likely * drawn.size >= 5
+    assert not found[~often].sum() > 40
+    expected = likely[often] / likely[often].sum() * found[often].sum()
+    assert stats.chisquare(found[often], expected).pvalue > 1e-3
+    pairs = np.zeros((SYMBOLS, SYMBOLS))
+    np.add.at(pairs, (drawn[:-1:2], drawn[1::2]), 1)
+    likeliest = likely * drawn.size / 2 >= 100
+    assert stats.chi2_contingency(pairs[np.ix_(likeliest, likeliest)]).pvalue > 1e-3
+
+
+def test_equal_keys_equal_text(odds):
+    """Another key, another text; a longer one under the same key is another, too."""
+    model, params = odds
+    texts = [np.asarray(generate(model, params, jax.random.key(key), PROMPT, 40)) for key in (0, 0, 1)]
+    np.testing.assert_array_equal(texts[0], texts[1])
+    assert (texts[0] != texts[2]).any()
+
+
+def trained(cell):
+    """A model whose next symbol hangs on all before it."""
+    model = Model(cell, SYMBOLS, 6, SYMBOLS, 3)
+    return model, drawn(model, seed=7)
+
+
+@every_cell
+def test_temperature_zero_takes_the_likeliest(cell):
+    """By hand: the whole sequence through the model, and the largest output of the last step, again and again."""
+    model, params = trained(cell)
+    got = generate(model, params, jax.random.key(0), PROMPT, 12, 0.0)
+    there = plain(params)
+    symbols = PROMPT.tolist()
+    for _ in range(12):
+        ys = getattr(reference, cell.name)(there.cell, there.embedding[symbols][:, None]).ys[-1, 0]
+        symbols.append(int(np.argmax(ys @ there.readout["w"] + there.readout["b"])))
+    assert got.tolist() == symbols[2:]
+    assert len(set(symbols)) > 1
+    assert got.tolist() == generate(model, params, jax.random.key(9), PROMPT, 12, 0).tolist()
+    assert got.tolist() == generate(model, params, jax.random.key(9), PROMPT, 12, 1e-6).tolist()
+
+
+def test_text_is_drawn_from_what_the_model_expects():
+    """Every draw by hand: softmax of the outputs of `model` over the whole text so far, under the keys in order."""
+    model, params = trained(gr.gru)
+    key = jax.random.key(3)
+    got = generate(model, params, key, PROMPT, 8, 0.7).tolist()
+    symbols = jnp.array([*PROMPT.tolist(), *got])
+    _, ys = model(params, symbols[:-1])
+    keys = jax.random.split(key, 9)
+    by_hand = [int(jax.random.categorical(keys[i], ys[1 + i] / jnp.float32(0.7))) for i in range(8)]
+    assert got == by_hand
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_text_in_other_dtypes(dtype):
+    """Prompts of bytes, weights of half or double precision: whole numbers in range."""
+    with jax.enable_x64(dtype == "float64"):
+        model = Model(gr.gru, 256, 3, 256, 2)
+        params = drawn(model, dtype)
+        got = generate(model, params, jax.random.key(0), np.frombuffer(b"ab\xff", np.uint8), 5)
+    assert (got.dtype, got.shape) == (jnp.int32, (5,))
+    assert ((np.asarray(got) >= 0) & (np.asarray(got) < 256)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"model": Model(gr.lstm, 4, 2, 4)},
+            "`model` must be one that predicts the next of its own symbols; got 4 fea",
+        ),
+        (
+            {"model": Model(gr.lstm, 4, 2, 3, 3)},
+            "`model` must be one that predicts the next of its own symbols; got 4 s",
+        ),
+        ({"length": 0}, "`length` must be a whole number of at least 1; got 0."),
+        ({"length": 2.5}, "`length` must be a whole number of at least 1; got 2.5."),
+        ({"temperature": -0.1}, "`temperature` must be a finite number of at least 0; got -0.1."),
+        ({"temperature": float("nan")}, "`temperature` must be a finite number of at least 0; got nan."),
+        ({"temperature": float("inf")}, "`temperature` must be a finite number of at least 0; got inf."),
+        (
+            {"prompt": jnp.array([], jnp.int32)},
+            "`prompt` must be at least one symbol, whole numbers [P]; got int32 (0,)",
+        ),
+        ({"prompt": jnp.array([[1]])}, "`prompt` must be at least one symbol, whole numbers [P]; got int32 (1, 1)."),
+        ({"prompt": jnp.array([1.0])}, "`prompt` must be at least one symbol, whole numbers [P]; got float32 (1,)."),
+        ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols below 4; got 4."),
+        ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols below 4; got -1."),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, str) else next(iter(value)),
+)
+def test_text_refused(odds, change, message):
+    """One sentence that names the argument."""
+    model, params = odds
+    given = {"model": model, "params": params, "key": jax.random.key(0), "prompt": PROMPT, "length": 3} | change
+    with pytest.raises(ValueError, match="must be") as caught:
+        generate(**given)
+    assert str(caught.value).startswith(message)
+
+
+def test_params_are_a_tree_of_their_own(odds):
+    """A model is a static value: it crosses `jit` as an argument, and equal ones are equal."""
+    model, params = odds
+    assert isinstance(params, ModelParams)
+    assert model == Model(gr.lstm, SYMBOLS, 2, SYMBOLS, 3) and hash(model) == hash(
+        Model(gr.lstm, SYMBOLS, 2, SYMBOLS, 3)
+    )
+    ys = jax.jit(lambda model, params, xs: model(params, xs)[1])(model, params, PROMPT)
+    np.testing.assert_array_equal(ys, np.broadcast_to(params.readout["b"], (2, SYMBOLS)))

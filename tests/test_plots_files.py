@@ -1,0 +1,98 @@
+"""Pictures as files, without pyplot and whatever the user's settings; numbers in words; wrong data."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+from plotted_runs import CASES, gate_map, run, shrinking
+
+from gatedrnn import plots
+
+
+def test_same_data_give_the_same_bytes(tmp_path):
+    for name in ("first", "second"):
+        png, svg = plots.save(plots.waterfall(CASES["one seed"]), tmp_path / f"{name}.v1")
+        plots.save(plots.gate_heatmap([gate_map()]), tmp_path / f"{name} gates")
+        assert (png.name, svg.name) == (f"{name}.v1.png", f"{name}.v1.svg")
+    for tail in (".v1.png", ".v1.svg", " gates.png", " gates.svg"):
+        assert (tmp_path / f"first{tail}").read_bytes() == (tmp_path / f"second{tail}").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 8
+    assert "dc:date" not in (tmp_path / "first.v1.svg").read_text()
+
+
+def test_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
+    figure = plots.waterfall(CASES["single cell"])
+    (tmp_path / "picture.png").write_text("old")
+
+    def interrupted(target, **_):
+        Path(target).write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure, "savefig", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plots.save(figure, tmp_path / "picture")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("picture.png", "old")]
+
+
+def test_settings_of_the_user_neither_change_nor_matter():
+    plain = plots.svg(plots.waterfall(CASES["single cell"]))
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "none", "savefig.dpi": 10}):
+        before = dict(matplotlib.rcParams)
+        assert plots.svg(plots.waterfall(CASES["single cell"])) == plain
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_no_jax_and_no_pyplot():
+    program = f"""if True:
+        import importlib.util, sys
+        sys.modules["jax"] = None
+        spec = importlib.util.spec_from_file_location("plots", {plots.__file__!r})
+        sys.modules["plots"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["plots"])
+        assert "matplotlib.pyplot" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("log10_value", "words"),
+    [
+        (0, "1"),
+        (-0.5, "0.316"),
+        (-2.9, "0.00126"),
+        (2.5, "316"),
+        (-3, "1.0×10⁻³"),
+        (-4.5, "3.2×10⁻⁵"),
+        (-9.4, "4.0×10⁻¹⁰"),
+        (-38.2, "10⁻³⁸"),
+        (-1249.4, "10⁻¹²⁴⁹"),
+        (204.1, "10²⁰⁴"),
+        (-math.inf, "0"),
+        (math.inf, "∞"),
+    ],
+)
+def test_power(log10_value, words):
+    assert plots.power(log10_value) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(3.192, "3.19"), (99.97, "100"), (1360.48, "1,360"), (10_000, "10,000"), (None, "∞"), (math.inf, "∞"), (0.0, "0")],
+)
+def test_steps(count, words):
+    assert plots.steps(count) == words
+
+
+def test_wrong_data_are_named():
+    with pytest.raises(ValueError, match="`runs` must hold at least one run"):
+        plots.waterfall([])
+    with pytest.raises(ValueError, match="`gate_maps` must hold at least one map"):
+        plots.gate_heatmap([])
+    two = [run("rnn", "text", "default", 0, shrinking(1)), run("rnn", "text", "default", 1, shrinking(1), horizon=50)]
+    with pytest.raises(ValueError, match="seeds of rnn, default, text must share their `lags`"):
+        plots.waterfall(two)
+    with pytest.raises(ValueError, match=r"must be \[H, N\], \[H\] and \[N\]; got \(40, 16\), \(16,\) and \(40,\)"):
+        plots.gate_heatmap([{**gate_map(), "values": gate_map()["values"].T}])
