@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from unroll_problems import FOREIGN, each_cell
 from tolerances import assert_close
+from unroll_problems import FOREIGN, each_cell
 
 import gatedrnn as gr
 

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from figures import assert_legible, contrast, laid_out
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
-from figures import assert_legible, contrast, laid_out
 
 from gatedrnn import plots
 
