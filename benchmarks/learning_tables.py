@@ -47,7 +47,7 @@ def learning_table() -> str:
                     entry["label"].removeprefix(f"{name} "),
                     f"{entry['weights']:,}",
                     f"{len(at)} of {len(entry['reached'])} below {entry['target']:g}",
-                    number(statistics.median(at) if at else None, ",.0f"),
+                    f"{statistics.median(at):,.0f}" if at else f"not in {entry['updates']:,}",
                     spread(larger["loss"] if larger else entry["test_loss"], ".2g"),
                     number(entry["chance"], ".3g"),
                     f"> {minutes}" if entry.get("resumed") else minutes,
@@ -59,9 +59,23 @@ def learning_table() -> str:
         "the record names none; `>`: since it was killed and resumed). Adding over 10,000 and 100,000 steps: the loss "
         "of 320 sequences after the end. Published: "
         + "; ".join(f"{name}: {what}" for name, what in PUBLISHED.items() if entries(name))
-        + "."
+        + f".{million()}"
     )
     return f"{table(header, lines)}\n\n{caption}"
+
+
+def million() -> str:
+    """What a million steps would take, from its own pace and the updates that a hundred thousand took."""
+    needed = [step for entry in entries("adding-100000") for step in entry["reached"].values() if step is not None]
+    for entry in entries("adding-1000000"):
+        pace, memory = entry["seconds"] / entry["updates"], entry["peak_bytes"] / 1e9
+        least, most = (updates * pace / 3600 for updates in (min(needed), max(needed)))
+        return (
+            f" Over 1,000,000 steps an update takes {pace:.0f} s, on one core and within {memory:.1f} GB; the "
+            f"{min(needed)} to {max(needed)} updates of adding-100000 would take {least:.1f} to {most:.1f} hours, of "
+            f"which it was given {entry['seconds'] / 3600:.1f}."
+        )
+    return ""
 
 
 def digits_table() -> str:
