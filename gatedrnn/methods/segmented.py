@@ -208,10 +208,10 @@ def _weight_gradient(function: Callable[..., Gates], weights: Any, x: Array, dga
     """Of `function(weights, x [K, B, D])` by the weights, for the gates' cotangents [K, B, H].
 
     A sum over time and batch is a product of x^T and dgates. On a CPU XLA copies dgates into the other order, unless
-    x^T is there already; so x, where it is the smaller one, is copied first.
+    x^T is there already; so x, where it is no larger, is copied first.
     """
     rows = x.reshape(-1, x.shape[-1])  # [K * B, D]
-    if jax.default_backend() == "cpu" and rows.shape[-1] < sum(d.shape[-1] for d in dgates):
+    if jax.default_backend() == "cpu" and rows.shape[-1] <= sum(d.shape[-1] for d in dgates):
         rows = lax.optimization_barrier(rows.T).T
     _, pull = jax.vjp(lambda weights: function(weights, rows), weights)
     return pull(tuple(d.reshape(-1, d.shape[-1]) for d in dgates))[0]
