@@ -34,10 +34,12 @@ import gatedrnn as gr
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS, RUNS = FOLDER / "results" / "records", FOLDER / "runs"
+FINAL_BATCHES = 20
 
 
 def train(entry: Entry, folder: Path) -> dict[str, Any]:
     """Trains an entry in `folder`, and says what came of it."""
+    made = described()  # what runs now: the tree may change meanwhile
     setup, mesh = entry.setup, None
     if jax.device_count() > 1:
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("devices",))
@@ -61,14 +63,18 @@ def train(entry: Entry, folder: Path) -> dict[str, Any]:
     for name, task, horizon in entry.tests:
         batch = entry.test_batch or setup.batch
         there = replace(setup, task=task, horizon=horizon, batch=batch, method=gr.Segmented())
-        found = gr.train.measure(there, fitted.state.params, 20)
+        found = gr.train.measure(there, fitted.state.params, FINAL_BATCHES)
         tests[name] = {kind: np.asarray(values).tolist() for kind, values in found._asdict().items()}
+        tests[name] |= {"task": task.name, "T": horizon, "B": batch, "batches": FINAL_BATCHES}
     last = {row.seed: row for row in fitted.rows}.values()
     return {
         "label": entry.label,
+        "made": made,
         "setup": setup.describe(),
         "budget": entry.steps,
         "target": entry.target,
+        "test_every": entry.test_every,
+        "test_batches": entry.test_batches,
         "chance": setup.task.chance(setup.horizon),
         "weights": gr.models.count(fitted.params()),
         "updates": int(fitted.state.step[0]),
@@ -170,7 +176,7 @@ def add(path: Path, labels: list[str], shown: bytes) -> None:
     Where it is there already, and the new one comes from its last checkpoint, only tests and analysis are new.
     """
     found = {entry["label"]: entry for entry in read(path)}
-    new = json.loads(shown.splitlines()[-1]) | {"made": described()}
+    new = json.loads(shown.splitlines()[-1])
     old = found.get(new["label"])
     if old is not None and new["resumed"] and new["updates"] == old["updates"]:
         new = old | {"tests": new["tests"], "analysis": new["analysis"]}
@@ -184,7 +190,8 @@ def add(path: Path, labels: list[str], shown: bytes) -> None:
 
 def described() -> dict[str, Any]:
     names = ("jax", "jaxlib", "optax", "numpy")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    command = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True).stdout.strip()
     return {
         "versions": {"gatedrnn": gr.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in names},
@@ -204,6 +211,8 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=1, help="devices (on a CPU: cores) per entry")
     parser.add_argument("--cores", nargs="+", type=int, help="run on these alone")
     options = parser.parse_args()
+    if options.devices < 1:
+        parser.error(f"--devices must be at least 1; got {options.devices}")
     if options.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, options.cores)  # before the backend starts its threads
     jax.config.update("jax_num_cpu_devices", options.devices)
@@ -224,6 +233,7 @@ def main() -> None:
     if not options.names:
         for name, entries in RECORDS.items():
             print(f"{name:20} {(entries.__doc__ or '').strip()}")
+        return
     run(options.names, options)
 
 

@@ -46,6 +46,6 @@ def test_lists_and_refuses():
     listed = records()
     assert listed.returncode == 0
     assert "adding-100000 " in listed.stdout
-    for arguments, message in ((["adding-5"], "adding-5"), (["--at-once", "99"], "--at-once must be between 1 and")):
+    for arguments, message in ((["adding-5"], "adding-5"), (["--at-once", "0"], "--at-once must be between 1 and")):
         wrong = records(*arguments)
         assert (wrong.returncode, message in wrong.stderr) == (2, True)
