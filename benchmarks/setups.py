@@ -102,19 +102,26 @@ def each(
 
 
 def copy_1000() -> list[Entry]:
-    """16,000 weights, where Bai 2018 reports chance for the LSTM, which has twice the updates of the others."""
-    rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
+    """16,000 weights, where Bai 2018 reports chance for the LSTM; and an LSTM whose input layer is drawn wider.
+
+    chrono closes the input gates. Drawn four times as wide, some are opened by some symbols from the first update on.
+    """
+    rule, faster = (gr.train.Optimiser(optax.adam, rate, 1.0) for rate in (3e-3, 1e-2))
+    wide = {**chrono(1_020), "input_init": gr.initializers.gaussian(4.0)}
+    setups = dict(each(gr.tasks.copy, 1_000, units_for(16_000), 32, rule, memory=1_020))
+    setups["lstm chrono, wide input"] = replace(setups["lstm chrono"], optimiser=faster, cell_options=wide)
+    budgets = {"lstm default": 4_000, "lstm chrono": 4_000}  # the last to leave the plateau
     return [
-        Entry(label, setup, 4_000 if setup.cell is gr.lstm else 2_000, (0, 1, 2), 0.001, 100, 2, final_test(setup))
-        for label, setup in each(gr.tasks.copy, 1_000, units_for(16_000), 32, rule, memory=1_020)
+        Entry(label, setup, budgets.get(label, 2_000), (0, 1, 2), 0.001, 100, 2, final_test(setup))
+        for label, setup in setups.items()
     ]
 
 
 def adding_600() -> list[Entry]:
-    """70,000 weights, as Bai 2018; the target is that paper's best, its GRU's."""
+    """70,000 weights, as Bai 2018."""
     rule = gr.train.Optimiser(optax.adam, 5e-3, 1.0)
     return [
-        Entry(label, setup, 1_500, (0, 1, 2), 5.3e-5, 50, 4, final_test(setup))
+        Entry(label, setup, 600, (0, 1, 2), 0.001, 50, 4, final_test(setup))
         for label, setup in each(gr.tasks.adding, 600, units_for(70_000), 32, rule)
     ]
 
@@ -123,7 +130,7 @@ def adding_750() -> list[Entry]:
     """LSTM of 128 units, RMSProp 1e-3, no clipping: chrono and bias 1, as Tallec and Ollivier 2018."""
     rule = gr.train.Optimiser(optax.rmsprop, 1e-3, None)
     return [
-        Entry(label, setup, 1_500, (0, 1, 2), 0.01, 50, 4, final_test(setup))
+        Entry(label, setup, 800, (0, 1, 2), 0.01, 50, 4, final_test(setup))
         for label, setup in each(gr.tasks.adding, 750, 128, 32, rule, "lstm")
     ]
 
