@@ -93,8 +93,7 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
 
 def _methods(cell: Cell, steps: int) -> list[Method]:
     inner: Autodiff | Segmented = Segmented() if cell.factored else Autodiff()
-    third = max(round(steps ** (1 / 3)), 16)
-    return [inner, Checkpointed(method=inner), Checkpointed(third * third, Checkpointed(third, inner))]
+    return [inner, Checkpointed(method=inner), Checkpointed.nested(max(steps, 1), inner)]
 
 
 def _peak_bytes(cell: Cell, method: Method, params: Any, xs: Any) -> int:

@@ -8,6 +8,12 @@ import jax.numpy as jnp
 from jax import lax
 
 
+def nearest_divisor(steps: int, target: int) -> int:
+    """The divisor of `steps` nearest to `target`, if one lies within a factor of 2; else `target`."""
+    near = [k for k in range((target + 1) // 2, 2 * target + 1) if steps % k == 0]
+    return min(near, key=lambda k: abs(k - target), default=target)
+
+
 def over_segments(
     segment: Callable[[Any, Any, Any], tuple[Any, Any, Any]],
     carry: Any,

@@ -1,5 +1,9 @@
 """Outputs that are used up, by Checkpointed and the methods without it: they equal what is made of all outputs."""
 
+import os
+import subprocess
+import sys
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -75,17 +79,17 @@ def test_outputs_of_any_length(method, outputs, reverse, steps):
 
 
 @each_cell
-@pytest.mark.parametrize("steps", [130, 10_001])
-def test_checkpointed_runs_the_length_it_should(cell, steps):
-    """By default segments of 64 steps, or of sqrt(T) where that is more; otherwise of `length`, and the rest."""
+@pytest.mark.parametrize(("steps", "default"), [(131, 64), (130, 65), (10_001, 73)])
+def test_checkpointed_runs_the_length_it_should(cell, steps, default):
+    """By default the divisor of T nearest to sqrt(T) or 64; without one near, and with `length`, there is a rest."""
     spy, shapes = spied(cell)
     params = cell.init(jax.random.key(0), D, H)
-    for method, length in ((gr.Checkpointed(), max(64, int(steps**0.5))), (gr.Checkpointed(40), 40)):
+    for method, length in ((gr.Checkpointed(), default), (gr.Checkpointed(40), 40)):
         shapes.clear()
         run = lambda xs, method=method: gr.unroll(spy, params, xs, method=method, outputs="last")[1].sum()
         jax.make_jaxpr(jax.grad(run))(jnp.ones((steps, B, D)))
-        rows = {(length * B, H), (steps % length * B, H)}  # of the weight gradients
-        assert set(shapes) == {(B, H), (H, H), (length, B, H), (steps % length, B, H), *rows}
+        rest = {(steps % length * B, H)} if steps % length else set()
+        assert set(shapes) == {(B, H), (H, H), (length * B, H), *rest}
 
 
 def test_in_segments():
@@ -118,6 +122,37 @@ def test_checkpointed_needs_little_memory(cell, outputs):
     few, many = (temporary(gr.Checkpointed(), steps) for steps in (4096, 16_384))
     assert few < temporary(gr.Segmented(), 4096) / 4
     assert many < 3 * few
+
+
+MEMORY = """
+import jax, gatedrnn as gr
+params = gr.lstm.init(jax.random.key(0), 32, {H})
+loss = lambda params, xs: gr.unroll(gr.lstm, params, xs, method={method}, outputs=gr.Readout(squares))[1].sum()
+squares = lambda _, ys, __: jax.numpy.square(ys).sum(-1)
+xs = jax.ShapeDtypeStruct(({T}, {B}, 32), "float32")
+print(jax.jit(jax.grad(loss)).lower(params, xs).compile().memory_analysis().temp_size_in_bytes)
+"""
+
+
+def optimised(T, B, H, method):
+    """Bytes that the gradient takes beside inputs and results, compiled as users compile it."""
+    script = MEMORY.format(T=T, B=B, H=H, method=method)
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_a_million_steps_need_little_memory():
+    """One sequence, 64 units: some MB beside 128 MB of inputs, growing as sqrt(T), divisible lengths or not."""
+    taken = [optimised(steps, 1, 64, "gr.Checkpointed()") for steps in (10_000, 100_000, 1_000_000)]
+    assert taken[2] < 5e6 and taken[0] < taken[1] < taken[2] < 6 * taken[0]
+
+
+def test_nested_where_it_pays():
+    """At 100,000 steps two levels take less memory than one for many units; and it is what `nested` says."""
+    few, many = (optimised(100_000, 16, 128, f"gr.Checkpointed{made}") for made in (".nested(100_000)", "()"))
+    assert few < 0.9 * many
+    assert gr.Checkpointed.nested(100_000) == gr.Checkpointed(2_500, gr.Checkpointed(50))
 
 
 @each_cell

@@ -4,21 +4,34 @@ import jax
 import pytest
 from composed_problems import asked, both_ways, each_outputs, meshes, problem_with_readout, pulled_back
 from tolerances import assert_close
-from unroll_problems import FOREIGN, LENGTH, B, H, T, problem, spied
+from unroll_problems import FOREIGN, LENGTH, B, H, T, each_cell, problem, spied
 
 import gatedrnn as gr
+
+
+def check(cell, outputs, reverse, kept, rows):
+    """Values and gradients are Autodiff's on the whole batch, of `rows` sequences per device."""
+    (params, xs, carry, flags, _), weights, targets = problem_with_readout(cell, B=2 * rows)
+    flags = {name: flags[name] for name in kept}
+    inner = gr.Segmented() if cell.factored else gr.Autodiff()
+    run = lambda method: asked(cell, method, outputs, flags, reverse, targets)
+    got = pulled_back(run(gr.Sharded(meshes()["plain"][0], method=inner)), params, xs, carry, weights)
+    assert_close(got, pulled_back(run(gr.Autodiff()), params, xs, carry, weights), "float32", LENGTH)
 
 
 @pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm, FOREIGN], ids=["rnn", "gru", "lstm", "foreign"])
 @each_outputs
 @both_ways
 def test_sharded_equals_the_whole_batch(cell, outputs, reverse):
-    """Values and gradients, each weight's summed over the shards; rows are on two devices, weights on both."""
-    (params, xs, carry, flags, _), weights, targets = problem_with_readout(cell, B=4)
-    inner = gr.Segmented() if cell.factored else gr.Autodiff()
-    run = lambda method: asked(cell, method, outputs, flags, reverse, targets)
-    got = pulled_back(run(gr.Sharded(meshes()["plain"][0], method=inner)), params, xs, carry, weights)
-    assert_close(got, pulled_back(run(inner), params, xs, carry, weights), "float32", LENGTH)
+    """With both flags; each weight's gradient is summed over the shards."""
+    check(cell, outputs, reverse, ("mask", "reset"), 2)
+
+
+@each_cell
+@pytest.mark.parametrize("kept", [(), ("mask",), ("reset",)], ids=["plain", "mask", "reset"])
+def test_sharded_one_row_each(cell, kept):
+    """With one flag or none, a single sequence on each device."""
+    check(cell, "all", False, kept, 1)
 
 
 @pytest.mark.parametrize("kind", ["plain", "explicit", "named axis", "both axes"])
@@ -31,7 +44,7 @@ def test_sharded_over_any_mesh(kind):
         lambda *given: gr.unroll(cell, *given, **flags, method=method), params, xs, carry
     )
     got = run(spy, gr.Sharded(mesh, axes, gr.Segmented(4)))
-    assert set(shapes) == {(2, H), (H, H), (4, 2, H), (T % 4, 2, H), (8, H), (T % 4 * 2, H)}
+    assert set(shapes) == {(2, H), (H, H), (8, H), (T % 4 * 2, H)}
     assert_close(got, run(gr.gru, gr.Segmented()), "float32", LENGTH)
     _, ys = gr.unroll(gr.gru, params, xs, carry, method=gr.Sharded(mesh, axes))
     assert ys.devices() == set(jax.devices()) and len(jax.devices()) == 2

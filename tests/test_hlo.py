@@ -1,61 +1,39 @@
 """The compiled gradient of Segmented: one product per step and direction, and a reverse loop that is linear."""
 
-import re
-
 import jax
 import jax.numpy as jnp
+import pytest
+from compiled_programs import PRODUCTS, TRANSCENDENTAL, Program, count
 from unroll_problems import each_cell, problem
 
 import gatedrnn as gr
 
-PRODUCTS = re.compile("dot|matmul")
-TRANSCENDENTAL = re.compile("tanh|exp|log|pow")  # exponential, logistic, power, and custom calls to them
+
+def compiled(cell, method, T=40, B=8, flagged=False, reverse=False):
+    """The text of the compiled gradient."""
+    params, xs, carry, flags, _ = problem(cell, B=max(B, 3), D=8, H=32)
+    like = lambda a: jax.ShapeDtypeStruct((T, B, *a.shape[2:]), a.dtype)
+    xs, flags = jax.tree.map(like, (xs, flags if flagged else {}))
+    carry = jax.tree.map(lambda a: a[:B], carry)
+
+    def loss(params, xs, carry, flags):
+        return jnp.sum(gr.unroll(cell, params, xs, carry, **flags, reverse=reverse, method=method)[1] ** 2)
+
+    return jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(params, xs, carry, flags).compile().as_text()
 
 
-class Program:
-    """The text of a compiled program, by computation."""
-
-    def __init__(self, text):
-        self.lines = {
-            name: body.splitlines()
-            for name, body in re.findall(r"^(?:ENTRY )?%(\S+) \([^\n]*\{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
-        }
-
-    def operations(self, computation):
-        """The names of its operations and of those that it calls, each as often as it is called."""
-        found = []
-        for line in self.lines[computation]:
-            (name,) = re.findall(r"^ *(?:ROOT )?%\S+ = (?:\(.*?\)|\S+) ([\w-]+)\(", line)
-            found += [*re.findall(r'custom_call_target="([^"]*)"', line), *([] if name == "custom-call" else [name])]
-            for called in re.findall(r"=\{?(%[\w.-]+(?:, %[\w.-]+)*)", line):
-                found += (operation for one in called.split(", ") for operation in self.operations(one[1:]))
-        return found
-
-    def innermost(self):
-        """The operations of every loop's body that has no loop in it."""
-        bodies = {
-            name for lines in self.lines.values() for line in lines for name in re.findall("body=%([^, ]+)", line)
-        }
-        return [found for found in map(self.operations, sorted(bodies)) if "while" not in found]
-
-
-def count(kind, operations):
-    """How many of the operations are of this kind."""
-    return sum(bool(kind.search(name)) for name in operations)
-
-
-def loops(cell, method):
+def loops(*arguments):
     """(products, transcendental operations) of every innermost loop of the compiled gradient."""
-    params, xs, carry, _, _ = problem(cell, T=40, B=8, D=8, H=32)
-    loss = lambda *arguments: jnp.sum(gr.unroll(cell, *arguments, method=method)[1] ** 2)
-    program = Program(jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(params, xs, carry).compile().as_text())
+    program = Program(compiled(*arguments))
     return [(count(PRODUCTS, found), count(TRANSCENDENTAL, found)) for found in program.innermost()]
 
 
 @each_cell
-def test_one_product_per_step_and_a_linear_reverse_loop(cell):
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize(("flagged", "reverse"), [(False, False), (True, True)], ids=["plain", "flagged in reverse"])
+def test_one_product_per_step_and_a_linear_reverse_loop(cell, batch, flagged, reverse):
     """Forward one product and the gates, backward one product alone; the LSTM's c is replayed without a product."""
-    found = loops(cell, gr.Segmented(length=10))
+    found = loops(cell, gr.Segmented(length=10), 40, batch, flagged, reverse)
     with_products = [loop for loop in found if loop[0]]
     assert [products for products, _ in with_products] == [1, 1]
     assert sorted(gates > 0 for _, gates in with_products) == [False, True]
@@ -66,3 +44,10 @@ def test_one_product_per_step_and_a_linear_reverse_loop(cell):
 def test_autodiff_has_more_in_its_loops(cell):
     """The reading of the program bites: Autodiff's reverse loop has the weights' product in it as well."""
     assert sorted(products for products, _ in loops(cell, gr.Autodiff()))[-1] > 1
+
+
+@each_cell
+def test_the_program_does_not_grow_with_the_sequence(cell):
+    """As many operations for a million steps as for two thousand, so compilation takes as long."""
+    few, many = (compiled(cell, gr.Segmented(), T=steps) for steps in (2_000, 1_000_000))
+    assert many.count(" = ") == few.count(" = ")

@@ -1,5 +1,6 @@
 """unroll: every cell by every method equals the papers' loops, values and gradients; wrong arguments are named."""
 
+import dataclasses
 import functools
 import itertools
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from tolerances import assert_close
 from unroll_problems import FOREIGN, LENGTH, B, D, H, T, each_cell, gradient, problem, width
 
 import gatedrnn as gr
+from gatedrnn.methods import segmented
 
 CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm, "foreign": FOREIGN}
 METHODS = {
@@ -156,6 +158,40 @@ def test_default_length(cell, steps):
         gradient(cell, method, params, xs, carry, flags, dys, False) for method in (gr.Segmented(), gr.Autodiff())
     )
     assert_close(got, want, "float32", steps * (D + H))
+
+
+LENGTHS = {  # backend, cores, T, B * H, G: K
+    ("cpu", 1, 10_000, 64, 4): 80,  # 512 KiB
+    ("cpu", 1, 10_007, 64, 4): 85,  # no divisor near
+    ("cpu", 1, 10_000, 32 * 256, 4): 25,  # at least
+    ("cpu", 1, 10_000, 1, 1): 200,  # at most
+    ("cpu", 2, 10_000, 16 * 64, 4): 80,  # 8 MiB
+    ("cpu", 2, 10_000, 16 * 64, 1): 100,  # at most
+    ("tpu", 2, 10_000, 64, 4): 250,
+    ("gpu", 2, 10_000, 1024 * 1024, 4): 16,  # 1 GiB, and at least
+    ("gpu", 2, 100, 64, 4): 100,  # no more than T
+}
+
+
+@pytest.mark.parametrize("case", LENGTHS, ids=str)
+def test_default_length_by_backend(case, monkeypatch):
+    """As the docstring says; one device, `cores` that the process may use."""
+    backend, cores, steps, units, gates = case
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    monkeypatch.setattr(segmented, "_schedulable_cores", lambda: cores)
+    assert segmented.default_length(steps, units, gates) == LENGTHS[case]
+
+
+def test_a_carry_of_several_dtypes_is_refused():
+    """The blocks of one derivative are of one dtype; the sentence names the method that takes any."""
+    mixed = lambda params, batch=None: (zero := gr.lstm.initial_carry(params, batch))._replace(
+        c=zero.c.astype(jnp.bfloat16)
+    )
+    cell = dataclasses.replace(gr.lstm, initial_carry=mixed)
+    params, xs, _, _, _ = problem(gr.lstm)
+    with pytest.raises(ValueError, match=r"`method` must be Autodiff\(\) for a carry of several dtypes"):
+        gr.unroll(cell, params, xs)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)

@@ -38,20 +38,23 @@ class Part(NamedTuple):
         return out, dict(zip(self.reads, pull(jnp.ones_like(out)), strict=True))
 
     def affine_in(self, value: Value, values: dict[Value, Array]) -> bool:
-        """Whether the part is a v + b of the value v, by equations that each are; others, however harmless, are not."""
+        """Whether every equation between the value v and the part is affine in v; the part is then a v + b.
+
+        An affine part that is made of others is not recognised.
+        """
         like = [jax.ShapeDtypeStruct(values[each].shape, values[each].dtype) for each in self.reads]
         jaxpr = jax.make_jaxpr(self.function)(*like).jaxpr
         moving = {jaxpr.invars[self.reads.index(value)]}  # what depends on v
         for equation in jaxpr.eqns:
             moves = [isinstance(var, core.Var) and var in moving for var in equation.invars]
             if any(moves):
-                if not _linear(equation, moves):
+                if not _affine_equation(equation, moves):
                     return False
                 moving |= set(equation.outvars)
         return True
 
 
-def _linear(equation: core.JaxprEqn, moves: list[bool]) -> bool:
+def _affine_equation(equation: core.JaxprEqn, moves: list[bool]) -> bool:
     """Whether an equation is affine in those of its operands that move together."""
     name = equation.primitive.name
     if name == "mul":
@@ -60,10 +63,6 @@ def _linear(equation: core.JaxprEqn, moves: list[bool]) -> bool:
         return not moves[1]
     if name == "select_n":
         return not moves[0]
-    if name == "convert_element_type":  # not to fewer bits, which rounds
-        (operand,) = equation.invars
-        dtype = equation.params["new_dtype"]
-        return jnp.promote_types(operand.aval.dtype, dtype) == dtype  # type: ignore[attr-defined]
     return name in ("add", "add_any", "sub", "neg", "broadcast_in_dim", "reshape")
 
 
