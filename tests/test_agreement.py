@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from gatedrnn.tasks import sentences
+from gatedrnn.tasks import mixture, sentences
 from gatedrnn.tasks.sentences import VOCABULARY, agreement, agreement_with, encode, sentence, shortcuts
 
 REGULAR = ("key", "cabinet", "door", "book", "ship", "dog", "author", "pilot")
@@ -78,9 +78,9 @@ def parsed(task, seed, batch, steps):
 
 @functools.cache
 def sample(k, q=Q, p0=P0):
-    """16,800 sentences, so that k = 0 to 5 make 100,800."""
+    """25,200 sentences, so that k = 0 to 5 make 151,200."""
     task = agreement_with(k, q, p0)
-    return [one for seed in range(4) for one in parsed(task, 10 * k + seed, 4_200, task.shortest + EXTRA)]
+    return [one for seed in range(6) for one in parsed(task, 10 * k + seed, 4_200, task.shortest + EXTRA)]
 
 
 def assert_mean(values, want):
@@ -161,6 +161,16 @@ def test_shortest(k, p0, shortest):
     message = f"`steps` must be at least {shortest} for the task 'agreement'; got {shortest - 1}."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         task(jax.random.key(0), 1, shortest - 1)
+
+
+def test_memory_of_a_mixture():
+    """That of the task whose subject is earliest: the longest between any sentence's subject and its end."""
+    late, early = agreement_with(2, fronted=1.0), agreement_with(1, fronted=0.0)
+    for tasks in ((late, early), (early, late), (late,), (late, late)):
+        mixed = mixture(*tasks)
+        places = {one.place for one in parsed(mixed, 0, 40, 30)}
+        assert places == {1 if task is early else 5 for task in tasks}
+        assert mixed.memory(30) == 30 - 1 - min(places)
 
 
 def test_long_sentences():

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 
 import gatedrnn as gr
 from gatedrnn.cli import app
-from gatedrnn.cli._settings import Settings, prepare
+from gatedrnn.cli._prepare import prepare
+from gatedrnn.cli._settings import Settings
 from gatedrnn.train._metrics import Row
 
 
@@ -138,16 +139,28 @@ def test_the_shortest_horizon_has_a_chrono_initialisation(there):
         jax.eval_shape(gr.train.init, setup)
 
 
+def pretended(setup, *, seeds, **_):
+    """In the place of `fit`, without training: two tests of every seed; seed 1 has diverged."""
+    state = gr.train.init(setup, seeds)._replace(step=np.array([4]))
+    rows = [Row(step, seed, 1.0, math.nan if seed == 1 else step / 8, 0.5) for step in (2, 4) for seed in seeds]
+    return gr.train.Fitted(state, rows, dict.fromkeys(seeds), 1.0, 1.0)
+
+
+def test_every_cell_and_initialisation_by_default(there, monkeypatch):
+    """In one order, and each entry's setup is the one that it is called by."""
+    setups = []
+    monkeypatch.setattr(gr.train, "fit", lambda setup, **given: setups.append(setup) or pretended(setup, **given))
+    succeeds("race", "adding", *TINY, "--out", "all")
+    entries = [("rnn", "default"), ("gru", "default"), ("gru", "chrono"), ("lstm", "default"), ("lstm", "chrono")]
+    assert [(run["cell"], run["init"]) for run in read_json(there / "all" / "race.json")["runs"]] == entries
+    options = {"default": {}, "chrono": {"chrono": 8}}
+    assert [(s.cell.name, dict(s.cell_options)) for s in setups] == [(cell, options[init]) for cell, init in entries]
+
+
 @pytest.mark.parametrize("command", ["race", "train"])
 def test_one_seed_that_diverged(there, monkeypatch, command):
     """Its loss is null in the files, which stay strict, and the worst in the table; the others keep theirs."""
-
-    def fit(setup, *, seeds, **_):
-        state = gr.train.init(setup, seeds)._replace(step=np.array([4]))
-        rows = [Row(step, seed, 1.0, math.nan if seed == 1 else step / 8, 0.5) for step in (2, 4) for seed in seeds]
-        return gr.train.Fitted(state, rows, dict.fromkeys(seeds), 1.0, 1.0)
-
-    monkeypatch.setattr(gr.train, "fit", fit)
+    monkeypatch.setattr(gr.train, "fit", pretended)
     cells = ("--cells", "rnn") if command == "race" else ("--cell", "rnn")
     out = f"diverged {command}"
     result = succeeds(command, "adding", *TINY, *cells, "--seeds", 3, "--out", out)

@@ -72,6 +72,28 @@ def test_other_tasks(there, task, options, inputs, outputs, chance):
         assert found["series"] == f"{there / 'data.csv'}:temp"
 
 
+def test_a_window(adding):
+    """The backward pass is cut after four of eight steps: another course from the same weights on the same data."""
+    _, folder = adding
+    succeeds("train", "adding", *TINY, *RNN, "--seeds", 2, "--seed", 5, "--window", 4, "--out", "windowed")
+    assert read_json(Path("windowed/run.json"))["window"] == 4
+    got, whole = (np.loadtxt(there / "metrics.csv", delimiter=",", skiprows=1) for there in (Path("windowed"), folder))
+    np.testing.assert_array_equal(got[:, :2], whole[:, :2])
+    assert np.isfinite(got).all() and (got[:, 3] != whole[:, 3]).all()
+
+
+@pytest.mark.parametrize("seeds", [2, 1])
+def test_two_devices(adding, seeds):
+    """They share two seeds, or the two sequences of a batch; the numbers are those of one device, but for rounding."""
+    _, folder = adding
+    sizes = ("--seeds", seeds, "--seed", 5, "--devices", 2)
+    succeeds("train", "adding", *TINY, *RNN, *sizes, "--out", f"shared by {seeds}")
+    assert read_json(Path(f"shared by {seeds}/run.json"))["devices"] == 2
+    got = np.loadtxt(f"shared by {seeds}/metrics.csv", delimiter=",", skiprows=1)
+    want = np.loadtxt(folder / "metrics.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(got, want[want[:, 1] < 5 + seeds], rtol=1e-5)
+
+
 def test_a_line_per_test_where_there_is_no_terminal(adding):
     """Which test of how many updates, the loss, chance and the speed; means over the seeds."""
     result, folder = adding

@@ -1,4 +1,4 @@
-"""Training: against the same model in flax and torch, against itself in other arrangements, and every refusal."""
+"""Training: against the same model in flax and torch, and against itself in other arrangements."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import gatedrnn as gr
-from gatedrnn.train import _fit, _setup
+from gatedrnn.train import _setup
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.lstm, horizon=12, hidden_size=6, batch=4, cell_options={"chrono": 12})
 CURVE_STEPS = 50
@@ -120,7 +120,10 @@ def test_metrics_are_means_over_what_counts():
         np.testing.assert_allclose(found.accuracy, right[mask].mean(), rtol=1e-5)
 
 
-METHODS = [gr.Autodiff(), gr.Checkpointed(4), gr.Sharded(jax.sharding.Mesh(np.array(jax.devices()[:2]), ("rows",)))]
+METHODS = [
+    *(gr.Autodiff(), gr.Checkpointed(4), gr.Truncated(12)),  # one window: the whole of SETUP's horizon
+    gr.Sharded(jax.sharding.Mesh(np.array(jax.devices()[:2]), ("rows",))),
+]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
@@ -131,6 +134,23 @@ def test_every_method_trains_alike(task, method):
     want = gr.train.fit(setup, steps=6, test_every=6, test_batches=1)
     got = gr.train.fit(replace(setup, method=method), steps=6, test_every=6, test_batches=1)
     chex.assert_trees_all_close(got.state.params, want.state.params, rtol=1e-3, atol=1e-5)
+
+
+def test_a_short_window_is_a_part_of_the_gradient():
+    """What the first windows' inputs do to the end is cut off: the first update with the cut written out."""
+    setup = replace(SETUP, method=gr.Truncated(5), optimiser=optax.sgd(1.0))
+    before = gr.train.init(setup)
+    params = jax.tree.map(lambda a: a[0], before.params)
+    batch = batches(setup)[0]
+
+    def loss(params):
+        carry, _ = gr.unroll(setup.cell, params.cell, batch.xs[:10])  # 5 + 5 + 2 steps
+        carry, _ = gr.unroll(setup.cell, params.cell, batch.xs[10:], jax.lax.stop_gradient(carry))
+        return jnp.mean((gr.models.read_out(params.readout, carry.h)[:, 0] - batch.targets[-1]) ** 2)
+
+    want = jax.tree.map(lambda a, g: a - g, params, jax.grad(loss)(params))
+    got = jax.tree.map(lambda a: a[0], gr.train.step(setup, before)[0].params)
+    chex.assert_trees_all_close(got, want, rtol=1e-5, atol=1e-6)
 
 
 def test_seeds_together_are_seeds_alone():
@@ -146,25 +166,28 @@ def test_seeds_together_are_seeds_alone():
         np.testing.assert_allclose(theirs, alone.rows, rtol=1e-4)
 
 
-def test_one_compilation_per_run(monkeypatch):
-    """The training step is traced once, whatever the number of updates, tests and device calls."""
-    traced = []
-    update = _setup._update
-    monkeypatch.setattr(_setup, "_update", lambda *given: traced.append(1) or update(*given))
-    _fit._programs.cache_clear()
-    gr.train.fit(replace(SETUP, horizon=13), steps=23, test_every=7, test_batches=1)
-    assert len(traced) == 1
-    gr.train.fit(replace(SETUP, horizon=13), steps=5, test_every=2, test_batches=1)
-    assert len(traced) == 1
+def test_tests_are_on_held_out_data():
+    """`measure` is `evaluate` on the data kept apart, the same keys at every call; what is trained on differs."""
+    values = np.concatenate([np.sin(np.arange(120.0)), np.random.default_rng(0).normal(size=30)])
+    task = gr.tasks.series.prediction(values)
+    setup = replace(SETUP, task=task)
+    params = gr.train.init(setup, seeds := (0, 3)).params
+    found = gr.train.measure(setup, params, 3)
+    keys = jax.random.split(jax.random.key(_setup.TEST_SEED), 3)
 
+    def means(task):
+        """Over the batches, for each seed."""
+        each = [
+            [gr.train.evaluate(setup.model, task, one, task(key, 4, 12), setup.method) for key in keys]
+            for one in (jax.tree.map(lambda a, i=i: a[i], params) for i in range(len(seeds)))
+        ]
+        return np.mean(each, axis=1)  # [seed, loss and accuracy]
 
-def test_numbers_do_not_depend_on_calls(monkeypatch):
-    """How many updates one device call makes follows the clock; what they compute does not."""
-    want = gr.train.fit(SETUP, steps=20, test_every=10)
-    monkeypatch.setattr(_fit, "CALL_SECONDS", 0.0)
-    got = gr.train.fit(SETUP, steps=20, test_every=10)
-    chex.assert_trees_all_equal(got.state._replace(key=None), want.state._replace(key=None))
-    assert got.rows == want.rows
+    np.testing.assert_allclose(np.stack(found, axis=1), means(task.held_out), rtol=1e-5)
+    assert (abs(found.loss - means(task)[:, 0]) > 0.01).all()
+    fitted = gr.train.fit(setup, steps=2, seeds=seeds, test_batches=3)
+    again = gr.train.measure(setup, fitted.state.params, 3)
+    np.testing.assert_allclose([row.test_loss for row in fitted.rows], again.loss, rtol=1e-6)
 
 
 def test_learns_and_stops_at_the_target():
@@ -189,45 +212,6 @@ def test_metrics_files(tmp_path):
         ]
 
 
-def test_time_that_is_up_ends_at_a_test_and_can_be_resumed(tmp_path):
-    whole = gr.train.fit(SETUP, steps=15, test_every=5)
-    got = gr.train.fit(SETUP, steps=15, test_every=5, seconds=1e-9, folder=tmp_path)
-    assert [row.step for row in got.rows] == [5]
-    got = gr.train.fit(SETUP, steps=15, test_every=5, folder=tmp_path, resume=True)
-    assert got.rows == whole.rows
-
-
-def test_resumed_run_is_the_uninterrupted_one(tmp_path):
-    """Stopped twice and resumed in the same process, at steps that are no test's."""
-    want = gr.train.fit(SETUP, steps=23, test_every=5, folder=tmp_path / "whole")
-    for steps, resume in ((3, False), (11, True), (23, True)):
-        got = gr.train.fit(SETUP, steps=steps, test_every=5, folder=tmp_path / "parts", resume=resume, save_every=0.0)
-    chex.assert_trees_all_equal(got.state._replace(key=None), want.state._replace(key=None))
-    kept = [row for row in got.rows if row.step % 5 == 0 or row.step == 23]
-    assert [row.step for row in kept] == [row.step for row in want.rows]
-    assert [row.test_loss for row in kept] == [row.test_loss for row in want.rows]
-
-
-REFUSED = [
-    ({"steps": 0}, "`steps` must be a whole number of at least 1"),
-    ({"seeds": ()}, "`seeds` must be different whole numbers"),
-    ({"seeds": (1, 1)}, "`seeds` must be different whole numbers"),
-    ({"seeds": (-1,)}, "`seeds` must be a whole number of at least 0"),
-    ({"resume": True}, "`folder` must be one to resume from"),
-    ({"seconds": 0}, "`seconds` must be a positive number; got 0"),
-    ({"seconds": float("nan")}, "`seconds` must be a positive number; got nan"),
-    ({"metrics": "metrics.txt"}, "`metrics` must be a file whose name ends in .csv or .jsonl"),
-    ({"metrics": "/proc/none/metrics.csv"}, "`metrics` must be a file that can be written to"),
-    ({"mesh": METHODS[-1].mesh}, "`seeds` must be a number that 2 devices divide evenly"),
-]
-
-
-@pytest.mark.parametrize(("options", "message"), REFUSED, ids=lambda value: str(value)[:30])
-def test_fit_refuses(options, message):
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        gr.train.fit(SETUP, **{"steps": 3, **options})
-
-
 def test_setup_refuses():
     with pytest.raises(ValueError, match="`horizon` must be at least 2"):
         replace(SETUP, horizon=1)
@@ -237,16 +221,6 @@ def test_setup_refuses():
         gr.train.Optimiser(learning_rate=-1.0)
     with pytest.raises(ValueError, match="`clip` must be a positive finite number; got nan"):
         gr.train.Optimiser(clip=math.nan)
-
-
-def test_a_loss_that_is_no_number_ends_the_run():
-    broken = replace(gr.tasks.adding, sample=lambda *given: _with_nan(gr.tasks.adding.sample(*given)))
-    with pytest.raises(ValueError, match="`setup` must be one that stays finite; got a loss of nan at step 5"):
-        gr.train.fit(replace(SETUP, task=broken), steps=50, test_every=5, test_batches=1)
-
-
-def _with_nan(batch):
-    return batch._replace(targets=batch.targets * jnp.nan)
 
 
 def test_equal_setups_are_one():

@@ -35,10 +35,13 @@ def read_series(path: str | Path, column: str | None = None) -> np.ndarray:
         float64 [N].
 
     Raises:
-        ValueError: the file cannot be read or is empty, the column is missing, or a cell is no finite number.
+        ValueError: the file cannot be read, is no regular one or is empty, the column is missing, or a cell is no
+            finite number.
     """
     path = Path(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe may never end, and /dev/zero does not
+            raise fail("series", "a regular file", repr(str(path)))
         rows, names = _read_npy(path) if path.suffix == ".npy" else _read_csv(path)
     except OSError as error:
         raise fail("series", "a readable CSV or NPY file", f"{str(path)!r}: {error.strerror or error}") from None
@@ -152,7 +155,7 @@ def prediction(values: np.ndarray) -> Task:
             large beside it that it is no float32.
     """
     if len(values) < 4 * HELD_OUT:
-        raise fail("values", f"at least {4 * HELD_OUT} numbers, of which a fifth is held out", f"{len(values)}")
+        raise fail("series", f"at least {4 * HELD_OUT} numbers, of which a fifth is held out", f"{len(values)}")
     cut = len(values) - len(values) // HELD_OUT
     with np.errstate(over="ignore"):
         scaled = _standardised(values, values[:cut]).astype(np.float32)

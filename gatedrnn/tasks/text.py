@@ -31,10 +31,13 @@ def read_text(path: str | Path) -> bytes:
     """The bytes of a UTF-8 text file.
 
     Raises:
-        ValueError: the file cannot be read, is empty, is binary (holds a NUL byte) or is not UTF-8.
+        ValueError: the file cannot be read, is no regular one, is empty, is binary (holds a NUL byte) or is not UTF-8.
     """
+    path = Path(path)
     try:
-        data = Path(path).read_bytes()
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe may never end, and /dev/zero does not
+            raise fail("text", "a regular file", repr(str(path)))
+        data = path.read_bytes()
     except OSError as error:
         raise fail("text", "a readable text file", f"{str(path)!r}: {error.strerror}") from None
     if not data:
@@ -92,7 +95,7 @@ def prediction(data: bytes) -> Task:
         ValueError: `data` has fewer than 20 bytes.
     """
     if len(data) < 2 * HELD_OUT:
-        raise fail("data", f"at least {2 * HELD_OUT} bytes, of which a tenth is held out", f"{len(data)} bytes")
+        raise fail("text", f"at least {2 * HELD_OUT} bytes, of which a tenth is held out", f"{len(data)} bytes")
     symbols = np.frombuffer(data, np.uint8)
     cut = len(symbols) - len(symbols) // HELD_OUT
     shares = np.bincount(symbols[:cut], minlength=SYMBOLS) / cut

@@ -8,6 +8,8 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,8 @@ class Checkpoints:
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # what goes wrong is raised, too
         self.folder, self.described, self._ocp = folder.absolute(), described, ocp
         with _plainly(self.folder, "written to"):
-            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True)
+            # What a killed run was writing goes once its run goes on; a new run may be refused, and must not touch it.
+            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True, cleanup_tmp_directories=there)
             self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     @property
@@ -125,5 +128,12 @@ def _plainly(place: Path, done: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise fail("folder", f"one whose checkpoints can be {done}", f"{str(place)!r}: {reason:.160}") from error
+        raise fail("folder", f"one whose checkpoints can be {done}", f"{str(place)!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What the operating system said, if it did: below orbax that stands last, after pages of paths and settings."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    if number:
+        return os.strerror(int(number[1]))
+    return f"{(str(error).strip() or type(error).__name__).splitlines()[0]:.160}"

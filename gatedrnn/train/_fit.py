@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gatedrnn._check import check_size, fail
+from gatedrnn.composed.sharded import Sharded
 from gatedrnn.models import ModelParams
 from gatedrnn.train._checkpoints import Checkpoints
 from gatedrnn.train._losses import Metrics
@@ -90,8 +91,9 @@ def fit(
         target: end at the first test at which every seed has reached this test loss.
         test_every: updates between tests; the last update is followed by one, too.
         test_batches: batches of held-out data per test, the same at every test.
-        seconds: end at the first test after so many seconds of this call, in which only the first compilation does not
-            count; None for no limit. A run with a `folder` can be resumed, and has the whole time again.
+        seconds: end at the first test that ends later than this, in seconds from the end of the first compilation, that
+            of the updates; the first test's own counts. None for no limit. A run with a `folder` can be resumed, and
+            has the whole time again.
         folder: where `checkpoints/` are kept; None for none.
         resume: go on from the last checkpoint in `folder`.
         save_every: seconds between checkpoints; one more is written at the end.
@@ -176,10 +178,12 @@ class _Loop:
     """The state on the device, and the two programs that change and test it."""
 
     def __init__(self, setup: Setup, state: TrainState, rows: list[Row], mesh: Mesh | None, batches: int) -> None:
+        place = _place(setup, mesh)
         self._setup, self._rows = setup, rows
-        self._advance, self._measure = _programs(mesh, batches)
+        self._advance, self._measure = _programs(place, batches)
         self.seconds, self.pace, self.speed = 0.0, 1, 0.0
         began = time.perf_counter()
+        state = state if place is None else jax.device_put(state, place)
         self.state = jax.block_until_ready(self._advance(setup, state, jnp.array(0)))  # compiles, and runs no step
         self.compile_seconds = time.perf_counter() - began
         self._compiled_test = False
@@ -216,13 +220,28 @@ class _Loop:
         return Progress(self.step, steps, self.speed, loss, last)
 
 
+def _place(setup: Setup, mesh: Mesh | None) -> NamedSharding | None:
+    """Where the state is before and after every call: seeds spread, or all of it on each device that shares a batch."""
+    if mesh is not None:
+        return NamedSharding(_auto(mesh), PartitionSpec(mesh.axis_names))
+    if isinstance(setup.method, Sharded):
+        return NamedSharding(_auto(setup.method.mesh), PartitionSpec())
+    return None
+
+
+def _auto(mesh: Mesh) -> Mesh:
+    """The same devices; axes that are part of an array's type would have to be named in every operation."""
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * mesh.devices.ndim)
+
+
 @functools.cache
-def _programs(mesh: Mesh | None, batches: int) -> tuple[Callable[..., TrainState], Callable[..., Metrics]]:
-    """`advance` and `measure`, compiled; seeds spread over a mesh, if there is one."""
+def _programs(place: NamedSharding | None, batches: int) -> tuple[Callable[..., TrainState], Callable[..., Metrics]]:
+    """`advance` and `measure`, compiled for a state in its place; each device runs the seeds that it has."""
     run: Callable[..., Any] = advance
     on: Callable[..., Any] = functools.partial(measure, batches=batches)
-    if mesh is not None:
-        seeds, every = PartitionSpec(mesh.axis_names), PartitionSpec()
-        run = jax.shard_map(run, mesh=mesh, in_specs=(every, seeds, every), out_specs=seeds, check_vma=False)
-        on = jax.shard_map(on, mesh=mesh, in_specs=(every, seeds), out_specs=seeds, check_vma=False)
-    return jax.jit(run, donate_argnums=1), jax.jit(on)
+    if place is not None and len(place.spec):
+        seeds, every = place.spec, PartitionSpec()
+        run = jax.shard_map(run, mesh=place.mesh, in_specs=(every, seeds, every), out_specs=seeds, check_vma=False)
+        on = jax.shard_map(on, mesh=place.mesh, in_specs=(every, seeds), out_specs=seeds, check_vma=False)
+    # A state that comes back elsewhere, or in the same place by another name, would be compiled for once more.
+    return jax.jit(run, donate_argnums=1, out_shardings=place), jax.jit(on)

@@ -22,6 +22,7 @@ from gatedrnn._unroll import Method
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.models import Model, ModelParams
 from gatedrnn.tasks import Task
+from gatedrnn.train._described import transformation_in_words, words
 from gatedrnn.train._losses import Metrics, evaluate
 
 TEST_SEED = 2**31 - 1
@@ -78,7 +79,9 @@ class Setup:
         horizon: T.
         hidden_size: H.
         batch: B, sequences per step.
-        optimiser: an `Optimiser`, or any optax transformation.
+        optimiser: an `Optimiser`, or any optax transformation. One object for equal setups: another is another program
+            to the compiler. A checkpoint knows it by the names of its functions and the values they were made with;
+            what is not compared is their code, and what they read from their modules.
         method: how gradients are computed; `Checkpointed()` for long horizons in little memory, `Sharded(mesh)` to
             split the batch over devices.
         embedding_size: width of the embedding where the task's inputs are symbols.
@@ -132,16 +135,15 @@ class Setup:
             "hidden_size": self.hidden_size,
             "embedding_size": self.embedding_size if self.task.symbols else None,
             "batch": self.batch,
-            "cell_options": {name: _words(value) for name, value in self.cell_options},
-            "optimiser": {
-                name: _words(getattr(self.optimiser, name, None)) for name in ("rule", "learning_rate", "clip")
-            },
+            "cell_options": {name: words(value) for name, value in self.cell_options},
+            "optimiser": self._describe_optimiser(),
             "method": repr(self.method),
         }
 
-
-def _words(value: Any) -> Any:
-    return getattr(value, "__name__", "a function") if callable(value) else value
+    def _describe_optimiser(self) -> Any:
+        if isinstance(self.optimiser, Optimiser):
+            return {name: words(getattr(self.optimiser, name)) for name in ("rule", "learning_rate", "clip")}
+        return transformation_in_words(self.optimiser)
 
 
 class TrainState(NamedTuple):
