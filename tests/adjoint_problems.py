@@ -1,4 +1,4 @@
-"""What the tests of gr.flow.adjoint share: problems, their explicit products, and a foreign cell that is a matrix."""
+"""What the tests of gr.flow.adjoint share: problems, and their explicit products."""
 
 import flow_reference
 import jax
@@ -72,21 +72,6 @@ def assert_profiles(got, want, atol):
     assert set(got) == set(want)
     for part in want:
         np.testing.assert_allclose(np.asarray(got[part], np.float64), want[part], rtol=0, atol=atol, err_msg=part)
-
-
-def sized_carry(params, batch_size=None):
-    """A zero carry as wide as `params [N]`, which serves for nothing else."""
-    return gr.RNNState(jnp.zeros(params.shape if batch_size is None else (batch_size, *params.shape), params.dtype))
-
-
-def matrix_step(params, carry, x):
-    """One step h' = J h with the Jacobian itself as input: x [..., N * N]."""
-    N = carry.h.shape[-1]
-    h = jnp.einsum("...ij,...j->...i", x.reshape(*x.shape[:-1], N, N), carry.h)
-    return gr.RNNState(h), h
-
-
-MATRIX = gr.Cell.from_step("matrix", matrix_step, init=lambda key, D, N: jnp.zeros(N), initial_carry=sized_carry)
 
 
 def open_flags():

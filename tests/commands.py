@@ -51,13 +51,19 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def check_refused(arguments, message):
+def outcome(*arguments):
+    """What a command ends with that stops by itself: its exit status, standard output and standard error."""
+    result = invoke(*arguments)
+    assert isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def check_refused(arguments, message, run=outcome):
     """Exit status 2 and one sentence on standard error alone; nothing is written, nothing left."""
     before = tree(Path())
-    result = invoke(*arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert isinstance(result.exception, SystemExit)
-    assert re.fullmatch(r"gatedrnn: [^\n]*[^\n.][.)]\n", result.stderr)
-    assert not re.search(r"\. [A-Z]", result.stderr)
-    assert message in result.stderr
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"gatedrnn: [^\n]*[^\n.][.)]\n", err)
+    assert not re.search(r"\. [A-Z]", err)
+    assert message in err
     assert tree(Path()) == before

@@ -1,13 +1,14 @@
 """`gatedrnn compare` in a process of its own, and inside this one."""
 
+import functools
 import os
 import subprocess
 import sys
 import sysconfig
 
-from typer.testing import CliRunner
+import commands
 
-from gatedrnn.cli import app
+invoke = functools.partial(commands.invoke, "compare")
 
 
 def command(*arguments, cwd, program=None, **environment):
@@ -32,8 +33,3 @@ def finish(process):
     """Waits for a process: its exit status, standard output and standard error."""
     out, err = process.communicate()
     return process.returncode, out, err
-
-
-def invoke(*arguments):
-    """The command inside this process."""
-    return CliRunner().invoke(app, ["compare", *map(str, arguments)], env={"COLUMNS": "80"})

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from adjoint_problems import (
     CELLS,
-    MATRIX,
     B,
     D,
     H,
@@ -17,10 +16,10 @@ from adjoint_problems import (
     explicit,
     problem,
     put,
-    sized_carry,
     state,
     weights,
 )
+from linear_cells import MATRIX, sized_carry
 
 import gatedrnn as gr
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from adjoint_problems import (
     CELLS,
-    MATRIX,
     B,
     D,
     H,
@@ -20,6 +19,7 @@ from adjoint_problems import (
     put,
     weights,
 )
+from linear_cells import MATRIX
 
 import gatedrnn as gr
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize(
     ("cell", "options", "loops"),
     [
-        ("lstm", (), {"forward, loop", "backward, loop", "backward, replay of the memory"}),
+        ("lstm", (), {"forward, loop", "backward, loop", "backward, replay"}),
         ("rnn", (), {"forward, loop", "backward, loop"}),
         ("gru", ("--forward",), {"forward, loop"}),
     ],
@@ -34,9 +34,18 @@ def test_every_loop_has_its_line(cell, options, loops):
         assert 3 <= operations <= 20
 
 
-def test_refuses_a_time_that_leaves_a_remainder():
-    """A prime T has loops of its own for what is left over, which would be taken for others."""
-    command = [sys.executable, "benchmarks/breakdown.py", "rnn", "8", "16", "64", "811"]
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["lstm", "0", "1", "1", "1"], "B D H T must be at least 1 each; got 0 1 1 1"),
+        (["lstm", "8", "16", "64", "811"], "the program has 5 loops over segments, not 2."),  # a rest after each
+        (["rnn", "8", "16", "64", "10"], "the program has 0 loops over segments, not 2."),  # one segment
+    ],
+)
+def test_sizes_without_a_breakdown_are_refused(arguments, told):
+    """In a sentence, without a traceback."""
+    command = [sys.executable, "benchmarks/breakdown.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "T must be a multiple of the segment's length" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(told)
+    assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""`gatedrnn train`: bad input, options that a resumed run refuses, and damaged runs."""
+"""`gatedrnn train`, and `race` with it: bad input, options that a resumed run refuses, and damaged runs."""
 
 import json
 import shutil
@@ -57,9 +57,14 @@ BAD = {
     "train adding --rate -1": "`rate` must be a positive finite number; got -1.0.",
     "train adding --rate 0": "`rate` must be a positive finite number; got 0.0.",
     "train adding --rate nan": "`rate` must be a positive finite number; got nan.",
+    "train adding --rate 1e39": "`rate` must be a number that float32 holds, from 1.2e-38 to 3.4e+38; got 1e+39.",
+    "train adding --rate 1e300": "`rate` must be a number that float32 holds, from 1.2e-38 to 3.4e+38; got 1e+300.",
+    "train adding --rate 1e-46": "`rate` must be a number that float32 holds, from 1.2e-38 to 3.4e+38; got 1e-46.",
     "train adding --rate fast": "'--rate': must be a number; got 'fast'.",
     "train adding --clip -1": "`clip` must be a finite number of at least 0; got -1.0.",
     "train adding --clip inf": "`clip` must be a finite number of at least 0; got inf.",
+    "train adding --clip 1e300": "`clip` must be a number that float32 holds, from 1.2e-38 to 3.4e+38; got 1e+300.",
+    "train adding --clip 1e-46": "`clip` must be a number that float32 holds, from 1.2e-38 to 3.4e+38; got 1e-46.",
     "train adding --target nan": "`target` must be a finite number; got nan.",
     "train adding --save-every -1": "`save-every` must be a number of seconds of at least 0; got -1.0.",
     "train adding --save-every nan": "`save-every` must be a number of seconds of at least 0; got nan.",
@@ -77,6 +82,10 @@ BAD = {
     "train series --series data.csv:rain": "`series` must be a column, one of 'day', 'temp' or a number from 0",
     "train agreement --differ 2": "`differ` must be a probability, from 0 to 1; got 2.0.",
     "train agreement --attractors -1": "`attractors` must be a whole number of at least 0; got -1.",
+    "train adding --attractors 2": "`attractors` must be left out: the task 'adding' has no sentences; got 2.",
+    "train text --differ 0.5": "`differ` must be left out: the task 'text' has no sentences; got 0.5.",
+    "train sorting --differ 0.5": "variable-copy; got 'sorting'.",
+    "race parity --attractors 1": "`attractors` must be left out: the task 'parity' has no sentences; got 1.",
     "train adding --devices 0": "`devices` must be a whole number of at least 1; got 0.",
     "train adding --devices 3": "`devices` must be at most 2, as many as there are; got 3.",
     "train adding --devices 1000000000": "`devices` must be at most 2, as many as there are; got 1000000000.",
@@ -112,7 +121,8 @@ RUNS = {
     **{f"{name}: {value!r}": {name: value} for name, value in (
         ("task", "sorting"), ("cell", 3), ("cell", "elman"), ("init", "best"), ("rule", "adamw"), ("backward", "magic"),
         ("horizon", True), ("horizon", 0), ("hidden", "4"), ("hidden", 2.5), ("seeds", 10**30), ("rate", "fast"),
-        ("clip", None), ("target", []), ("window", "a"), ("series", 3), ("text", {}), ("differ", "x"), ("more", 1),
+        ("rate", 10**400), ("clip", None), ("target", []), ("window", "a"), ("series", 3), ("text", {}),
+        ("differ", "x"), ("more", 1),
     )},
 }  # fmt: skip
 

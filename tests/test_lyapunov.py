@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from linear_cells import MATRIX, sized_carry
 
 import gatedrnn as gr
 
@@ -19,24 +20,11 @@ def put(tree, dtype="float64"):
     return jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
 
 
-def sized_carry(params, batch_size=None):
-    """A zero carry as wide as `params [N]`, which serves for nothing else."""
-    return gr.RNNState(jnp.zeros(params.shape if batch_size is None else (batch_size, *params.shape), params.dtype))
-
-
-def matrix_step(params, carry, x):
-    """One step h' = J h with the Jacobian itself as input: x [..., N * N]."""
-    size = carry.h.shape[-1]
-    h = jnp.einsum("...ij,...j->...i", x.reshape(*x.shape[:-1], size, size), carry.h)
-    return gr.RNNState(h), h
-
-
 def diagonal_step(params, carry, x):
     """One step h' = a h with the factors as input: x [..., N]."""
     return gr.RNNState(x * carry.h), x * carry.h
 
 
-MATRIX = gr.Cell.from_step("matrix", matrix_step, init=None, initial_carry=sized_carry)
 DIAGONAL = gr.Cell.from_step("diagonal", diagonal_step, init=None, initial_carry=sized_carry)
 
 

@@ -40,7 +40,7 @@ def test_every_cell_ran_in_order(run, request):
 def test_gated_cells_beat_every_shortcut(run, request):
     rows = table(request.getfixturevalue(run), "right answers, median of seeds")
     shortcuts = list(map(float, rows["best shortcut"]))
-    assert shortcuts == [1.0, 0.75, 0.75, 0.75, 0.75]
+    assert shortcuts == [1.0, 0.75, 0.75, 0.75, 0.75, 0.75]
     for name in ("LSTM", "GRU"):
         scores = list(map(float, rows[name]))
         assert scores[0] > 0.95 and min(scores[1:]) > 0.9
@@ -50,10 +50,20 @@ def test_gated_cells_beat_every_shortcut(run, request):
 def test_units_are_found(run, request):
     """The most selective unit tells the number, and half of the units held still leave the answers at chance."""
     rows = table(request.getfixturevalue(run), "upper half held")
+    assert list(rows) == ["LSTM", "GRU", "RNN"]
     for name in ("LSTM", "GRU"):
         unit, selectivity, _, free, _, upper, _ = rows[name]
         assert re.fullmatch(r"[ch]\d", unit) and abs(float(selectivity)) > 0.9
         assert float(free) > 0.9 and float(upper) < 0.8
+
+
+def test_strips_in_words(committed):
+    """Gated cells answer both sentences, with a noun of the other number last and first; each gate closes somewhere."""
+    said = [text for text in outputs(committed, "text/markdown") if text.startswith("Right is *")]
+    for text, verb in zip(said, ("are", "is"), strict=True):
+        assert text.startswith(f"Right is *{verb}*: LSTM {verb}, GRU {verb}, RNN ")
+        gates = dict(re.findall(r"(LSTM|GRU) (?:forget|update) gate (\d\.\d\d) at", text))
+        assert set(gates) == {"LSTM", "GRU"} and max(map(float, gates.values())) < 0.95
 
 
 def test_committed_notebook_is_clean(committed):

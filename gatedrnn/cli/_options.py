@@ -1,7 +1,8 @@
-"""What the command line's words mean: numbers, cells, files with a column; and how numbers are printed."""
+"""What the command line's words mean: numbers, paths, cells, files with a column; and how numbers are printed."""
 
 import os
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -23,6 +24,18 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"must be a number; got {text!r}.") from None
+
+
+def name_of_file(text: str) -> str:
+    """A file's or a folder's name; nothing is none, though `Path` takes it for the current folder."""
+    if not text:
+        raise typer.BadParameter("must be the name of a file or a folder; got nothing.")
+    return text
+
+
+def path_of(text: str) -> Path:
+    """A file or a folder from the command line."""
+    return Path(name_of_file(text))
 
 
 class Encoding(StrEnum):

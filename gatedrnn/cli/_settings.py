@@ -1,6 +1,5 @@
-"""The settings of a training as the command line and `run.json` know them, and what is made of them."""
+"""The settings of a training as the command line and `run.json` know them."""
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -8,14 +7,13 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
 from gatedrnn._check import check_size, fail
-from gatedrnn._memory import machine_bytes, readable
 from gatedrnn._output import whole_files, write_json
-from gatedrnn.cli._options import find_cells, number, split_column, whole
+from gatedrnn.cli._options import name_of_file, number, path_of, split_column, whole
 
 GENERATED = {
     "adding": "adding",
@@ -34,6 +32,8 @@ STEPS = 1_000
 MOST_SEEDS = 1_000
 MOST_BATCHES = 1_000_000  # per test
 END_OF_SEEDS = 2**31 - 1
+SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of float32, below which XLA has zero
+ATTRACTORS, DIFFER = 2, 0.5  # of the agreement task, where nothing is said
 
 
 class Init(StrEnum):
@@ -81,12 +81,19 @@ TestBatches = Annotated[int, _size("Batches of held-out data per test.")]
 BackwardOption = Annotated[Backward, typer.Option(help="How gradients are computed.")]
 Window = Annotated[int | None, _size("Truncate the backward pass to windows of N steps.")]
 Devices = Annotated[int, _size("Devices (on a CPU: cores) that share the seeds, or else the batch.")]
-Text = Annotated[Path | None, typer.Option(help="The text task's UTF-8 file (default: Python's help text).")]
-Series = Annotated[str | None, typer.Option(help="The series task's column of a CSV or NPY file: FILE[:COLUMN].")]
+Text = Annotated[
+    Path | None,
+    typer.Option(parser=path_of, metavar="FILE", help="The text task's UTF-8 file (default: Python's help text)."),
+]
+Series = Annotated[
+    str | None,
+    typer.Option(parser=name_of_file, metavar="FILE[:COLUMN]", help="The series task's column of a CSV or NPY file."),
+]
 Embedding = Annotated[int, _size("Width of the embedding of symbols.")]
-Attractors = Annotated[int, _size("Nouns between subject and verb, in the agreement task.")]
+Attractors = Annotated[int | None, _size(f"Nouns between subject and verb, in the agreement task ({ATTRACTORS}).")]
 Differ = Annotated[
-    float, typer.Option(parser=number, metavar="X", help="Share of those that differ from the subject in number.")
+    float | None,
+    typer.Option(parser=number, metavar="X", help=f"Share of those that differ from the subject in number ({DIFFER})."),
 ]
 
 
@@ -147,6 +154,10 @@ class Settings:
             raise fail("rate", "a positive finite number", self.rate)
         if not 0 <= self.clip < math.inf:
             raise fail("clip", "a finite number of at least 0", self.clip)
+        for name in ("rate", "clip"):
+            if getattr(self, name) and not SMALLEST <= getattr(self, name) <= LARGEST:
+                holds = f"a number that float32 holds, from {SMALLEST:.2g} to {LARGEST:.2g}"
+                raise fail(name, holds, getattr(self, name))
         if self.target is not None and not math.isfinite(self.target):
             raise fail("target", "a finite number", self.target)
         for option, task in (("text", "text"), ("series", "series")):
@@ -191,69 +202,6 @@ class Settings:
                 raise TypeError(f"`{field.name}` must be {' or '.join(kind.__name__ for kind in kinds)}; got {value!r}")
 
 
-class Run(NamedTuple):
-    """What `gr.train.fit` needs.
-
-    Attributes:
-        setup: a `gr.train.Setup`.
-        mesh: devices that share the seeds; None for one device, or where they share the batch.
-    """
-
-    setup: Any
-    mesh: Any
-
-
-def prepare(settings: Settings) -> Run:
-    """Loads the library, asks for the devices, and makes the task and the setup."""
-    import jax
-
-    if settings.devices > 1:
-        with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
-            jax.config.update("jax_num_cpu_devices", min(settings.devices, os.cpu_count() or 1))
-    import optax
-
-    import gatedrnn as gr
-
-    mesh = _mesh(settings.devices) if settings.devices > 1 else None
-    (cell,) = find_cells(settings.cell)
-    method: Any = {"segmented": gr.Segmented(), "checkpointed": gr.Checkpointed(), "autodiff": gr.Autodiff()}[
-        settings.backward
-    ]
-    if settings.window is not None:
-        method = gr.Truncated(settings.window)
-    share_seeds = mesh is not None and settings.seeds % mesh.size == 0
-    if mesh is not None and not share_seeds:
-        if settings.backward == Backward.CHECKPOINTED or settings.window is not None:
-            raise fail("seeds", f"a number that {mesh.size} devices divide evenly, for this method", settings.seeds)
-        if settings.batch % mesh.size:
-            raise fail("batch", f"a number that {mesh.size} devices divide evenly", settings.batch)
-        method = gr.Sharded(mesh, method=method)
-    clip = settings.clip or None
-    setup = gr.train.Setup(
-        task=_task(settings),
-        cell=cell,
-        horizon=settings.horizon,
-        hidden_size=settings.hidden,
-        batch=settings.batch,
-        optimiser=gr.train.Optimiser(getattr(optax, settings.rule), settings.rate, clip),
-        method=method,
-        embedding_size=settings.embedding,
-        cell_options={"chrono": max(settings.horizon, 3)} if settings.init == Init.CHRONO else {},
-    )
-    _check_memory(settings, setup.task)
-    return Run(setup, mesh if share_seeds else None)
-
-
-def _check_memory(settings: Settings, task: Any) -> None:
-    """Raises ValueError where not even the weights, with gradients and two moments, and the inputs fit in memory."""
-    width = settings.embedding if task.symbols else task.input_size
-    weights = settings.hidden * (settings.hidden + width) + (task.input_size * width if task.symbols else 0)
-    need = 4 * settings.seeds * (4 * weights + settings.horizon * settings.batch * width)
-    if need > machine_bytes():
-        got = f"more than {readable(min(need, 10**100))}, on a machine with {readable(machine_bytes())}"
-        raise ValueError(f"`hidden`, `horizon`, `batch` and `seeds` must fit in memory; got {got}.")
-
-
 def on_file(series: str | None) -> str | None:
     """FILE[:COLUMN] with the file's whole path, so that a training can be resumed from any folder."""
     if series is None:
@@ -262,27 +210,9 @@ def on_file(series: str | None) -> str | None:
     return os.path.abspath(path) + ("" if column is None else f":{column}")
 
 
-def _mesh(count: int) -> Any:
-    import jax
-    import numpy as np
-
-    devices = jax.devices()
-    if len(devices) < count:
-        raise fail("devices", f"at most {len(devices)}, as many as there are", count)
-    return jax.sharding.Mesh(np.array(devices[:count]), ("devices",))
-
-
-def _task(settings: Settings) -> Any:
-    from gatedrnn import tasks
-
-    if settings.task in GENERATED:
-        return getattr(tasks, GENERATED[settings.task])
-    if settings.task == "agreement":
-        return tasks.agreement_with(settings.attractors, settings.differ)
-    if settings.task == "series":
-        path, column = split_column(str(settings.series))
-        return tasks.series.prediction(tasks.series.read_series(path, column))
-    if settings.task == "text":
-        data = tasks.text.help_text() if settings.text is None else tasks.text.read_text(settings.text)
-        return tasks.text.prediction(data)
-    return tasks.digits(permuted=settings.task == "permuted-digits")
+def of_agreement(task: str, attractors: int | None, differ: float | None) -> tuple[int, float]:
+    """The two options of the agreement task, filled in where they are left out, as they must be for other tasks."""
+    for name, value in (("attractors", attractors), ("differ", differ)):
+        if value is not None and task != "agreement" and task in TASKS:
+            raise fail(name, f"left out: the task {task!r} has no sentences", value)
+    return ATTRACTORS if attractors is None else attractors, DIFFER if differ is None else differ

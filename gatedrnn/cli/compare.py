@@ -17,7 +17,17 @@ from rich.table import Table
 from gatedrnn._check import check_size, fail
 from gatedrnn._output import check_writable
 from gatedrnn.cli._app import app
-from gatedrnn.cli._options import Dtype, Encoding, find_cells, formatted, number, split_column, whole
+from gatedrnn.cli._options import (
+    Dtype,
+    Encoding,
+    find_cells,
+    formatted,
+    name_of_file,
+    number,
+    path_of,
+    split_column,
+    whole,
+)
 
 if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
@@ -52,17 +62,24 @@ def compare(
     ] = 3,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.FLOAT32,
     text: Annotated[
-        Path | None, typer.Option(help="Drive with a UTF-8 text file (default: Python's help text).")
+        Path | None,
+        typer.Option(
+            parser=path_of, metavar="FILE", help="Drive with a UTF-8 text file (default: Python's help text)."
+        ),
     ] = None,
     encoding: Annotated[Encoding, typer.Option(help="How text's bytes enter.")] = Encoding.EMBEDDED,
-    series: Annotated[str | None, typer.Option(help="Drive with a column of a CSV or NPY file: FILE[:COLUMN].")] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(parser=name_of_file, metavar="FILE[:COLUMN]", help="Drive with a column of a CSV or NPY file."),
+    ] = None,
     noise: Annotated[
         float | None, typer.Option(parser=number, metavar="STD", help="Drive with Gaussian noise of this deviation.")
     ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="Zero input only.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the report, the pictures and the numbers.")] = Path(
-        "gradient-flow"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(parser=path_of, metavar="DIR", help="Folder for the report, the pictures and the numbers."),
+    ] = Path("gradient-flow"),
     quick: Annotated[bool, typer.Option("--quick", help="A small run: at most 1,000 steps, 32 units, 1 seed.")] = False,
 ) -> None:
     """Compare how gradient flows back through cells over a long horizon, at rest and driven by input.
@@ -159,16 +176,20 @@ def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[s
 
 def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
     import jax
+    import jax.numpy as jnp
 
-    deviation = drive.noise
+    deviation, held = drive.noise, jnp.finfo(dtype)
     if deviation is None or not 0 < deviation < float("inf"):
         raise fail("noise", "a positive standard deviation", deviation)
+    if not float(held.tiny) <= deviation <= float(held.max):
+        holds = f"a standard deviation that {dtype} holds, from {float(held.tiny):.2g} to {float(held.max):.2g}"
+        raise fail("noise", holds, deviation)
     return deviation * jax.random.normal(jax.random.key(0), (*shape, FEATURES), dtype)
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error; yields what `compare` calls before each run."""
+    """A bar on standard error; yields what `compare` calls after each run."""
     columns = (TextColumn("{task.description:40.40}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -8,14 +8,16 @@ import typer
 
 from gatedrnn._check import check_size, fail
 from gatedrnn.cli._app import app
-from gatedrnn.cli._options import number, whole
+from gatedrnn.cli._options import number, path_of, whole
 
 LONGEST = 10_000_000
 
 
 @app.command()
 def generate(
-    model: Annotated[Path, typer.Argument(help="A trained model: its .safetensors file or its folder.")],
+    model: Annotated[
+        Path, typer.Argument(parser=path_of, help="A trained model: its .safetensors file or its folder.")
+    ],
     prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "The ",
     length: Annotated[int, typer.Option(parser=whole, metavar="N", help="Bytes to add.")] = 500,
     temperature: Annotated[

@@ -15,9 +15,10 @@ from gatedrnn._check import fail
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli import _settings as given
 from gatedrnn.cli._app import app
-from gatedrnn.cli._options import find_cells, formatted
-from gatedrnn.cli._progress import showing
-from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, on_file, prepare
+from gatedrnn.cli._fit import fit
+from gatedrnn.cli._options import find_cells, formatted, path_of
+from gatedrnn.cli._prepare import prepare
+from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, of_agreement, on_file
 
 
 @app.command()
@@ -42,9 +43,11 @@ def race(
     text: given.Text = None,
     series: given.Series = None,
     embedding: given.Embedding = 32,
-    attractors: given.Attractors = 2,
-    differ: given.Differ = 0.5,
-    out: Annotated[Path, typer.Option(help="Folder for race.json and the picture.")] = Path("race"),
+    attractors: given.Attractors = None,
+    differ: given.Differ = None,
+    out: Annotated[
+        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder for race.json and the picture.")
+    ] = Path("race"),
 ) -> None:
     """Train every cell from every initialisation on the same data, and draw their losses beside chance.
 
@@ -56,7 +59,8 @@ def race(
     first = Settings(
         *(task, names[0], Init.DEFAULT.value, horizon, hidden, batch, STEPS if steps is None else steps, seeds, seed),
         *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
-        *(None if text is None else str(text.absolute()), on_file(series), embedding, attractors, differ),
+        *(None if text is None else str(text.absolute()), on_file(series), embedding),
+        *of_agreement(task, attractors, differ),
     )
     first.check()
     check_writable(out)
@@ -77,24 +81,13 @@ def _one(settings: Settings) -> dict[str, Any]:
     run = prepare(settings)
     import gatedrnn as gr
 
-    chance = run.setup.task.chance(settings.horizon)
-    with showing(f"{settings.cell} {settings.init}", chance) as on_progress:
-        fitted = gr.train.fit(
-            run.setup,
-            steps=settings.steps,
-            seeds=settings.numbers,
-            target=settings.target,
-            test_every=settings.test_every,
-            test_batches=settings.test_batches,
-            mesh=run.mesh,
-            on_progress=on_progress,
-        )
+    fitted = fit(settings, run, f"{settings.cell} {settings.init}")
     last = {row.seed: row for row in fitted.rows}.values()
     return {
         "cell": settings.cell,
         "init": settings.init,
         "weights": gr.models.count(fitted.params()),
-        "chance": chance,
+        "chance": run.setup.task.chance(settings.horizon),
         "test_loss": [row.test_loss for row in last],
         "test_accuracy": [row.test_accuracy for row in last],
         "reached": list(fitted.reached.values()),

@@ -1,5 +1,6 @@
 """`gatedrnn train`: one cell on one task, with checkpoints, and `--resume`."""
 
+import contextlib
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from gatedrnn._check import fail
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli import _settings as given
 from gatedrnn.cli._app import INTERRUPTED, app, stop
-from gatedrnn.cli._options import formatted, number
-from gatedrnn.cli._progress import showing
-from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, on_file, prepare
+from gatedrnn.cli._fit import check_last, checkpoints, fit, freeing
+from gatedrnn.cli._options import formatted, number, path_of
+from gatedrnn.cli._prepare import prepare
+from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, of_agreement, on_file
 
 CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every")
 
@@ -45,17 +47,25 @@ def train(
     text: given.Text = None,
     series: given.Series = None,
     embedding: given.Embedding = 32,
-    attractors: given.Attractors = 2,
-    differ: given.Differ = 0.5,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the trained model.")] = Path(
-        "training"
-    ),
+    attractors: given.Attractors = None,
+    differ: given.Differ = None,
+    out: Annotated[
+        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder for checkpoints, metrics and the trained model.")
+    ] = Path("training"),
     metrics: Annotated[
-        Path | None, typer.Option(help="A .csv or .jsonl file for the metrics (default: metrics.csv in the folder).")
+        Path | None,
+        typer.Option(
+            parser=path_of,
+            metavar="FILE",
+            help="A .csv or .jsonl file for the metrics (default: metrics.csv in the folder).",
+        ),
     ] = None,
     save_every: Annotated[float, typer.Option(parser=number, metavar="S", help="Seconds between checkpoints.")] = 60.0,
     resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Go on with the training in this folder; steps may be raised.")
+        Path | None,
+        typer.Option(
+            parser=path_of, metavar="DIR", help="Go on with the training in this folder; steps may be raised."
+        ),
     ] = None,
 ) -> None:
     """Train a cell on a long-horizon task; killed at any moment, `--resume` ends where it would have ended.
@@ -78,7 +88,8 @@ def train(
         settings = Settings(
             *(task, cell, init.value, horizon, hidden, batch, STEPS if steps is None else steps, seeds, seed),
             *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
-            *(None if text is None else str(text.absolute()), on_file(series), embedding, attractors, differ),
+            *(None if text is None else str(text.absolute()), on_file(series), embedding),
+            *of_agreement(task, attractors, differ),
         )
     settings.check()
     if not save_every >= 0:
@@ -104,40 +115,35 @@ def _check_untouched(context: typer.Context) -> None:
 
 def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: float, resumed: bool) -> None:
     run = prepare(settings)
-    import gatedrnn as gr
-
-    done = [int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()]
+    done = checkpoints(folder)
     if done and not resumed:
         raise fail("out", "a new folder, or `resume` given to go on with its training", repr(str(folder)))
     if done and settings.steps < max(done):
         raise fail("steps", f"at least {max(done):,}, as many as were made", f"{settings.steps:,}")
-    settings.save(folder)
-    chance = run.setup.task.chance(settings.horizon)
+    begun = contextlib.nullcontext() if done else freeing(settings, folder, metrics or folder / "metrics.csv")
     try:
-        with showing(f"{settings.cell} {settings.task}", chance) as on_progress:
-            fitted = gr.train.fit(
-                run.setup,
-                steps=settings.steps,
-                seeds=settings.numbers,
-                target=settings.target,
-                test_every=settings.test_every,
-                test_batches=settings.test_batches,
+        with begun:
+            settings.save(folder)
+            fitted = fit(
+                settings,
+                run,
+                f"{settings.cell} {settings.task}",
                 folder=folder,
                 resume=bool(done),  # one killed before its first checkpoint begins again
                 save_every=save_every,
                 metrics=metrics,
-                mesh=run.mesh,
-                on_progress=on_progress,
             )
-        _finish(settings, folder, run.setup, fitted, chance)
+            check_last(settings, fitted)
+        _finish(settings, folder, run.setup, fitted)
     except KeyboardInterrupt:
         stop(f"interrupted; go on with: gatedrnn train --resume {shlex.quote(str(folder))}", INTERRUPTED)
 
 
-def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any, chance: float) -> None:
+def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
     """Writes the models and `result.json`, and prints one line per seed."""
     import gatedrnn as gr
 
+    chance = setup.task.chance(settings.horizon)
     last = {row.seed: row for row in fitted.rows}
     weights = gr.models.count(fitted.params())
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)

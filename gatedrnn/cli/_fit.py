@@ -1,0 +1,97 @@
+"""The training of `train` and `race`: shown as it goes; a loss that is no longer finite is put down to an option."""
+
+import contextlib
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gatedrnn._check import fail
+from gatedrnn.cli._prepare import Run
+from gatedrnn.cli._progress import showing
+from gatedrnn.cli._settings import Settings
+
+LIBRARY = "`setup` must be one that stays finite; got "  # what `gr.train.fit` says, which knows no options
+
+
+class Diverged(ValueError):
+    """No seed's loss is finite any more.
+
+    Attributes:
+        learned: whether an earlier test found one that was.
+    """
+
+    def __init__(self, settings: Settings, loss: str, learned: bool) -> None:
+        got = f"{settings.rate:g}, with which {settings.cell}, {settings.init} init, has {loss}"
+        super().__init__(str(fail("rate", "small enough for the loss to stay finite", got)))
+        self.learned = learned
+
+
+def fit(settings: Settings, run: Run, label: str, **files: Any) -> Any:
+    """`gr.train.fit` with these settings, under a label.
+
+    Raises:
+        Diverged: no seed's training loss is finite any more.
+    """
+    import gatedrnn as gr
+
+    learned = False
+    with showing(label, run.setup.task.chance(settings.horizon)) as on_progress:
+
+        def tell(progress: gr.train.Progress) -> None:
+            nonlocal learned
+            learned = learned or any(math.isfinite(row.test_loss) for row in progress.rows)
+            on_progress(progress)
+
+        try:
+            return gr.train.fit(
+                run.setup,
+                steps=settings.steps,
+                seeds=settings.numbers,
+                target=settings.target,
+                test_every=settings.test_every,
+                test_batches=settings.test_batches,
+                mesh=run.mesh,
+                on_progress=tell,
+                **files,
+            )
+        except ValueError as error:
+            if not str(error).startswith(LIBRARY):
+                raise
+            raise Diverged(settings, str(error).removeprefix(LIBRARY).removesuffix("."), learned) from None
+
+
+def check_last(settings: Settings, fitted: Any) -> None:
+    """Raises Diverged where the last test found no finite loss, as after few updates that are far too large."""
+    finite = [math.isfinite(row.test_loss) for row in fitted.rows]
+    if finite and not any(finite[-settings.seeds :]):
+        last = fitted.rows[-1]
+        raise Diverged(settings, f"a test loss of {last.test_loss} at step {last.step:,}", any(finite))
+
+
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """Those of the training in a folder, by their steps."""
+    return {int(path.name): path for path in (folder / "checkpoints").glob("*") if path.name.isdigit()}
+
+
+@contextlib.contextmanager
+def freeing(settings: Settings, folder: Path, metrics: Path) -> Iterator[None]:
+    """A new training that diverges takes its files away, so that another can be tried in the same folder.
+
+    It leaves them where it had learned, and has a checkpoint from before its end: work that can be gone on with.
+    """
+    places = (folder / "checkpoints", metrics.parent)
+    made = [part for place in places for part in (place, *place.parents) if not part.exists()]
+    try:
+        yield
+    except Diverged as error:
+        if not (error.learned and any(0 < step < settings.steps for step in checkpoints(folder))):
+            for path in checkpoints(folder).values():
+                shutil.rmtree(path)
+            for path in (folder / "run.json", metrics):
+                path.unlink(missing_ok=True)
+            for path in made:
+                with contextlib.suppress(OSError):  # it holds something else
+                    path.rmdir()
+        raise

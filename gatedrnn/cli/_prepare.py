@@ -1,0 +1,99 @@
+"""What is made of the settings of a training: its task, its setup and the devices that share it."""
+
+import contextlib
+import os
+from typing import Any, NamedTuple
+
+from gatedrnn._check import fail
+from gatedrnn._memory import machine_bytes, readable
+from gatedrnn.cli._options import find_cells, split_column
+from gatedrnn.cli._settings import GENERATED, Backward, Init, Settings
+
+
+class Run(NamedTuple):
+    """What `gr.train.fit` needs.
+
+    Attributes:
+        setup: a `gr.train.Setup`.
+        mesh: devices that share the seeds; None for one device, or where they share the batch.
+    """
+
+    setup: Any
+    mesh: Any
+
+
+def prepare(settings: Settings) -> Run:
+    """Loads the library, asks for the devices, and makes the task and the setup."""
+    import jax
+
+    if settings.devices > 1:
+        with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
+            jax.config.update("jax_num_cpu_devices", min(settings.devices, os.cpu_count() or 1))
+    import optax
+
+    import gatedrnn as gr
+
+    mesh = _mesh(settings.devices) if settings.devices > 1 else None
+    (cell,) = find_cells(settings.cell)
+    method: Any = {"segmented": gr.Segmented(), "checkpointed": gr.Checkpointed(), "autodiff": gr.Autodiff()}[
+        settings.backward
+    ]
+    if settings.window is not None:
+        method = gr.Truncated(settings.window)
+    share_seeds = mesh is not None and settings.seeds % mesh.size == 0
+    if mesh is not None and not share_seeds:
+        if settings.backward == Backward.CHECKPOINTED or settings.window is not None:
+            raise fail("seeds", f"a number that {mesh.size} devices divide evenly, for this method", settings.seeds)
+        if settings.batch % mesh.size:
+            raise fail("batch", f"a number that {mesh.size} devices divide evenly", settings.batch)
+        method = gr.Sharded(mesh, method=method)
+    clip = settings.clip or None
+    setup = gr.train.Setup(
+        task=_task(settings),
+        cell=cell,
+        horizon=settings.horizon,
+        hidden_size=settings.hidden,
+        batch=settings.batch,
+        optimiser=gr.train.Optimiser(getattr(optax, settings.rule), settings.rate, clip),
+        method=method,
+        embedding_size=settings.embedding,
+        cell_options={"chrono": max(settings.horizon, 3)} if settings.init == Init.CHRONO else {},
+    )
+    _check_memory(settings, setup.task)
+    return Run(setup, mesh if share_seeds else None)
+
+
+def _check_memory(settings: Settings, task: Any) -> None:
+    """Raises ValueError where not even the weights, with gradients and two moments, and the inputs fit in memory."""
+    width = settings.embedding if task.symbols else task.input_size
+    weights = settings.hidden * (settings.hidden + width) + (task.input_size * width if task.symbols else 0)
+    need = 4 * settings.seeds * (4 * weights + settings.horizon * settings.batch * width)
+    if need > machine_bytes():
+        got = f"more than {readable(min(need, 10**100))}, on a machine with {readable(machine_bytes())}"
+        raise ValueError(f"`hidden`, `horizon`, `batch` and `seeds` must fit in memory; got {got}.")
+
+
+def _mesh(count: int) -> Any:
+    import jax
+    import numpy as np
+
+    devices = jax.devices()
+    if len(devices) < count:
+        raise fail("devices", f"at most {len(devices)}, as many as there are", count)
+    return jax.sharding.Mesh(np.array(devices[:count]), ("devices",))
+
+
+def _task(settings: Settings) -> Any:
+    from gatedrnn import tasks
+
+    if settings.task in GENERATED:
+        return getattr(tasks, GENERATED[settings.task])
+    if settings.task == "agreement":
+        return tasks.agreement_with(settings.attractors, settings.differ)
+    if settings.task == "series":
+        path, column = split_column(str(settings.series))
+        return tasks.series.prediction(tasks.series.read_series(path, column))
+    if settings.task == "text":
+        data = tasks.text.help_text() if settings.text is None else tasks.text.read_text(settings.text)
+        return tasks.text.prediction(data)
+    return tasks.digits(permuted=settings.task == "permuted-digits")

@@ -1,0 +1,72 @@
+"""Every command: paths that are empty, files that are none, and files that hold too little."""
+
+import os
+from pathlib import Path
+
+import pytest
+from commands import check_refused
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder with a pipe, a link to a device and a short series, the current one."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("device").symlink_to("/dev/null")
+    Path("short.csv").write_text("x\n" + "1\n2\n" * 9)
+    Path("folder").mkdir()
+
+
+EMPTY = {
+    "train": ("out", "metrics", "resume", "text", "series"),
+    "race": ("out", "text", "series"),
+    "compare": ("out", "text", "series"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(command, option) for command, options in EMPTY.items() for option in options]
+)
+def test_an_empty_path(command, option):
+    """It does not stand for the current folder."""
+    task = () if command == "compare" or option == "resume" else (option if option in ("text", "series") else "adding",)
+    message = f"Invalid value for '--{option}': must be the name of a file or a folder; got nothing."
+    check_refused((command, *task, f"--{option}", ""), message)
+
+
+def test_an_empty_model():
+    check_refused(("generate", ""), "Invalid value for 'model': must be the name of a file or a folder; got nothing.")
+
+
+NOT_READ = {
+    "--text pipe": "`text` must be a regular file; got '{}pipe'.",
+    "--text device": "`text` must be a regular file; got '{}device'.",
+    "--text folder": "`text` must be a readable text file; got '{}folder': Is a directory.",
+    "--text absent": "`text` must be a readable text file; got '{}absent': No such file or directory.",
+    "--series pipe": "`series` must be a regular file; got '{}pipe'.",
+    "--series pipe.npy": "`series` must be a readable CSV or NPY file; got '{}pipe.npy': No such file or directory.",
+    "--series device": "`series` must be a regular file; got '{}device'.",
+    "--series folder": "`series` must be a readable CSV or NPY file; got '{}folder': Is a directory.",
+}
+
+
+@pytest.mark.parametrize("command", ["train", "race", "compare"])
+@pytest.mark.parametrize("line", NOT_READ)
+def test_what_is_no_regular_file(tmp_path, command, line):
+    """A pipe would be waited for, and a device may give bytes without end."""
+    task = () if command == "compare" else (line.split()[0].removeprefix("--"),)
+    message = NOT_READ[line].format("" if command == "compare" else f"{tmp_path}/")
+    check_refused((command, *task, *line.split()), message)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read():
+    Path("short.csv").chmod(0)
+    for option in ("text", "series"):
+        check_refused(("train", option, f"--{option}", "short.csv"), "short.csv': Permission denied.")
+
+
+def test_a_series_with_few_rows():
+    """The option is named, which the user has."""
+    message = "`series` must be at least 20 numbers, of which a fifth is held out; got 18."
+    check_refused(("train", "series", "--series", "short.csv", "--horizon", "2"), message)

@@ -1,0 +1,177 @@
+"""The benchmarks of speed: equality comes before the clock, every part is measured, operations are counted."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import gatedrnn as gr
+
+ROOT = Path(__file__).parent.parent
+PEERS = ("torch", "keras", "haiku", "equinox", "onnxruntime")
+SIZE = (2, 4, 8, 100)
+
+
+def run(*arguments):
+    """A Python process from the project's root."""
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def peers(monkeypatch):
+    """Skips where one is missing; keras cannot be imported without knowing its backend."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    for peer in PEERS:
+        pytest.importorskip(peer)
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    """The module; what it measures is written as most people write it, broadcasts included."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    import speed
+
+    with jax.numpy_rank_promotion("allow"):
+        yield speed
+
+
+def scaled(ready_of, *problem):
+    """A system whose weights are a ten-thousandth too large."""
+    cell, params, *rest = problem
+    return ready_of(cell, jax.tree.map(lambda a: 1.0001 * a, params), *rest)
+
+
+def not_a_number(ready_of, *problem):
+    """A system with one NaN in the last leaf of its gradients."""
+    ready = ready_of(*problem)
+
+    def gradients(found):
+        got = ready.gradients(found)
+        return got._replace(carry=(*got.carry[:-1], jnp.asarray(got.carry[-1]).at[-1, -1].set(jnp.nan)))
+
+    return ready._replace(gradients=gradients)
+
+
+@pytest.mark.parametrize("wrong", [scaled, not_a_number])
+def test_other_numbers_end_the_run_before_the_clock(speed, monkeypatch, wrong):
+    """Nothing is timed, of the right systems neither."""
+    ready_of, cells = speed.SYSTEMS["gatedrnn"]
+    monkeypatch.setitem(speed.SYSTEMS, "wrong", (lambda *problem: wrong(ready_of, *problem), cells))
+    timed = []
+    monkeypatch.setattr(speed, "turns", lambda systems, *_: timed.append(systems) or {name: [1.0] for name in systems})
+    names = [speed.REFERENCE, "gatedrnn"]
+    assert len(speed.measure(gr.lstm, SIZE, names, 1)) == 2
+    assert len(timed) == 2  # forward, forward + backward
+    timed.clear()
+    with pytest.raises(SystemExit, match="wrong, lstm"):
+        speed.measure(gr.lstm, SIZE, [*names, "wrong"], 1)
+    assert not timed
+
+
+@pytest.mark.parametrize("name", ["gatedrnn, Checkpointed", "wrong"])
+def test_memory_of_what_was_not_timed_is_compared_first(speed, monkeypatch, name):
+    """A system that is only measured for memory has its errors there, or ends the run before anything is measured."""
+    ready_of, cells = speed.SYSTEMS["gatedrnn, Checkpointed"]
+    wrong = lambda *problem: scaled(ready_of, *problem)
+    systems = {speed.REFERENCE: speed.SYSTEMS[speed.REFERENCE], name: (ready_of if name != "wrong" else wrong, cells)}
+    monkeypatch.setattr(speed, "SYSTEMS", systems)
+    measured = []
+    monkeypatch.setattr(speed, "apart", lambda *which: measured.append(which) or {"bytes": 1.0, "outputs_bytes": 0})
+    timed = {"system": speed.REFERENCE, "cell": "lstm"} | dict(zip("BDHT", SIZE, strict=True))
+    rows = speed.memory(True, {"rows": [timed], "growth": []})
+    if name == "wrong":
+        with pytest.raises(SystemExit, match="wrong, lstm"):
+            next(rows)
+        assert not measured
+    else:
+        assert ["errors" in row for row in rows] == [False, True]
+        assert len(measured) == 2
+
+
+@pytest.mark.usefixtures("peers")
+def test_speed_benchmark_asserts_before_it_times(tmp_path):
+    """The quick run covers every cell and system, and every error is there and within its tolerance."""
+    out = tmp_path / "speed.json"
+    done = run("benchmarks/speed.py", "--quick", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    record = json.loads(out.read_text())
+    assert {row["cell"] for row in record["rows"]} == {"rnn", "gru", "lstm"}
+    assert len({row["system"] for row in record["rows"]}) == 10
+    assert len({row["system"] for row in record["growth"]}) == 11
+    for row in record["rows"] + record["growth"]:
+        assert 0 <= row["errors"]["outputs"] < 1e-4
+        assert (row["errors"]["gradients"] is None) == (row["gradient"] is None) == (row["system"] == "onnxruntime")
+        assert row["gradient"] is None or 0 <= row["errors"]["gradients"] < 1e-4
+        assert row["compile_s"] is None or 0 < row["trace_s"] < row["compile_s"]
+    assert len({row["system"] for row in record["memory"]}) == 10
+    assert all(row["bytes"] > 0 for row in record["memory"])
+    assert {row["system"] for row in record["memory"] if not row["outputs_bytes"]} == {"gatedrnn, Checkpointed"}
+    seconds = [row["flags"] for row in record["compile"] if "compile_s" in row]
+    times = [row["flags"] for row in record["compile"] if "gradient" in row]
+    assert seconds == times == ["", "--xla_cpu_use_fusion_emitters=false"]
+
+
+@pytest.mark.usefixtures("peers")
+@pytest.mark.parametrize("alone", [True, False])
+def test_systems_side_by_side_alone(tmp_path, monkeypatch, speed, alone):
+    """Without the rest where asked; the record names commit and allocator wherever it starts, and no folder."""
+    monkeypatch.setenv("LD_PRELOAD", "/usr/lib/liballocator.so")
+    monkeypatch.chdir(tmp_path)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    measured, apart = [], []
+    given = {"memory": {"bytes": 1.0}, "compile": {"compile_s": 2.0, "trace_s": 1.0}, "times": [1.0]}
+    monkeypatch.setattr(speed, "measure", lambda cell, size, *_: measured.append(size) or [])
+    monkeypatch.setattr(speed, "compared", lambda cell, size, names: ({}, [{"errors": {}} for _ in names]))
+    monkeypatch.setattr(speed, "apart", lambda what, *which: apart.append((what, *which)) or given[what])
+    monkeypatch.setattr(speed, "limit_gflops", lambda: 1.0)
+    speed.record(quick=False, alone=alone, out=tmp_path / "speed.json")
+    record = json.loads((tmp_path / "speed.json").read_text())
+    assert record["allocator"] == {"LD_PRELOAD": "liballocator.so"}
+    assert record["commit"] == commit.stdout.strip() and {"versions", "device"} < record.keys()
+    assert set(measured) == {*speed.SIZES} | (set() if alone else {*speed.GROWTH, *speed.GROWTH_IN_BATCH})
+    assert {what for what, *_ in apart} == (set() if alone else {"memory", "compile", "times"})
+    assert bool(record["memory"]) == bool(record["compile"]) == (not alone)
+    memory = {(cell, *size) for what, name, cell, size, *_ in apart if what == "memory"}
+    everywhere = {(cell, *size) for size in speed.MEMORY_SIZES for cell in speed.CELLS}
+    assert alone or (everywhere < memory and {("lstm", *size) for size in speed.GROWTH} < memory)
+
+
+@pytest.mark.usefixtures("peers")
+def test_operations_are_counted():
+    """One loop forward in every system; every loop runs once per step; ours has one product per direction."""
+    done = run("benchmarks/operations.py", "lstm", "2", "16", "64", "200")
+    assert done.returncode == 0, done.stderr
+    header, _, *lines = ([each.strip() for each in line.strip("|").split("|")] for line in done.stdout.splitlines())
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    assert len({row[""] for row in rows}) == 9
+    assert {row["runs"] for row in rows} == {"200"}
+    kinds = header[header.index("fusions") : header.index("all")]
+    assert all(sum(int(row[kind]) for kind in kinds) == int(row["all"]) > 0 for row in rows)
+    forward = [row for row in rows if row["program"] == "forward"]
+    assert len(forward) == 9 and all(int(row["products"]) >= 1 for row in forward)
+    ours = [row["products"] for row in rows if (row[""], row["program"]) == ("gatedrnn", "forward + backward")]
+    assert sorted(ours) == ["0", "1", "1"]  # c is replayed without one
+
+
+@pytest.mark.parametrize("arguments", [["lstm", "0", "1", "1", "1"], ["lstm", "1", "1"], []])
+def test_operations_of_nothing_are_refused(arguments):
+    """In a sentence, without a traceback."""
+    done = run("benchmarks/operations.py", *arguments)
+    assert done.returncode == 2
+    assert "four sizes B D H T of at least 1" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_starting_an_operation_costs():
+    """Of every scan the operations, which grow with its vectors."""
+    done = run("benchmarks/operations.py", "--baseline")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| [\d.]+ \|$", done.stdout, re.MULTILINE)
+    assert [int(vectors) for vectors, _ in rows] == [2, 4, 8, 16, 32]
+    assert all(int(operations) > int(vectors) for vectors, operations in rows)
+    assert re.search(r"One operation more: -?\d+\.\d+ µs\.", done.stdout)
