@@ -25,6 +25,7 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_enable_x
 
 import jax
 import jax.numpy as jnp
+from operations import computations
 
 import gatedrnn as gr
 
@@ -48,24 +49,22 @@ def places(text: str, directions: tuple[str, ...]) -> dict[str, str]:
     Raises:
         ValueError: there is not one loop over segments per direction.
     """
-    blocks: dict[str, list[str]] = {}
-    entry = name = ""
-    for line in text.splitlines():
-        if head := re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\{$", line):
-            name = head[2]
-            entry = name if head[1] else entry
-            blocks[name] = []
-        elif name:
-            blocks[name].append(line)
+    entry, blocks = computations(text)
     loops = {name: re.findall(r"body=%?([\w.\-]+)", "\n".join(lines)) for name, lines in blocks.items()}
     has_product = lambda name: any(f" %{kind}" in line for line in blocks[name] for kind in PRODUCTS)
     labels = {entry: "outside the loops"}
-    if len(loops[entry]) != len(directions):
-        raise ValueError(f"T must be a multiple of the segment's length, and several; got {len(loops[entry])} loops.")
+    count, wanted = len(loops[entry]), len(directions)
+    if count == wanted:
+        count = sum(bool(loops[name]) for name in loops[entry])  # a single segment's loop has no loop in it
+    if count != wanted:
+        raise ValueError(
+            "T must be at least twice the segment's length and a multiple of it; "
+            f"the program has {count} loops over segments, not {wanted}."
+        )
     for outer, direction in zip(loops[entry], directions, strict=True):
         labels[outer] = f"{direction}, segment"
         for inner in loops[outer]:
-            labels[inner] = f"{direction}, {'loop' if has_product(inner) else 'replay of the memory'}"
+            labels[inner] = f"{direction}, {'loop' if has_product(inner) else 'replay'}"
     operations = re.compile(r"\s+(?:ROOT )?%([\w.\-]+) = ")
     return {
         found[1]: label for name, label in labels.items() for line in blocks[name] if (found := operations.match(line))
@@ -88,6 +87,8 @@ def main() -> None:
     parser.add_argument("size", nargs=4, type=int, metavar=("B", "D", "H", "T"))
     parser.add_argument("--forward", action="store_true")
     options = parser.parse_args()
+    if min(options.size) < 1:
+        parser.error(f"B D H T must be at least 1 each; got {' '.join(map(str, options.size))}")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before the backend starts its threads
     compiled, arguments = program(gr.models.CELLS[options.cell], tuple(options.size), options.forward)

@@ -1,51 +1,69 @@
 """The pictures of speed and learning, from the records."""
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from formats import RESULTS
 from learning_tables import records
-from systems import OURS
+from speed_tables import beyond, speed_record
+from systems import FORWARD_ONLY, OURS
 
-PEERS = ("#000000", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito's palette
+# Okabe and Ito's palette, and brown
+PEERS = ("#000000", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#7f3b08")
+MARKERS = "osD^v<>Xph*"  # lines lie on each other where XLA makes the same program of them
 
 
 def speed_picture(path: Path) -> None:
-    """Time and memory against T, and time against B, one line per system."""
+    """Time forward, time forward + backward and memory, against T and against B, one line per system."""
     import matplotlib.pyplot as plt
 
-    record = json.loads((RESULTS / "speed.json").read_text())
-    first, last = record["growth"][0], record["growth"][-1]
-    lengths = [row for row in record["growth"] if row["B"] == first["B"] and row["T"] != last["T"]]
-    batches = [row for row in record["growth"] if row["T"] == last["T"]]
-    memory = [row for row in record["memory"] if all(row[letter] == first[letter] for letter in "BDH")]
+    record = speed_record()
+    growth, first, last = record["growth"], record["growth"][0], record["growth"][-1]
+    memory = [row for row in record["memory"] if all(row[key] == first[key] for key in ("cell", "D", "H"))]
     panels = (
-        ("T", f"B = {first['B']}: forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in lengths]),
-        ("T", "peak memory beyond inputs and results (MB)", [(row, row["bytes"] / 1e6) for row in memory]),
-        ("B", f"T = {last['T']:,}: forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in batches]),
+        ("forward alone (s)", [(row, row["forward"]["ms"] / 1e3) for row in growth]),
+        ("forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in growth if row["gradient"]]),
+        (
+            f"peak memory of forward + backward\nbeyond {beyond(record)} (MB)",
+            [(row, row["bytes"] / 1e6) for row in memory],
+        ),
     )
-    names = list(dict.fromkeys(row["system"] for row in record["growth"]))
-    peers = [name for name in names if name not in OURS]
-    styles: dict[str, dict[str, Any]] = {name: {"color": PEERS[i]} for i, name in enumerate(peers)}
-    styles |= {
-        name: {"color": "#0072b2", "linewidth": 2.5, "linestyle": ("-", "--", ":")[i]} for i, name in enumerate(OURS)
-    }
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained")
-    for axis, (letter, title, points) in zip(axes, panels, strict=True):
-        for name in names:
-            mine = sorted((row[letter], value) for row, value in points if row["system"] == name)
-            if mine:
-                axis.loglog(*zip(*mine, strict=True), marker="o", markersize=4, label=name, **styles[name])
-        axis.set_xlabel({"T": "T (steps)", "B": "B (sequences)"}[letter])
-        axis.set_title(title, loc="left", fontsize=11)
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    handles, labels = axes[2].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right upper")
-    figure.suptitle(f"LSTM, D = {first['D']}, H = {first['H']}: growth", x=0.01, ha="left", fontweight="bold")
+    styles = line_styles(dict.fromkeys(row["system"] for row in growth))
+    figure, axes = plt.subplots(2, 3, figsize=(15, 8.6), layout="constrained")
+    handles: dict[str, Any] = {}
+    for (title, points), (above, below) in zip(panels, axes.T, strict=True):
+        against_t = [(row, y) for row, y in points if row["B"] == first["B"] and row["T"] != last["T"]]
+        against_b = [(row, y) for row, y in points if row["T"] == last["T"]]
+        for axis, letter, shown in ((above, "T", against_t), (below, "B", against_b)):
+            for name, style in styles.items():
+                mine = sorted((row[letter], y) for row, y in shown if row["system"] == name)
+                if mine:
+                    (handles[name],) = axis.loglog(*zip(*mine, strict=True), markersize=5, **style)
+            axis.set_xlabel({"T": "T (steps)", "B": "B (sequences)"}[letter])
+            axis.grid(alpha=0.3)
+            axis.spines[["top", "right"]].set_visible(False)
+        above.set_title(f"B = {first['B']}: {title}", loc="left", fontsize=11)
+        below.set_title(f"T = {last['T']:,}: {title}", loc="left", fontsize=11)
+    names = [name for name in styles if name in handles]
+    figure.legend([handles[name] for name in names], names, frameon=False, fontsize=9, loc="outside right upper")
+    missing = [
+        "two devices need two sequences",
+        *(f"{name} has no backward pass" for name in FORWARD_ONLY if name in names),
+    ]
+    title = f"{first['cell'].upper()}, D = {first['D']}, H = {first['H']}: growth ({'; '.join(missing)})"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """How every system's line is drawn: ours first, in one colour."""
+    peers = [name for name in names if name not in OURS]
+    ours = [{"color": "#0072b2", "linewidth": 2.5, "linestyle": style} for style in ("-", "--", ":")]
+    theirs = [{"color": color} for color in PEERS[: len(peers)]]
+    drawn = dict(zip(OURS, ours, strict=True)) | dict(zip(peers, theirs, strict=True))
+    return {name: drawn[name] | {"marker": marker} for name, marker in zip(drawn, MARKERS, strict=False)}
 
 
 MOST_CURVES = 7  # in one picture, as many as there are colours

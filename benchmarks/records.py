@@ -12,7 +12,6 @@ checkpoint in benchmarks/runs/, and so does one that lacks a test.
 import argparse
 import json
 import os
-import platform
 import queue
 import resource
 import statistics
@@ -22,12 +21,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from provenance import described, write_whole
 from setups import RECORDS, Entry
 
 import gatedrnn as gr
@@ -35,11 +34,12 @@ import gatedrnn as gr
 FOLDER = Path(__file__).resolve().parent
 RESULTS, RUNS = FOLDER / "results" / "records", FOLDER / "runs"
 FINAL_BATCHES = 20
+VERSIONS = ("jax", "jaxlib", "optax", "numpy")
 
 
 def train(entry: Entry, folder: Path) -> dict[str, Any]:
     """Trains an entry in `folder`, and says what came of it."""
-    made = described()  # what runs now: the tree may change meanwhile
+    made = described(VERSIONS)  # what runs now: the tree may change meanwhile
     setup, mesh = entry.setup, None
     if jax.device_count() > 1:
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("devices",))
@@ -183,21 +183,7 @@ def add(path: Path, labels: list[str], shown: bytes) -> None:
     found[new["label"]] = new
     places = {label: place for place, label in enumerate(labels)}
     entries = sorted(found.values(), key=lambda entry: places.get(entry["label"], len(places)))
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({"entries": entries}, indent=1) + "\n")
-    draft.replace(path)
-
-
-def described() -> dict[str, Any]:
-    names = ("jax", "jaxlib", "optax", "numpy")
-    command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True).stdout.strip()
-    return {
-        "versions": {"gatedrnn": gr.__version__, "python": platform.python_version()}
-        | {name: metadata.version(name) for name in names},
-        "commit": commit,
-        "device": {"platform": jax.default_backend(), "machine": platform.machine(), "cores": os.cpu_count()},
-    }
+    write_whole(path, {"entries": entries})
 
 
 def main() -> None:

@@ -2,23 +2,24 @@
 
 python benchmarks/speed.py                 the record: benchmarks/results/speed.json
 python benchmarks/speed.py --quick         tiny sizes, to see that it runs
-python benchmarks/speed.py --side-by-side  the first part alone: no growth, no memory
+python benchmarks/speed.py --side-by-side  the first part alone: no growth, no memory, no compilation
 
 Every system gets the same inputs and the same weights, converted. Outputs and gradients are compared with plain
-`jax.lax.scan` under `jax.grad` before any time is taken; the systems then take turns. Peak memory is measured in a
-process of its own per system. The limit is the rate of a large float32 matrix product on all cores in this run.
+`jax.lax.scan` under `jax.grad` before any number is taken; the systems then take turns. Peak memory and compilation are
+measured in a process of its own per system. The limit is the rate of a large float32 matrix product on all cores in
+this run.
 """
 
 import argparse
 import gc
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from importlib import metadata
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +27,27 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import jax
 import numpy as np
-from systems import OURS, SYSTEMS, Ready
+from provenance import described, write_whole
+from systems import FORWARD_ONLY, REFERENCE, SYSTEMS, Ready
 
 import gatedrnn as gr
 
 Size = tuple[int, int, int, int]  # B D H T
+Row = dict[str, Any]
 CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm}
 SIZES: tuple[Size, ...] = ((1, 32, 64, 10_000), (16, 32, 64, 10_000), (16, 32, 128, 10_000), (32, 64, 256, 2_000))
-MEMORY_SIZE: Size = (16, 32, 64, 10_000)
+SIDE_BY_SIDE = tuple(name for name in SYSTEMS if name != "gatedrnn, Checkpointed")  # it trades time for memory
 GROWTH: tuple[Size, ...] = tuple((1, 32, 64, 10**k) for k in range(3, 7))
 GROWTH_IN_BATCH: tuple[Size, ...] = tuple((2**k, 32, 64, 2_000) for k in range(7))
-GROWTH_SYSTEMS = (*OURS, "lax.scan + jax.grad", "flax nnx", "keras on JAX", "dm-haiku", "torch.nn")
-SIDE_BY_SIDE = tuple(name for name in SYSTEMS if name != "gatedrnn, Checkpointed")  # it trades time for memory
+MEMORY_SIZES: tuple[Size, ...] = (SIZES[1], SIZES[0], SIZES[2])
+COMPILE_SIZE: Size = (16, 32, 64, 2_000)
+COMPILED = ("gatedrnn", REFERENCE, "flax linen", "flax nnx")
+FLAG = "--xla_cpu_use_fusion_emitters=false"  # compiles sooner; what that costs is measured at `FLAG_SIZES`
+FLAG_SIZES = SIZES[:3]
 QUICK: tuple[Size, ...] = ((2, 4, 8, 100),)
+VERSIONS = ("jax", "jaxlib", "torch", "flax", "keras", "dm-haiku", "equinox", "onnxruntime", "numpy")
 ENOUGH_MS = 1e3  # a system that has taken less takes more turns
-TOLERANCE = 2e-3  # of float32 sums over T * B terms, relative to the largest entry
+TOLERANCE = 1e-4  # relative to the largest entry of the array; see `tolerance`
 
 
 def problem(cell: gr.Cell, size: Size) -> tuple[Any, Any, Any]:
@@ -60,16 +67,34 @@ def applicable(cell: gr.Cell, size: Size, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if cell.name in SYSTEMS[name][1] and (size[0] % 2 == 0 or "devices" not in name)]
 
 
+def place(name: str, cell: str, size: Size) -> Row:
+    """What every row begins with."""
+    return {"system": name, "cell": cell} | dict(zip("BDHT", size, strict=True))
+
+
 def difference(got: Any, want: Any) -> float:
-    """The largest difference of any leaf, relative to that leaf's largest entry."""
+    """The largest difference of any leaf, relative to that leaf's largest entry; NaN if there is one anywhere."""
     pairs = zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)
-    return max(
-        float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-30))
-        for a, b in ((np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
+    return float(
+        np.max(  # not `max`, which passes over a NaN that does not come first
+            [
+                np.max(np.abs(a - b)) / np.maximum(np.max(np.abs(b)), 1e-30)
+                for a, b in ((np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
+            ]
+        )
     )
 
 
-def errors(ready: Ready, reference: Ready, want: tuple[Any, Any]) -> dict[str, float | None]:
+def tolerance(size: Size) -> float:
+    """How large a `difference` may be.
+
+    The reference adds up its weight gradients step by step, in float32, so its own error grows with T: 1.1e-5 of the
+    largest entry at 100,000 steps (LSTM, B = 1, against float64; gatedrnn 1.1e-6), ten times that at 1,000,000.
+    """
+    return TOLERANCE * max(1, size[3] / 10**5)
+
+
+def errors(ready: Ready, want: tuple[Any, Any]) -> dict[str, float | None]:
     """How far a system's outputs and gradients are from the reference's; its weights' through the conversion."""
     ys, gradients = want
     found: dict[str, float | None] = {"outputs": difference(ready.outputs(ready.forward()), ys), "gradients": None}
@@ -81,30 +106,51 @@ def errors(ready: Ready, reference: Ready, want: tuple[Any, Any]) -> dict[str, f
     return found
 
 
-def measure(cell: gr.Cell, size: Size, names: list[str], repeats: int) -> list[dict[str, Any]]:
-    """One row per system: errors, then times of systems that take turns."""
+def compared(cell: gr.Cell, size: Size, names: list[str]) -> tuple[dict[str, Ready], list[Row]]:
+    """The systems, ready, and a row of errors for each.
+
+    Raises:
+        SystemExit: the numbers of one are not the reference's.
+    """
     systems = {name: prepare(name, cell, size) for name in names}
-    reference = systems["lax.scan + jax.grad"]
-    want = reference.outputs(reference.forward()), reference.gradients(reference.gradient())
+    reference = systems[REFERENCE] if REFERENCE in systems else prepare(REFERENCE, cell, size)
+    assert reference.gradient is not None
+    found = reference.gradients(reference.gradient())
+    ours = found._replace(weights=reference.convert(found.weights))  # which renames them, and so their gradients
+    want = reference.outputs(reference.forward()), ours
     rows = []
     for name, ready in systems.items():
-        row: dict[str, Any] = {"system": name, "cell": cell.name} | dict(zip("BDHT", size, strict=True))
-        row |= {"errors": errors(ready, reference, want), "compile_s": ready.compile_s}
-        if not all(error is None or error < TOLERANCE for error in row["errors"].values()):
+        row = place(name, cell.name, size) | {"errors": errors(ready, want)}
+        if not all(error is None or error < tolerance(size) for error in row["errors"].values()):
             raise SystemExit(f"{name}, {cell.name} {size}: other numbers than the reference, {row['errors']}")
-        rows.append(row)
+        rows.append(row | {"compile_s": ready.compile_s, "trace_s": ready.trace_s})
+    return systems, rows
+
+
+def turns(systems: dict[str, Ready], kind: str, repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of every call, "forward" or "gradient", of systems that take turns."""
+    times: dict[str, list[float]] = {name: [] for name in systems}
+    for turn in range(5 * repeats):
+        for name, ready in systems.items():
+            run = getattr(ready, kind)
+            if run is not None and (turn < repeats or sum(times[name]) < ENOUGH_MS):
+                start = time.perf_counter()
+                run()
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+def summary(taken: list[float]) -> Row | None:
+    return {"ms": statistics.median(taken), "spread": [min(taken), max(taken)]} if taken else None
+
+
+def measure(cell: gr.Cell, size: Size, names: list[str], repeats: int) -> list[Row]:
+    """One row per system: errors, then times of systems that take turns."""
+    systems, rows = compared(cell, size, names)
     for kind in ("forward", "gradient"):
-        times: dict[str, list[float]] = {name: [] for name in systems}
-        for turn in range(5 * repeats):
-            for name, ready in systems.items():
-                run = getattr(ready, kind)
-                if run is not None and (turn < repeats or sum(times[name]) < ENOUGH_MS):
-                    start = time.perf_counter()
-                    run()
-                    times[name].append(1e3 * (time.perf_counter() - start))
+        times = turns(systems, kind, repeats)
         for row in rows:
-            taken = times[row["system"]]
-            row[kind] = {"ms": statistics.median(taken), "spread": [min(taken), max(taken)]} if taken else None
+            row[kind] = summary(times[row["system"]])
     return rows
 
 
@@ -121,23 +167,26 @@ def limit_gflops() -> float:
     return 2 * 2048**3 / min(taken) / 1e9
 
 
-def necessary_gflop(row: dict[str, Any]) -> float:
-    """Multiplications and additions of the products that forward + backward cannot do without."""
+def necessary_gflop(row: Row) -> float:
+    """Multiplications and additions of the products that forward cannot do without; forward + backward: three times."""
     gates = len(CELLS[row["cell"]].gates)
-    return 3 * 2 * row["B"] * row["T"] * (row["D"] + row["H"]) * gates * row["H"] / 1e9
+    return 2 * row["B"] * row["T"] * (row["D"] + row["H"]) * gates * row["H"] / 1e9
 
 
-def peak_memory(name: str, cell: str, size: Size) -> float:
-    """Bytes that forward + backward takes beyond its inputs and results, in this process."""
+def peak_memory(name: str, cell: str, size: Size) -> Row:
+    """Bytes that forward + backward takes beyond its inputs, gradients and, if it has to hold them, its outputs.
+
+    All of it in this process, which must not have done anything else.
+    """
     ready = prepare(name, CELLS[cell], size)
     assert ready.gradient is not None
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = _status("VmRSS")
     found = ready.gradient()
-    leaves = jax.tree.leaves(found)
-    results = sum(a.nbytes for a in leaves)
-    return _status("VmHWM") - before - results
+    gradients = sum(a.nbytes for a in jax.tree.leaves(found))
+    outputs = 4 * size[0] * size[2] * size[3] if ready.keeps_outputs else 0
+    return {"bytes": _status("VmHWM") - before - gradients - outputs, "outputs_bytes": outputs}
 
 
 def _status(field: str) -> int:
@@ -145,10 +194,31 @@ def _status(field: str) -> int:
     return 1024 * int(next(line for line in lines if line.startswith(field + ":")).split()[1])
 
 
-def peak_memory_apart(name: str, cell: str, size: Size) -> float:
-    """`peak_memory` in a process of its own."""
-    command = [sys.executable, __file__, "--memory", name, cell, *map(str, size)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+def compilation(name: str, cell: str, size: Size) -> Row:
+    """Seconds to trace, lower and compile forward + backward, median of three, and of those to trace and lower."""
+    taken = []
+    for _ in range(3):
+        jax.clear_caches()
+        ready = prepare(name, CELLS[cell], size)
+        taken.append({"compile_s": ready.compile_s, "trace_s": ready.trace_s})
+    return sorted(taken, key=lambda each: each["compile_s"] or 0)[1]
+
+
+def times(name: str, cell: str, size: Size) -> list[float]:
+    """Milliseconds of every call of forward + backward; compared first, as flags may make another program of it."""
+    systems, _ = compared(CELLS[cell], size, [name])
+    return turns(systems, "gradient", 5)[name]
+
+
+APART: dict[str, Callable[[str, str, Size], Any]] = {"memory": peak_memory, "compile": compilation, "times": times}
+
+
+def apart(what: str, name: str, cell: str, size: Size, flags: str = "") -> Any:
+    """One of `APART` in a process of its own, with some of XLA's flags."""
+    command = [sys.executable, __file__, "--apart", what, name, cell, *map(str, size)]
+    environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
+    shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    return json.loads(shown.splitlines()[-1])
 
 
 def allocator() -> dict[str, str]:
@@ -157,73 +227,107 @@ def allocator() -> dict[str, str]:
     return {name: Path(os.environ[name]).name for name in names if os.environ.get(name)}
 
 
-def record(quick: bool, side_by_side: bool, out: Path) -> None:
-    """Measures everything and writes the record after every part, so that a killed run leaves what it had."""
-    names = ("jax", "jaxlib", "torch", "flax", "keras", "dm-haiku", "equinox", "onnxruntime", "numpy")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    result: dict[str, Any] = {
-        "versions": {"gatedrnn": gr.__version__, "python": platform.python_version()}
-        | {name: metadata.version(name) for name in names},
-        "commit": commit,
-        "device": {"platform": jax.default_backend(), "machine": platform.machine(), "cores": os.cpu_count()},
-        "allocator": allocator(),
-        "limit_gflops": limit_gflops(),
-        "rows": [],
-        "growth": [],
-        "memory": [],
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-
-    def keep() -> None:
-        draft = out.with_suffix(".draft")
-        draft.write_text(json.dumps(result, indent=1) + "\n")
-        draft.replace(out)
-
+def side_by_side(quick: bool, _: Row) -> Iterator[Row]:
+    """Every cell and size, all systems in turns."""
     for size in QUICK if quick else SIZES:
         for cell in CELLS.values():
             for row in measure(cell, size, applicable(cell, size, SIDE_BY_SIDE), 2 if quick else 5):
-                result["rows"].append(row | {"necessary_gflop": necessary_gflop(row)})
+                forward = necessary_gflop(row)
+                yield row | {"necessary_gflop": 3 * forward, "necessary_forward_gflop": forward}
+
+
+def growth(quick: bool, _: Row) -> Iterator[Row]:
+    """The LSTM, longer and longer, then with more and more sequences."""
+    for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH):
+        yield from measure(gr.lstm, size, applicable(gr.lstm, size, tuple(SYSTEMS)), 1 if size[3] > 10**5 else 3)
+
+
+def memory(quick: bool, record: Row) -> Iterator[Row]:
+    """Every cell at some sizes, the LSTM as it grows; what is not in the record yet is compared first."""
+    sizes = dict.fromkeys(() if quick else MEMORY_SIZES, tuple(CELLS))
+    for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH[::2]):
+        sizes.setdefault(size, ("lstm",))
+    both = tuple(name for name in SYSTEMS if name not in FORWARD_ONLY)
+    wanted = [
+        (name, cell, size)
+        for size, cells in sizes.items()
+        for cell in cells
+        for name in applicable(CELLS[cell], size, both)
+    ]
+    equal = {tuple(row[key] for key in ("system", "cell", *"BDHT")) for row in record["rows"] + record["growth"]}
+    found = {}
+    for name, cell, size in wanted:
+        if (name, cell, *size) not in equal:
+            _, (row,) = compared(CELLS[cell], size, [name])
+            found[name, cell, size] = {"errors": row["errors"]}
+    with ThreadPoolExecutor(2) as pool:  # nothing is timed here
+        for which, taken in zip(wanted, pool.map(lambda which: apart("memory", *which), wanted), strict=True):
+            yield place(*which) | found.get(which, {}) | taken
+
+
+def compiling(quick: bool, _: Row) -> Iterator[Row]:
+    """Seconds to compile, without and with `FLAG`, and what the flag does to our times."""
+    for cell in ("rnn",) if quick else CELLS:
+        for name in COMPILED[:1] if quick else COMPILED:
+            size = QUICK[0] if quick else COMPILE_SIZE
+            for flags in ("", FLAG):
+                yield place(name, cell, size) | {"flags": flags} | apart("compile", name, cell, size, flags)
+        for size in QUICK if quick else FLAG_SIZES:
+            taken: dict[str, list[float]] = {"": [], FLAG: []}
+            for flags in ("", FLAG, ""):  # so that a machine that slows down meanwhile favours neither
+                taken[flags] += apart("times", COMPILED[0], cell, size, flags)
+            for flags, each in taken.items():
+                yield place(COMPILED[0], cell, size) | {"flags": flags, "gradient": summary(each)}
+
+
+PARTS: dict[str, Callable[[bool, Row], Iterator[Row]]] = {
+    "rows": side_by_side,
+    "growth": growth,
+    "memory": memory,
+    "compile": compiling,
+}
+
+
+def record(quick: bool, alone: bool, out: Path) -> None:
+    """Measures everything, or the first part alone, and writes the record after every row: a killed run keeps them."""
+    result = described(VERSIONS) | {"allocator": allocator(), "limit_gflops": limit_gflops()}
+    result |= {name: [] for name in PARTS}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for name, part in PARTS.items():
+        if name == "rows" or not alone:
+            for row in part(quick, result):
+                result[name].append(row)
+                write_whole(out, result)
                 show(row)
-            keep()
-    for size in () if side_by_side else QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH):
-        for row in measure(gr.lstm, size, applicable(gr.lstm, size, GROWTH_SYSTEMS), 1 if size[3] > 10**5 else 3):
-            result["growth"].append(row)
-            show(row)
-        keep()
-    for size in () if side_by_side else QUICK if quick else (MEMORY_SIZE, *GROWTH):
-        for cell in CELLS if size == MEMORY_SIZE else ("lstm",):
-            wanted = tuple(SYSTEMS) if size == MEMORY_SIZE else GROWTH_SYSTEMS
-            for name in applicable(CELLS[cell], size, wanted):
-                if name not in ("onnxruntime", "gatedrnn, 2 devices"):
-                    row = {"system": name, "cell": cell} | dict(zip("BDHT", size, strict=True))
-                    row["bytes"] = peak_memory_apart(name, cell, size)
-                    result["memory"].append(row)
-                    print(f"{name:22} {cell:5} {' '.join(map(str, size)):18} {row['bytes'] / 1e6:9.1f} MB", flush=True)
-            keep()
     result["limit_gflops"] = max(result["limit_gflops"], limit_gflops())
-    keep()
+    write_whole(out, result)
 
 
-def show(row: dict[str, Any]) -> None:
-    forward, gradient = (
-        "     -" if row[kind] is None else f"{row[kind]['ms']:6.0f}" for kind in ("forward", "gradient")
-    )
+def show(row: Row) -> None:
+    told: dict[str, Callable[[Any], str]] = {
+        "forward": lambda each: f"forward {each['ms']:6.0f} ms",
+        "gradient": lambda each: f"+ backward {each['ms']:6.0f} ms",
+        "bytes": lambda each: f"{each / 1e6:9.1f} MB",
+        "compile_s": lambda each: f"compiled in {each:.2f} s",
+        "flags": str,
+    }
     size = " ".join(str(row[letter]) for letter in "BDHT")
-    print(f"{row['system']:22} {row['cell']:5} {size:18} forward {forward} ms   + backward {gradient} ms", flush=True)
+    numbers = [tell(row[key]) for key, tell in told.items() if row.get(key)]
+    print(f"{row['system']:22} {row['cell']:5} {size:18} {'   '.join(numbers)}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--side-by-side", action="store_true", help="no growth, no memory")
+    parser.add_argument("--side-by-side", action="store_true", help="no growth, no memory, no compilation")
     parser.add_argument("--out", type=Path, help="results/speed.json; speed-part.json for what is not the whole record")
-    parser.add_argument("--memory", nargs=6, metavar=("SYSTEM", "CELL", "B", "D", "H", "T"), help="one measurement")
+    parser.add_argument("--apart", nargs=7, metavar=("WHAT", "SYSTEM", "CELL", "B", "D", "H", "T"), help="one number")
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", 2)
-    if options.memory:
-        name, cell, *size = options.memory
+    if options.apart:
+        what, name, cell, *size = options.apart
         batch, width, hidden, steps = map(int, size)
-        print(peak_memory(name, cell, (batch, width, hidden, steps)))
+        print(json.dumps(APART[what](name, cell, (batch, width, hidden, steps))))
     else:
         name = "speed-part.json" if options.quick or options.side_by_side else "speed.json"
         out = options.out or Path(__file__).parent / "results" / name
@@ -231,5 +335,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert set(OURS) <= set(SYSTEMS)
     main()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from formats import RESULTS, number, table
-from systems import OURS
+from systems import FORWARD_ONLY, OURS
 
 
 def compare_table() -> str:
@@ -35,13 +35,22 @@ def compare_table() -> str:
     return f"{table(header, rows)}\n\n{caption}"
 
 
-def by_problem(record: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, dict[str, Any]]]]:
-    """For each cell and size of the record: its description, and the rows by system."""
-    groups: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+def speed_record() -> dict[str, Any]:
+    """What `benchmarks/speed.py` measured."""
+    return json.loads((RESULTS / "speed.json").read_text())
+
+
+def size(row: dict[str, Any]) -> str:
+    """B D H T."""
+    return " ".join(f"{row[letter]:,}" for letter in "BDHT")
+
+
+def by_problem(record: dict[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
+    """For each cell and size of the record, its rows by system."""
+    groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in record["rows"]:
-        groups.setdefault((row["cell"], *(row[letter] for letter in "BDHT")), {})[row["system"]] = row
-    for (cell, *size), rows in groups.items():
-        yield {"cell": cell} | dict(zip("BDHT", size, strict=True)), rows
+        groups.setdefault((row["cell"], size(row)), {})[row["system"]] = row
+    yield from groups.values()
 
 
 def fastest(rows: dict[str, dict[str, Any]], kind: str, names: Iterable[str]) -> tuple[str, float]:
@@ -51,27 +60,34 @@ def fastest(rows: dict[str, dict[str, Any]], kind: str, names: Iterable[str]) ->
     return name, times[name]
 
 
+def against_peer(rows: dict[str, dict[str, Any]], kind: str) -> tuple[float, tuple[str, ...]]:
+    """Our best time, and a line's first cells: the problem, our times, the fastest trainer's and the ratio to that."""
+    name, peer = fastest(rows, kind, [name for name in rows if name not in (*OURS, *FORWARD_ONLY)])
+    ours, two = rows[OURS[0]], rows.get(OURS[1])
+    best = fastest(rows, kind, OURS)[1]
+    return best, (
+        ours["cell"],
+        size(ours),
+        number(ours[kind]["ms"], ",.0f"),
+        number(two[kind]["ms"] if two else None, ",.0f"),
+        f"{name} {number(peer, ',.0f')}",
+        number(best / peer, ".2f"),
+    )
+
+
+def share(gflop: float, ms: float, record: dict[str, Any]) -> str:
+    """The necessary work's rate, of the rate of a large product."""
+    return number(gflop / ms * 1e3 / record["limit_gflops"], ".0%")
+
+
 def backward_table() -> str:
     """Forward and backward times of `benchmarks/speed.py`."""
-    record = json.loads((RESULTS / "speed.json").read_text())
+    record = speed_record()
     header = ("", "B D H T", "gatedrnn, ms", "on 2 devices", "fastest peer", "ratio", "share of the limit")
     lines = []
-    for what, rows in by_problem(record):
-        name, peer = fastest(rows, "gradient", [name for name in rows if name not in OURS])
-        best = fastest(rows, "gradient", OURS)[1]
-        two = rows.get(OURS[1])
-        share = rows[OURS[0]]["necessary_gflop"] / best * 1e3 / record["limit_gflops"]
-        lines.append(
-            (
-                what["cell"],
-                " ".join(f"{what[letter]:,}" for letter in "BDHT"),
-                number(rows[OURS[0]]["gradient"]["ms"], ",.0f"),
-                number(two and two["gradient"]["ms"], ",.0f"),
-                f"{name} {number(peer, ',.0f')}",
-                number(best / peer, ".2f"),
-                number(share, ".0%"),
-            )
-        )
+    for rows in by_problem(record):
+        best, cells = against_peer(rows, "gradient")
+        lines.append((*cells, share(rows[OURS[0]]["necessary_gflop"], best, record)))
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     caption = (
         f"Medians; {record['device']['cores']} cores, limit {record['limit_gflops']:.0f} GFLOP/s (a large float32 "
@@ -82,7 +98,7 @@ def backward_table() -> str:
 
 def forward_table() -> str:
     """Forward times of `benchmarks/speed.py`."""
-    record = json.loads((RESULTS / "speed.json").read_text())
+    record = speed_record()
     header = (
         "",
         "B D H T",
@@ -94,53 +110,94 @@ def forward_table() -> str:
         "ratio",
     )
     lines = []
-    for what, rows in by_problem(record):
-        name, peer = fastest(rows, "forward", [name for name in rows if name not in (*OURS, "onnxruntime")])
-        best, onnx = fastest(rows, "forward", OURS)[1], rows["onnxruntime"]["forward"]["ms"]
-        two = rows.get(OURS[1])
-        lines.append(
-            (
-                what["cell"],
-                " ".join(f"{what[letter]:,}" for letter in "BDHT"),
-                number(rows[OURS[0]]["forward"]["ms"], ",.0f"),
-                number(two and two["forward"]["ms"], ",.0f"),
-                f"{name} {number(peer, ',.0f')}",
-                number(best / peer, ".2f"),
-                number(onnx, ",.0f"),
-                number(best / onnx, ".2f"),
-            )
-        )
-    return table(header, lines)
+    necessary = "necessary_forward_gflop"  # records of old lack it
+    counted = necessary in record["rows"][0]
+    for rows in by_problem(record):
+        best, cells = against_peer(rows, "forward")
+        onnx = rows["onnxruntime"]["forward"]["ms"]
+        line = (*cells, number(onnx, ",.0f"), number(best / onnx, ".2f"))
+        lines.append((*line, share(rows[OURS[0]][necessary], best, record)) if counted else line)
+    return table((*header, "share of the limit") if counted else header, lines)
 
 
 def memory_table() -> str:
-    """Peak memory of `benchmarks/speed.py`."""
-    record = json.loads((RESULTS / "speed.json").read_text())
-    first = record["memory"][0]
-    rows = [row for row in record["memory"] if all(row[letter] == first[letter] for letter in "BDHT")]
-    names = list(dict.fromkeys(row["system"] for row in rows))
-    taken = {(row["system"], row["cell"]): row["bytes"] for row in rows}
-    cells = list(dict.fromkeys(row["cell"] for row in rows))
+    """Peak memory of `benchmarks/speed.py`: every system at one size, ours against the leanest peer at all of them."""
+    groups: dict[str, dict[tuple[str, str], float]] = {}  # by size
+    record = speed_record()
+    rows = record["memory"]
+    for row in rows:
+        groups.setdefault(size(row), {})[row["system"], row["cell"]] = row["bytes"]
+    first = groups[size(rows[0])]
+    names, cells = (list(dict.fromkeys(names)) for names in zip(*first, strict=True))
     lines = []
     for name in names:
-        found = [taken.get((name, cell)) for cell in cells]
+        found = [first.get((name, cell)) for cell in cells]
         lines.append((name, *(number(None if value is None else value / 1e6, ",.0f") for value in found)))
-    size = " ".join(f"{first[letter]:,}" for letter in "BDHT")
-    return table((f"B D H T = {size}; MB beyond inputs and results", *cells), lines)
+    text = table((f"B D H T = {size(rows[0])}; MB beyond {beyond(record)}", *cells), lines)
+    if "outputs_bytes" not in rows[0]:
+        return text
+    told = [
+        f"{where}: {', '.join(leanness(taken, cell) for cell in cells)}"
+        for where, taken in groups.items()
+        if {cell for _, cell in taken} == set(cells)
+    ]
+    return f"{text}\n\nRatio to the leanest peer, gatedrnn / gatedrnn, Checkpointed, by B D H T. {'; '.join(told)}."
+
+
+def beyond(record: dict[str, Any]) -> str:
+    """What the record's memory does not count; those of old count the outputs."""
+    return "inputs, outputs and gradients" if "outputs_bytes" in record["memory"][0] else "inputs and results"
+
+
+def leanness(taken: dict[tuple[str, str], float], cell: str) -> str:
+    """A cell's memory against that of the leanest peer, by default and checkpointed."""
+    peer = min(value for (name, which), value in taken.items() if which == cell and name not in OURS)
+    return f"{cell} {' / '.join(number(taken[name, cell] / peer, '.2f') for name in (OURS[0], OURS[2]))}"
 
 
 def compile_table() -> str:
-    """Seconds to trace and compile forward + backward, and whether they depend on T."""
-    record = json.loads((RESULTS / "speed.json").read_text())
-    names = [name for name in dict.fromkeys(row["system"] for row in record["rows"]) if "devices" not in name]
-    names = [name for name in names if any(row["compile_s"] for row in record["rows"] if row["system"] == name)]
-    lines = []
-    for cell in dict.fromkeys(row["cell"] for row in record["rows"]):
-        found = []
-        for name in names:
-            taken = [row["compile_s"] for row in record["rows"] if (row["system"], row["cell"]) == (name, cell)]
-            found.append(number(statistics.median(taken) if taken else None, ".2f"))
-        lines.append((cell, *found))
+    """Seconds to trace and compile forward + backward, what a flag saves and costs, and whether they depend on T."""
+    record = speed_record()
     growth = [row for row in record["growth"] if row["system"] == "gatedrnn" and row["B"] == record["growth"][0]["B"]]
     lengths = ", ".join(f"{row['T']:,}: {row['compile_s']:.2f}" for row in sorted(growth, key=lambda row: row["T"]))
-    return f"{table(('seconds, medians over sizes', *names), lines)}\n\ngatedrnn, lstm, by T: {lengths}."
+    text = compiled_apart(record["compile"]) if record.get("compile") else compiled_beside(record["rows"])
+    return f"{text}\n\ngatedrnn, lstm, by T: {lengths}."
+
+
+def compiled_apart(rows: list[dict[str, Any]]) -> str:
+    """Every system in a process of its own, without and with the flag; and our times without and with it."""
+    seconds = [row for row in rows if "compile_s" in row]
+    found = {(row["system"], row["cell"], row["flags"]): row for row in seconds}
+    names, cells, flags = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    tell = lambda row: f"{row['compile_s']:.2f} ({row['trace_s']:.2f})"
+    header = (f"B D H T = {size(seconds[0])}; seconds, of which tracing and lowering", *names)
+    lines = [
+        (f"{cell}, with the flag" if flag else cell, *(tell(found[name, cell, flag]) for name in names))
+        for cell in cells
+        for flag in flags
+    ]
+    times: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        if row.get("gradient"):
+            times.setdefault((row["cell"], size(row)), {})[row["flags"]] = row["gradient"]["ms"]
+    (flag,) = filter(None, flags)
+    header_of_times = ("gatedrnn, forward + backward, ms", "B D H T", "without", "with the flag", "longer by")
+    lines_of_times = [
+        (cell, where, *(number(ms[each], ",.0f") for each in ("", flag)), number(ms[flag] / ms[""] - 1, "+.0%"))
+        for (cell, where), ms in times.items()
+    ]
+    return f"{table(header, lines)}\n\nThe flag: `XLA_FLAGS={flag}`.\n\n{table(header_of_times, lines_of_times)}"
+
+
+def compiled_beside(rows: list[dict[str, Any]]) -> str:
+    """Medians over sizes of systems compiled in one process, for records of old."""
+    names = [name for name in dict.fromkeys(row["system"] for row in rows) if "devices" not in name]
+    names = [name for name in names if any(row["compile_s"] for row in rows if row["system"] == name)]
+    lines = []
+    for cell in dict.fromkeys(row["cell"] for row in rows):
+        found = []
+        for name in names:
+            taken = [row["compile_s"] for row in rows if (row["system"], row["cell"]) == (name, cell)]
+            found.append(number(statistics.median(taken) if taken else None, ".2f"))
+        lines.append((cell, *found))
+    return table(("seconds, medians over sizes", *names), lines)
