@@ -1,7 +1,6 @@
 """The README's tables of gradient flow, time, memory and compilation."""
 
 import json
-import statistics
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -108,16 +107,15 @@ def forward_table() -> str:
         "ratio",
         "onnxruntime",
         "ratio",
+        "share of the limit",
     )
     lines = []
-    necessary = "necessary_forward_gflop"  # records of old lack it
-    counted = necessary in record["rows"][0]
     for rows in by_problem(record):
         best, cells = against_peer(rows, "forward")
         onnx = rows["onnxruntime"]["forward"]["ms"]
-        line = (*cells, number(onnx, ",.0f"), number(best / onnx, ".2f"))
-        lines.append((*line, share(rows[OURS[0]][necessary], best, record)) if counted else line)
-    return table((*header, "share of the limit") if counted else header, lines)
+        of_limit = share(rows[OURS[0]]["necessary_forward_gflop"], best, record)
+        lines.append((*cells, number(onnx, ",.0f"), number(best / onnx, ".2f"), of_limit))
+    return table(header, lines)
 
 
 def memory_table() -> str:
@@ -133,20 +131,13 @@ def memory_table() -> str:
     for name in names:
         found = [first.get((name, cell)) for cell in cells]
         lines.append((name, *(number(None if value is None else value / 1e6, ",.0f") for value in found)))
-    text = table((f"B D H T = {size(rows[0])}; MB beyond {beyond(record)}", *cells), lines)
-    if "outputs_bytes" not in rows[0]:
-        return text
+    text = table((f"B D H T = {size(rows[0])}; MB beyond inputs, outputs and gradients", *cells), lines)
     told = [
         f"{where}: {', '.join(leanness(taken, cell) for cell in cells)}"
         for where, taken in groups.items()
         if {cell for _, cell in taken} == set(cells)
     ]
     return f"{text}\n\nRatio to the leanest peer, gatedrnn / gatedrnn, Checkpointed, by B D H T. {'; '.join(told)}."
-
-
-def beyond(record: dict[str, Any]) -> str:
-    """What the record's memory does not count; those of old count the outputs."""
-    return "inputs, outputs and gradients" if "outputs_bytes" in record["memory"][0] else "inputs and results"
 
 
 def leanness(taken: dict[tuple[str, str], float], cell: str) -> str:
@@ -160,8 +151,7 @@ def compile_table() -> str:
     record = speed_record()
     growth = [row for row in record["growth"] if row["system"] == "gatedrnn" and row["B"] == record["growth"][0]["B"]]
     lengths = ", ".join(f"{row['T']:,}: {row['compile_s']:.2f}" for row in sorted(growth, key=lambda row: row["T"]))
-    text = compiled_apart(record["compile"]) if record.get("compile") else compiled_beside(record["rows"])
-    return f"{text}\n\ngatedrnn, lstm, by T: {lengths}."
+    return f"{compiled_apart(record['compile'])}\n\ngatedrnn, lstm, by T: {lengths}."
 
 
 def compiled_apart(rows: list[dict[str, Any]]) -> str:
@@ -187,17 +177,3 @@ def compiled_apart(rows: list[dict[str, Any]]) -> str:
         for (cell, where), ms in times.items()
     ]
     return f"{table(header, lines)}\n\nThe flag: `XLA_FLAGS={flag}`.\n\n{table(header_of_times, lines_of_times)}"
-
-
-def compiled_beside(rows: list[dict[str, Any]]) -> str:
-    """Medians over sizes of systems compiled in one process, for records of old."""
-    names = [name for name in dict.fromkeys(row["system"] for row in rows) if "devices" not in name]
-    names = [name for name in names if any(row["compile_s"] for row in rows if row["system"] == name)]
-    lines = []
-    for cell in dict.fromkeys(row["cell"] for row in rows):
-        found = []
-        for name in names:
-            taken = [row["compile_s"] for row in rows if (row["system"], row["cell"]) == (name, cell)]
-            found.append(number(statistics.median(taken) if taken else None, ".2f"))
-        lines.append((cell, *found))
-    return table(("seconds, medians over sizes", *names), lines)

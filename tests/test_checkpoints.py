@@ -10,26 +10,10 @@ import chex
 import jax
 import numpy as np
 import pytest
+from checkpointed_runs import SETUP, checkpoints, fit, plain
 
 import gatedrnn as gr
 from gatedrnn.train._checkpoints import Checkpoints
-
-SETUP = gr.train.Setup(gr.tasks.adding, gr.lstm, horizon=8, hidden_size=4, batch=2)
-
-
-def fit(folder, steps, **options):
-    """A short run that writes a checkpoint after every call."""
-    return gr.train.fit(SETUP, steps=steps, test_every=4, test_batches=1, folder=folder, save_every=0.0, **options)
-
-
-def plain(state):
-    """The state with keys as numbers, which compare."""
-    return state._replace(key=jax.random.key_data(state.key))
-
-
-def checkpoints(folder):
-    """The whole checkpoints, by step."""
-    return sorted(int(path.name) for path in (folder / "checkpoints").iterdir() if path.name.isdigit())
 
 
 @pytest.fixture(scope="module")

@@ -11,33 +11,12 @@ import sysconfig
 import time
 
 import chex
-import jax
 import pytest
+from checkpointed_runs import checkpoints, fit, plain
 
-import gatedrnn as gr
-
-SETUP = gr.train.Setup(gr.tasks.adding, gr.lstm, horizon=8, hidden_size=4, batch=2)
 COMMAND = os.path.join(sysconfig.get_path("scripts"), "gatedrnn")
 SIZES = ("--horizon", "8", "--hidden", "4", "--batch", "2", "--seeds", "2", "--test-batches", "1")
 ATTEMPTS = 12
-
-
-def fit(folder, steps, **options):
-    """A short run that writes a checkpoint after every call."""
-    return gr.train.fit(SETUP, steps=steps, test_every=4, test_batches=1, folder=folder, save_every=0.0, **options)
-
-
-def plain(state):
-    """The state with keys as numbers, which compare."""
-    return state._replace(key=jax.random.key_data(state.key))
-
-
-def checkpoints(folder, whole=True):
-    """The whole checkpoints, or those that are being written, by step."""
-    place = folder / "checkpoints"
-    found = os.listdir(place) if place.exists() else []
-    end = "" if whole else ".orbax-checkpoint-tmp"
-    return {int(name.removesuffix(end)) for name in found if name.endswith(end) and name.removesuffix(end).isdigit()}
 
 
 def kill(process, folder, delay):
@@ -46,11 +25,12 @@ def kill(process, folder, delay):
     Returns:
         Whether it was killed, and whether that left an unfinished checkpoint.
     """
-    before, deadline = checkpoints(folder), time.monotonic() + 120
+    before, deadline = set(checkpoints(folder)), time.monotonic() + 120
+    new = lambda: not before.issuperset(checkpoints(folder))
     # Those of the last kill are gone when the first new one is whole.
-    unfinished = lambda: checkpoints(folder) - before and checkpoints(folder, whole=False)
+    unfinished = lambda: new() and checkpoints(folder, whole=False)
     while process.poll() is None and time.monotonic() < deadline:
-        if unfinished() if delay is None else checkpoints(folder) - before:
+        if unfinished() if delay is None else new():
             break
         time.sleep(0.001)
     time.sleep(delay or 0)

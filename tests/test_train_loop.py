@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from checkpointed_runs import plain
 
 import gatedrnn as gr
 from gatedrnn.train import _fit, _setup
@@ -23,11 +24,6 @@ PLACES = {
     "a batch on two devices": {"method": gr.Sharded(MESH)},
     "a batch on two devices, axes explicit": {"method": gr.Sharded(EXPLICIT)},
 }
-
-
-def plain(state):
-    """The state with keys as numbers, which compare."""
-    return state._replace(key=jax.random.key_data(state.key))
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -8,15 +8,11 @@ import jax
 import numpy as np
 import optax
 import pytest
+from checkpointed_runs import plain
 
 import gatedrnn as gr
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.rnn, horizon=6, hidden_size=4, batch=2)
-
-
-def plain(state):
-    """The state with keys as numbers, which compare."""
-    return state._replace(key=jax.random.key_data(state.key))
 
 
 def test_trains_as_the_optimiser_of_the_same_rule():

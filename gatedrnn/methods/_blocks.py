@@ -138,6 +138,11 @@ def through(order: list[int], blocks: list[Blocks], dcarry: Carry) -> Carry:
     return dcarry._make(total)
 
 
+def gate_cotangents(blocks: list[Blocks], dcarry: Carry) -> list[Array]:
+    """That of the recurrent half of every gate, from the carry's after the step: G arrays, shaped as its parts."""
+    return [weigh(column, dcarry) for column in zip(*(block.gates for block in blocks), strict=True)]
+
+
 def weigh(column: Sequence[Array | None], dcarry: Carry) -> Array:
     """sum_j column[j] * dcarry[j]."""
     terms = [block * part for block, part in zip(column, dcarry, strict=True) if block is not None]

@@ -11,8 +11,8 @@ remains of the reverse loop is, per step,
     dgates[g]  = sum_j block[j][gate g] * dcarry[j]
     dcarry'[i] = sum_j block[j][before i] * dcarry[j]        (+ dgates U^T for h)
 where U^T [G * H, H], the transpose of the linear part of `recur`, is laid out once for the whole sequence: a product
-that transposes as it goes takes up to twice as long. All weight gradients are one product per segment, from the stacked
-dgates.
+that transposes as it goes takes up to twice as long. The loop hands out dcarry, the smallest that dgates follow from:
+they are computed again for the whole segment, and all weight gradients are one product per segment.
 """
 
 import functools
@@ -31,7 +31,7 @@ from gatedrnn._linear import accumulation_dtype, split
 from gatedrnn._segments import nearest_divisor, over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select
-from gatedrnn.methods._blocks import jacobian_blocks, replay, through, weigh
+from gatedrnn.methods._blocks import gate_cotangents, jacobian_blocks, replay, through, weigh
 from gatedrnn.methods._parts import take_apart
 from gatedrnn.methods._reverse_only import once, reverse_only
 
@@ -169,19 +169,17 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
             dcarry, dinitial = state
             dh, blocks, reset = inputs
             dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + dh))
-            weighed = [weigh([block.gates[gate] for block in blocks], dcarry) for gate in range(len(gates_h))]
-            dgates = jnp.concatenate(weighed, axis=-1)  # [B, G * H]: one operand, one row to stack
+            dgates = jnp.concatenate(gate_cotangents(blocks, dcarry), axis=-1)  # [B, G * H]
             dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
             dbefore = dbefore._replace(h=dbefore.h + dgates @ transposed)
             if reset is not None:
                 dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
-            return (restart(reset, zeros, dbefore), dinitial), (dgates, dcarry if untied else None)
+            return (restart(reset, zeros, dbefore), dinitial), jnp.concatenate(dcarry, axis=-1)  # one row to stack
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        (dcarry, dinitial), (dgates, dcarries) = lax.scan(
-            step, (dcarry, dinitial), (dh, blocks, reset), reverse=not reverse
-        )
-        dgates_h = split(_rows(dgates), len(gates_h))
+        (dcarry, dinitial), stacked = lax.scan(step, (dcarry, dinitial), (dh, blocks, reset), reverse=not reverse)
+        dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
+        dgates_h = [_rows(dgate) for dgate in gate_cotangents(blocks, dcarries)]
         dgates_x = list(dgates_h)
         for gate, column in untied.items():
             dgates_x[gate] = _rows(weigh(column, dcarries))

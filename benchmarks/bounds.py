@@ -1,0 +1,186 @@
+"""How fast the products alone can be: what no arrangement of everything else can undercut on this machine.
+
+python benchmarks/bounds.py                       every problem of results/speed.json, beside its times and aims
+python benchmarks/bounds.py lstm 16 32 128 10000  one of them
+
+The programs below have the products that a recurrence cannot do without, in their order and at their shapes, in
+segments as the engine has them, and on as many devices: x W, h U step by step, dgates U^T step by step, dgates W^T,
+x^T dgates and h^T dgates. Instead of gates there are the additions that make one product's operand of the last one's
+result, so there is no sigmoid, no derivative and no cell state. Nothing is recomputed; what the engine recomputes is
+timed beside it.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from formats import number, table
+from jax import Array, lax
+from jax.sharding import PartitionSpec
+from speed_tables import by_problem, fastest, speed_record
+from systems import FORWARD_ONLY, OURS
+
+import gatedrnn as gr
+from gatedrnn.methods.segmented import default_length
+
+Size = tuple[int, int, int, int]  # B D H T
+KINDS = ("forward", "backward", "recomputed")
+REPEATS = 9
+
+
+def rows(a: Array) -> Array:
+    """[K, ..., N] -> [K * B, N]."""
+    return a.reshape(-1, a.shape[-1])
+
+
+def in_columns(a: Array) -> Array:
+    """a^T [N, K * B], laid out before the product, where XLA would copy the other operand."""
+    return lax.optimization_barrier(rows(a).T)
+
+
+def run_forward(gates: int, w: Array, u: Array, h: Array, xs: Array) -> Array:
+    """xs [S, K, B, D], S segments of K steps -> hs [S, K, B, H]; one sequence has no B. w [D, G * H], u [H, G * H]."""
+
+    def step(h: Array, gates_x: list[Array]) -> tuple[Array, Array]:
+        gates_h = jnp.split(h @ u, gates, axis=-1)
+        h = 0.5 * sum(a + b for a, b in zip(gates_x, gates_h, strict=True)) / gates
+        return h, h
+
+    def segment(h: Array, x: Array) -> tuple[Array, Array]:
+        gates_x = (rows(x) @ w).reshape(*x.shape[:-1], -1)
+        return lax.scan(step, h, jnp.split(gates_x, gates, axis=-1))
+
+    return lax.scan(segment, h, xs)[1]
+
+
+def run_backward(gates: int, w: Array, u: Array, xs: Array, hs: Array) -> tuple[Array, Array, Array]:
+    """The cotangents of w, u and xs; those of hs are hs, and what stood before a step is its own h."""
+    transposed = u.T.copy()  # [G * H, H]
+
+    def step(dh: Array, h: Array) -> tuple[Array, Array]:
+        dgates = jnp.concatenate([dh + h] * gates, axis=-1)
+        return 0.5 * (dgates @ transposed) / gates, dgates
+
+    def segment(state: tuple[Array, Array, Array], inputs: tuple[Array, Array]) -> tuple[Any, Array]:
+        dh, dw, du = state
+        x, h = inputs
+        dh, dgates = lax.scan(step, dh, h, reverse=True)
+        dw, du = dw + in_columns(x) @ rows(dgates), du + in_columns(h) @ rows(dgates)
+        return (dh, dw, du), (rows(dgates) @ w.T).reshape(x.shape)
+
+    start = (jnp.zeros_like(hs[0, 0]), jnp.zeros_like(w), jnp.zeros_like(u))
+    (_, dw, du), dxs = lax.scan(segment, start, (xs, hs), reverse=True)
+    return dw, du, dxs
+
+
+def recompute(u: Array, hs: Array) -> Array:
+    """The gates of all of hs, segment by segment, of which only the last segment's are kept."""
+    return lax.scan(lambda _, h: (rows(h) @ u, None), rows(hs[0]) @ u, hs)[0]
+
+
+def programs(gates: int, size: Size, devices: int) -> dict[str, Callable[[], Any]]:
+    """The compiled programs by kind, see `KINDS`, each with its arguments."""
+    batch, width, hidden, steps = size
+    keys = jax.random.split(jax.random.key(0), 4)
+    w = jax.random.normal(keys[0], (width, gates * hidden)) / np.sqrt(width)
+    u = jax.nn.initializers.orthogonal()(keys[1], (hidden, gates * hidden))
+    length = default_length(steps, batch // devices * hidden, gates)
+    segments = steps // length
+    shape = (segments, length) if batch == 1 else (segments, length, batch)
+    xs, h = jax.random.normal(keys[2], (*shape, width)), jnp.zeros((*shape[2:], hidden))
+    hs = jax.random.normal(keys[3], (*shape, hidden))
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("batch",))
+    one, first, split = PartitionSpec(), PartitionSpec("batch"), PartitionSpec(None, None, "batch")
+    if batch == 1:
+        first = split = one
+
+    def backward(w: Array, u: Array, xs: Array, hs: Array) -> tuple[Array, Array, Array]:
+        dw, du, dxs = run_backward(gates, w, u, xs, hs)
+        return lax.psum(dw, "batch"), lax.psum(du, "batch"), dxs
+
+    whole: dict[str, tuple[Callable[..., Any], tuple[tuple[Array, PartitionSpec], ...], Any]] = {
+        "forward": (lambda *a: run_forward(gates, *a), ((w, one), (u, one), (h, first), (xs, split)), split),
+        "backward": (backward, ((w, one), (u, one), (xs, split), (hs, split)), (one, one, split)),
+        "recomputed": (recompute, ((u, one), (hs, split)), one if batch == 1 else first),
+    }
+    found = {}
+    for kind, (function, given, out) in whole.items():
+        arrays = [jax.device_put(a, jax.sharding.NamedSharding(mesh, spec)) for a, spec in given]
+        specs = tuple(spec for _, spec in given)
+        sharded = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)
+        compiled = jax.jit(sharded).lower(*arrays).compile()
+        found[kind] = lambda compiled=compiled, arrays=arrays: jax.block_until_ready(compiled(*arrays))
+    return found
+
+
+def products_ms(gates: int, size: Size) -> dict[str, float]:
+    """Milliseconds of each kind, median of `REPEATS`, on one device and, where the batch can be split, two; the better.
+
+    The programs of one setting take turns.
+    """
+    best: dict[str, float] = {}
+    for devices in (1, 2) if size[0] % 2 == 0 else (1,):
+        ready = programs(gates, size, devices)
+        taken: dict[str, list[float]] = {kind: [] for kind in ready}
+        for turn in range(REPEATS + 1):
+            for kind, run in ready.items():
+                start = time.perf_counter()
+                run()
+                if turn:
+                    taken[kind].append(1e3 * (time.perf_counter() - start))
+        for kind, times in taken.items():
+            best[kind] = min(best.get(kind, float("inf")), statistics.median(times))
+    return best
+
+
+def aims(found: dict[str, dict[str, Any]], batch: int) -> tuple[float, float]:
+    """Milliseconds aimed at, forward and forward + backward, from the record's times of the others."""
+    peers = [name for name in found if name not in (*OURS, *FORWARD_ONLY)]
+    forward = 0.6 * fastest(found, "forward", peers)[1]
+    if next(iter(found.values()))["cell"] != "rnn":
+        forward = min(forward, found["onnxruntime"]["forward"]["ms"])
+    return forward, (0.6 if batch == 1 else 0.5) * fastest(found, "gradient", peers)[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("cell", nargs="?", choices=list(gr.models.CELLS))
+    parser.add_argument("size", nargs="*", type=int, metavar="B D H T")
+    options = parser.parse_args()
+    if options.cell and (len(options.size) != 4 or min(options.size) < 1):
+        parser.error(f"four sizes B D H T of at least 1 are wanted; got {options.size}")
+    jax.config.update("jax_num_cpu_devices", 2)
+    header = (
+        "",
+        "B D H T",
+        "forward: aim",
+        "products",
+        "ours",
+        "+ backward: aim",
+        "products",
+        "and recomputed",
+        "ours",
+    )
+    lines = []
+    for found in by_problem(speed_record()):
+        row = next(iter(found.values()))
+        size = (row["B"], row["D"], row["H"], row["T"])
+        if options.cell in (None, row["cell"]) and options.size in ([], list(size)):
+            ms = products_ms(len(gr.models.CELLS[row["cell"]].gates), size)
+            both = ms["forward"] + ms["backward"]
+            aim, aim_of_both = aims(found, size[0])
+            ours = [fastest(found, kind, OURS)[1] for kind in ("forward", "gradient")]
+            told = (aim, ms["forward"], ours[0], aim_of_both, both, both + ms["recomputed"], ours[1])
+            lines.append((row["cell"], " ".join(map(str, size)), *(number(each, ",.0f") for each in told)))
+    if not lines:
+        parser.error(f"results/speed.json has no {options.cell} {' '.join(map(str, options.size))}")
+    print(table(header, lines))
+
+
+if __name__ == "__main__":
+    main()
