@@ -3,14 +3,14 @@
 python benchmarks/bounds.py                       every problem of results/speed.json, beside its times and aims
 python benchmarks/bounds.py lstm 16 32 128 10000  one of them
 
-The programs below have the products that a recurrence cannot do without, in their order and at their shapes, in
-segments as the engine has them, and on as many devices: x W, h U step by step, dgates U^T step by step, dgates W^T,
-x^T dgates and h^T dgates. Instead of gates there are the additions that make one product's operand of the last one's
-result, so there is no sigmoid, no derivative and no cell state. Nothing is recomputed; what the engine recomputes is
-timed beside it.
+The programs below run a linear recurrence, h' = the mean over the gates of x W + h U, halved, and its gradient: the
+products that no cell can do without, in their order and at their shapes, in segments as the engine has them and on as
+many devices, with no sigmoid, no derivative and no cell state. Nothing is recomputed; the product that the engine
+computes again is timed beside them.
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def run_forward(gates: int, w: Array, u: Array, h: Array, xs: Array) -> Array:
 
     def step(h: Array, gates_x: list[Array]) -> tuple[Array, Array]:
         gates_h = jnp.split(h @ u, gates, axis=-1)
-        h = 0.5 * sum(a + b for a, b in zip(gates_x, gates_h, strict=True)) / gates
+        h = 0.5 / gates * sum(a + b for a, b in zip(gates_x, gates_h, strict=True))
         return h, h
 
     def segment(h: Array, x: Array) -> tuple[Array, Array]:
@@ -58,63 +58,64 @@ def run_forward(gates: int, w: Array, u: Array, h: Array, xs: Array) -> Array:
     return lax.scan(segment, h, xs)[1]
 
 
-def run_backward(gates: int, w: Array, u: Array, xs: Array, hs: Array) -> tuple[Array, Array, Array]:
-    """The cotangents of w, u and xs; those of hs are hs, and what stood before a step is its own h."""
+def run_backward(gates: int, w: Array, u: Array, xs: Array, before: Array, dhs: Array) -> tuple[Array, Array, Array]:
+    """The cotangents of w, u and xs from those of hs; `before` is what stood before each step, both as hs."""
     transposed = u.T.copy()  # [G * H, H]
 
-    def step(dh: Array, h: Array) -> tuple[Array, Array]:
-        dgates = jnp.concatenate([dh + h] * gates, axis=-1)
-        return 0.5 * (dgates @ transposed) / gates, dgates
+    def step(dh: Array, dh_t: Array) -> tuple[Array, Array]:
+        dgates = jnp.concatenate([0.5 / gates * (dh + dh_t)] * gates, axis=-1)
+        return dgates @ transposed, dgates
 
-    def segment(state: tuple[Array, Array, Array], inputs: tuple[Array, Array]) -> tuple[Any, Array]:
+    def segment(state: tuple[Array, Array, Array], inputs: tuple[Array, Array, Array]) -> tuple[Any, Array]:
         dh, dw, du = state
-        x, h = inputs
-        dh, dgates = lax.scan(step, dh, h, reverse=True)
+        x, h, dhs = inputs
+        dh, dgates = lax.scan(step, dh, dhs, reverse=True)
         dw, du = dw + in_columns(x) @ rows(dgates), du + in_columns(h) @ rows(dgates)
         return (dh, dw, du), (rows(dgates) @ w.T).reshape(x.shape)
 
-    start = (jnp.zeros_like(hs[0, 0]), jnp.zeros_like(w), jnp.zeros_like(u))
-    (_, dw, du), dxs = lax.scan(segment, start, (xs, hs), reverse=True)
+    start = (jnp.zeros_like(dhs[0, 0]), jnp.zeros_like(w), jnp.zeros_like(u))
+    (_, dw, du), dxs = lax.scan(segment, start, (xs, before, dhs), reverse=True)
     return dw, du, dxs
 
 
-def recompute(u: Array, hs: Array) -> Array:
-    """The gates of all of hs, segment by segment, of which only the last segment's are kept."""
-    return lax.scan(lambda _, h: (rows(h) @ u, None), rows(hs[0]) @ u, hs)[0]
+def recompute(u: Array, before: Array) -> Array:
+    """h U of all of `before`, segment by segment, of which only the first's is kept."""
+    return lax.scan(lambda _, h: (rows(h) @ u, None), rows(before[0]) @ u, before, reverse=True)[0]
 
 
-def programs(gates: int, size: Size, devices: int) -> dict[str, Callable[[], Any]]:
-    """The compiled programs by kind, see `KINDS`, each with its arguments."""
+def programs(gates: int, size: Size, devices: int) -> dict[str, tuple[Any, list[Array]]]:
+    """By kind, see `KINDS`: what is compiled, and its arguments."""
     batch, width, hidden, steps = size
-    keys = jax.random.split(jax.random.key(0), 4)
+    keys = jax.random.split(jax.random.key(0), 5)
     w = jax.random.normal(keys[0], (width, gates * hidden)) / np.sqrt(width)
     u = jax.nn.initializers.orthogonal()(keys[1], (hidden, gates * hidden))
     length = default_length(steps, batch // devices * hidden, gates)
     segments = steps // length
     shape = (segments, length) if batch == 1 else (segments, length, batch)
-    xs, h = jax.random.normal(keys[2], (*shape, width)), jnp.zeros((*shape[2:], hidden))
-    hs = jax.random.normal(keys[3], (*shape, hidden))
+    xs = jax.random.normal(keys[2], (*shape, width))
+    before, dhs = (jax.random.normal(key, (*shape, hidden)) for key in keys[3:])
+    h = before[0, 0]
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("batch",))
-    one, first, split = PartitionSpec(), PartitionSpec("batch"), PartitionSpec(None, None, "batch")
-    if batch == 1:
-        first = split = one
+    one = first = split = PartitionSpec()
+    if batch > 1:
+        first, split = PartitionSpec("batch"), PartitionSpec(None, None, "batch")
 
-    def backward(w: Array, u: Array, xs: Array, hs: Array) -> tuple[Array, Array, Array]:
-        dw, du, dxs = run_backward(gates, w, u, xs, hs)
+    def backward(*given: Array) -> tuple[Array, Array, Array]:
+        dw, du, dxs = run_backward(gates, *given)
         return lax.psum(dw, "batch"), lax.psum(du, "batch"), dxs
 
-    whole: dict[str, tuple[Callable[..., Any], tuple[tuple[Array, PartitionSpec], ...], Any]] = {
-        "forward": (lambda *a: run_forward(gates, *a), ((w, one), (u, one), (h, first), (xs, split)), split),
-        "backward": (backward, ((w, one), (u, one), (xs, split), (hs, split)), (one, one, split)),
-        "recomputed": (recompute, ((u, one), (hs, split)), one if batch == 1 else first),
+    weights = [(w, one), (u, one)]
+    whole: dict[str, tuple[Callable[..., Any], list[tuple[Array, PartitionSpec]], Any]] = {
+        "forward": (functools.partial(run_forward, gates), [*weights, (h, first), (xs, split)], split),
+        "backward": (backward, [*weights, (xs, split), (before, split), (dhs, split)], (one, one, split)),
+        "recomputed": (recompute, [weights[1], (before, split)], first),
     }
     found = {}
     for kind, (function, given, out) in whole.items():
-        arrays = [jax.device_put(a, jax.sharding.NamedSharding(mesh, spec)) for a, spec in given]
         specs = tuple(spec for _, spec in given)
+        arrays = [jax.device_put(a, jax.sharding.NamedSharding(mesh, spec)) for a, spec in given]
         sharded = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)
-        compiled = jax.jit(sharded).lower(*arrays).compile()
-        found[kind] = lambda compiled=compiled, arrays=arrays: jax.block_until_ready(compiled(*arrays))
+        found[kind] = (jax.jit(sharded).lower(*arrays).compile(), arrays)
     return found
 
 
@@ -128,9 +129,9 @@ def products_ms(gates: int, size: Size) -> dict[str, float]:
         ready = programs(gates, size, devices)
         taken: dict[str, list[float]] = {kind: [] for kind in ready}
         for turn in range(REPEATS + 1):
-            for kind, run in ready.items():
+            for kind, (compiled, arrays) in ready.items():
                 start = time.perf_counter()
-                run()
+                jax.block_until_ready(compiled(*arrays))
                 if turn:
                     taken[kind].append(1e3 * (time.perf_counter() - start))
         for kind, times in taken.items():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
@@ -175,3 +176,43 @@ def test_what_starting_an_operation_costs():
     assert [int(vectors) for vectors, _ in rows] == [2, 4, 8, 16, 32]
     assert all(int(operations) > int(vectors) for vectors, operations in rows)
     assert re.search(r"One operation more: -?\d+\.\d+ µs\.", done.stdout)
+
+
+@pytest.fixture
+def bounds(monkeypatch):
+    """The module."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import bounds
+
+    return bounds
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_products_alone_are_a_recurrence_and_its_gradient(bounds, devices):
+    """What is timed has one product per step each way, and is a function and its derivative by `jax.grad`."""
+    import operations
+
+    gates, size = 3, (4, 3, 16, 100)
+    ready = bounds.programs(gates, size, devices)
+    loops = {kind: operations.innermost(program.as_text()) for kind, (program, _) in ready.items()}
+    products = {kind: [loop.counts["products"] for loop in found] for kind, found in loops.items()}
+    assert products == {"forward": [1], "backward": [1], "recomputed": [1]}
+    forward, (w, u, h, xs) = ready["forward"]
+    hs = forward(w, u, h, xs)
+    loss = lambda w, u, xs: jnp.sum(bounds.run_forward(gates, w, u, h, xs) ** 2) / 2
+    want = jax.grad(loss, argnums=(0, 1, 2))(w, u, xs)
+    flat = jnp.concatenate([h[None], hs.reshape(-1, *h.shape)[:-1]])
+    backward, arrays = ready["backward"]
+    place = lambda a: jax.device_put(a, arrays[-1].sharding)
+    got = backward(w, u, xs, place(flat.reshape(hs.shape)), place(hs))
+    chex.assert_trees_all_close(jax.device_get(got), jax.device_get(want), rtol=1e-4, atol=1e-5)
+
+
+def test_aims_are_the_bars(bounds):
+    """Half of the fastest trainer's time, 0.6 for one sequence and forward; forward onnxruntime's, gates or not."""
+    times = {"gatedrnn": (1.0, 1.0), "torch.nn": (10.0, 50.0), "flax nnx": (20.0, 40.0), "onnxruntime": (5.0, None)}
+    kinds = ("forward", "gradient")
+    told = lambda each: {kind: None if ms is None else {"ms": ms} for kind, ms in zip(kinds, each, strict=True)}
+    for cell, batch, want in (("lstm", 16, (5.0, 20.0)), ("gru", 1, (5.0, 24.0)), ("rnn", 16, (6.0, 20.0))):
+        found = {name: {"cell": cell} | told(each) for name, each in times.items()}
+        assert bounds.aims(found, batch) == pytest.approx(want)
