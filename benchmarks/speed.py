@@ -3,6 +3,7 @@
 python benchmarks/speed.py                 the record: benchmarks/results/speed.json
 python benchmarks/speed.py --quick         tiny sizes, to see that it runs
 python benchmarks/speed.py --side-by-side  the first part alone: no growth, no memory, no compilation
+python benchmarks/speed.py --again memory  one part of the record anew
 
 Every system gets the same inputs and the same weights, converted. Outputs and gradients are compared with plain
 `jax.lax.scan` under `jax.grad` before any number is taken; the systems then take turns. Peak memory and compilation are
@@ -11,6 +12,7 @@ this run.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import os
@@ -46,6 +48,7 @@ FLAG = "--xla_cpu_use_fusion_emitters=false"  # compiles sooner; what that costs
 FLAG_SIZES = SIZES[:3]
 QUICK: tuple[Size, ...] = ((2, 4, 8, 100),)
 VERSIONS = ("jax", "jaxlib", "torch", "flax", "keras", "dm-haiku", "equinox", "onnxruntime", "numpy")
+SHORT = 50  # steps
 ENOUGH_MS = 1e3  # a system that has taken less takes more turns
 TOLERANCE = 1e-4  # relative to the largest entry of the array; see `tolerance`
 
@@ -176,11 +179,16 @@ def necessary_gflop(row: Row) -> float:
 def peak_memory(name: str, cell: str, size: Size) -> Row:
     """Bytes that forward + backward takes beyond its inputs, gradients and, if it has to hold them, its outputs.
 
-    All of it in this process, which must not have done anything else.
+    All of it in this process, which must not have done anything else. What libraries set up at their first call, 9 MB
+    for products, is there beforehand from a short sequence.
     """
+    short = prepare(name, CELLS[cell], (*size[:3], min(size[3], SHORT))).gradient
     ready = prepare(name, CELLS[cell], size)
-    assert ready.gradient is not None
+    assert short is not None and ready.gradient is not None
+    short()
+    del short
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was given back counts when it is taken again
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = _status("VmRSS")
     found = ready.gradient()
@@ -288,19 +296,28 @@ PARTS: dict[str, Callable[[bool, Row], Iterator[Row]]] = {
 }
 
 
-def record(quick: bool, alone: bool, out: Path) -> None:
-    """Measures everything, or the first part alone, and writes the record after every row: a killed run keeps them."""
-    result = described(VERSIONS) | {"allocator": allocator(), "limit_gflops": limit_gflops()}
-    result |= {name: [] for name in PARTS}
+def record(quick: bool, alone: bool, out: Path, again: str | None = None) -> None:
+    """Measures everything, or the first part alone, and writes the record after every row: a killed run keeps them.
+
+    `again`: that part of the record at `out` is replaced, and says what measured it.
+    """
+    made = described(VERSIONS) | {"allocator": allocator(), "limit_gflops": limit_gflops()}
+    if again:
+        result = json.loads(out.read_text())
+        names: tuple[str, ...] = (again,)
+        result.setdefault("again", {})[again] = made
+    else:
+        result = made | {name: [] for name in PARTS}
+        names = tuple(PARTS)[:1] if alone else tuple(PARTS)
     out.parent.mkdir(parents=True, exist_ok=True)
-    for name, part in PARTS.items():
-        if name == "rows" or not alone:
-            for row in part(quick, result):
-                result[name].append(row)
-                write_whole(out, result)
-                show(row)
-    result["limit_gflops"] = max(result["limit_gflops"], limit_gflops())
-    write_whole(out, result)
+    for name in names:
+        result[name] = []
+        for row in PARTS[name](quick, result):
+            result[name].append(row)
+            write_whole(out, result)
+            show(row)
+    made["limit_gflops"] = max(made["limit_gflops"], limit_gflops())
+    write_whole(out, result | ({} if again else made))
 
 
 def show(row: Row) -> None:
@@ -320,6 +337,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--side-by-side", action="store_true", help="no growth, no memory, no compilation")
+    parser.add_argument("--again", choices=list(PARTS), help="one part of the record anew")
     parser.add_argument("--out", type=Path, help="results/speed.json; speed-part.json for what is not the whole record")
     parser.add_argument("--apart", nargs=7, metavar=("WHAT", "SYSTEM", "CELL", "B", "D", "H", "T"), help="one number")
     options = parser.parse_args()
@@ -331,7 +349,9 @@ def main() -> None:
     else:
         name = "speed-part.json" if options.quick or options.side_by_side else "speed.json"
         out = options.out or Path(__file__).parent / "results" / name
-        record(options.quick, options.side_by_side, out)
+        if options.again and not out.exists():
+            parser.error(f"{out} is no record; --again replaces a part of one")
+        record(options.quick, options.side_by_side, out, options.again)
 
 
 if __name__ == "__main__":

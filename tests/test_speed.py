@@ -144,6 +144,29 @@ def test_systems_side_by_side_alone(tmp_path, monkeypatch, speed, alone):
 
 
 @pytest.mark.usefixtures("peers")
+def test_one_part_again(tmp_path, monkeypatch, speed):
+    """That part is replaced, by what is said to have measured it; all else stays as it was."""
+    monkeypatch.setattr(speed, "apart", lambda what, *_: [1.0] if what == "times" else {"compile_s": 2.0})
+    monkeypatch.setattr(speed, "limit_gflops", lambda: 1.0)
+    out = tmp_path / "speed.json"
+    old = {"commit": "old", "limit_gflops": 9.0, "rows": [1], "growth": [2], "memory": [3], "compile": [4]}
+    out.write_text(json.dumps(old))
+    speed.record(quick=True, alone=False, out=out, again="compile")
+    record = json.loads(out.read_text())
+    again = record.pop("again")
+    assert [row.get("compile_s") for row in record.pop("compile")] == [2.0, 2.0, None, None]
+    assert record == {name: value for name, value in old.items() if name != "compile"}
+    assert again.keys() == {"compile"} and {"versions", "commit", "device", "limit_gflops"} < again["compile"].keys()
+
+
+def test_nothing_to_measure_again(tmp_path):
+    """In a sentence, without a traceback."""
+    done = run("benchmarks/speed.py", "--again", "memory", "--out", str(tmp_path / "none.json"))
+    assert done.returncode == 2
+    assert "is no record" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("peers")
 def test_operations_are_counted():
     """One loop forward in every system; every loop runs once per step; ours has one product per direction."""
     done = run("benchmarks/operations.py", "lstm", "2", "16", "64", "200")
