@@ -215,7 +215,7 @@ def test_products_alone_are_a_recurrence_and_its_gradient(bounds, devices):
     """What is timed has one product per step each way, and is a function and its derivative by `jax.grad`."""
     import operations
 
-    gates, size = 3, (4, 3, 16, 100)
+    gates, size = 3, (4, 3, 16, 1_000)
     ready = bounds.programs(gates, size, devices)
     loops = {kind: operations.innermost(program.as_text()) for kind, (program, _) in ready.items()}
     products = {kind: [loop.counts["products"] for loop in found] for kind, found in loops.items()}
