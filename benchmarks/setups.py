@@ -130,7 +130,7 @@ def adding_750() -> list[Entry]:
     """LSTM of 128 units, RMSProp 1e-3, no clipping: chrono and bias 1, as Tallec and Ollivier 2018."""
     rule = gr.train.Optimiser(optax.rmsprop, 1e-3, None)
     return [
-        Entry(label, setup, 2_500, (0, 1, 2), 0.01, 50, 4, final_test(setup))
+        Entry(label, setup, 3_000, (0, 1, 2), 0.01, 50, 4, final_test(setup))
         for label, setup in each(gr.tasks.adding, 750, 128, 32, rule, "lstm")
     ]
 
