@@ -126,6 +126,6 @@ def test_full_disk(good, tmp_path):
     command = [*private, "sh", "-c", FULL, "sh", disk, good[0], sys.executable, RESUMED, run]
     result = subprocess.run(command, capture_output=True, text=True)
     check_goes_on(result, run, good)
-    assert result.stdout.endswith(" No space left on device.\n")  # with "[Errno 28]" or without, as who met it says it
+    assert result.stdout.endswith(": No space left on device.\n")
     # What else is under way below orbax says so too, with nobody left to hear it.
     assert set(re.findall(r"^\w+Error.*", result.stderr, re.MULTILINE)) <= {"RuntimeError: Event loop is closed"}

@@ -133,7 +133,7 @@ def _plainly(place: Path, done: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """What the operating system said, if it did: below orbax that stands last, after pages of paths and settings."""
-    number = re.search(r"os_error_code='(\d+)'", str(error))
+    number = re.search(r"os_error_code='(\d+)'|\[Errno (\d+)\]", str(error))
     if number:
-        return os.strerror(int(number[1]))
+        return os.strerror(int(number[1] or number[2]))
     return f"{(str(error).strip() or type(error).__name__).splitlines()[0]:.160}"
