@@ -22,13 +22,12 @@ import numpy as np
 from formats import number, table
 from jax import Array, lax
 from jax.sharding import PartitionSpec
+from measures import CELLS, Size
 from speed_tables import by_problem, fastest, speed_record
 from systems import FORWARD_ONLY, OURS
 
-import gatedrnn as gr
 from gatedrnn.methods.segmented import default_length
 
-Size = tuple[int, int, int, int]  # B D H T
 KINDS = ("forward", "backward", "recomputed")
 REPEATS = 9
 
@@ -150,7 +149,7 @@ def aims(found: dict[str, dict[str, Any]], batch: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("cell", nargs="?", choices=list(gr.models.CELLS))
+    parser.add_argument("cell", nargs="?", choices=list(CELLS))
     parser.add_argument("size", nargs="*", type=int, metavar="B D H T")
     options = parser.parse_args()
     if options.cell and (len(options.size) != 4 or min(options.size) < 1):
@@ -172,7 +171,7 @@ def main() -> None:
         row = next(iter(found.values()))
         size = (row["B"], row["D"], row["H"], row["T"])
         if options.cell in (None, row["cell"]) and options.size in ([], list(size)):
-            ms = products_ms(len(gr.models.CELLS[row["cell"]].gates), size)
+            ms = products_ms(len(CELLS[row["cell"]].gates), size)
             both = ms["forward"] + ms["backward"]
             aim, aim_of_both = aims(found, size[0])
             ours = [fastest(found, kind, OURS)[1] for kind in ("forward", "gradient")]

@@ -65,7 +65,8 @@ def test_other_numbers_end_the_run_before_the_clock(speed, monkeypatch, wrong):
     ready_of, cells = speed.SYSTEMS["gatedrnn"]
     monkeypatch.setitem(speed.SYSTEMS, "wrong", (lambda *problem: wrong(ready_of, *problem), cells))
     timed = []
-    monkeypatch.setattr(speed, "turns", lambda systems, *_: timed.append(systems) or {name: [1.0] for name in systems})
+    given = lambda systems, *_: timed.append(systems) or {name: [1.0] for name in systems}
+    monkeypatch.setattr(sys.modules["measures"], "turns", given)
     names = [speed.REFERENCE, "gatedrnn"]
     assert len(speed.measure(gr.lstm, SIZE, names, 1)) == 2
     assert len(timed) == 2  # forward, forward + backward
@@ -82,6 +83,7 @@ def test_memory_of_what_was_not_timed_is_compared_first(speed, monkeypatch, name
     wrong = lambda *problem: scaled(ready_of, *problem)
     systems = {speed.REFERENCE: speed.SYSTEMS[speed.REFERENCE], name: (ready_of if name != "wrong" else wrong, cells)}
     monkeypatch.setattr(speed, "SYSTEMS", systems)
+    monkeypatch.setattr(sys.modules["measures"], "SYSTEMS", systems)
     measured = []
     monkeypatch.setattr(speed, "apart", lambda *which: measured.append(which) or {"bytes": 1.0, "outputs_bytes": 0})
     timed = {"system": speed.REFERENCE, "cell": "lstm"} | dict(zip("BDHT", SIZE, strict=True))
