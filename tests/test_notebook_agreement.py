@@ -48,13 +48,13 @@ def test_gated_cells_beat_every_shortcut(run, request):
 
 @pytest.mark.parametrize("run", ["executed", "committed"])
 def test_units_are_found(run, request):
-    """The most selective unit tells the number, and with half of the units held still answers suffer."""
+    """The most selective unit tells the number, and half of the units held still leave the answers at chance."""
     rows = table(request.getfixturevalue(run), "upper half held")
     assert list(rows) == ["LSTM", "GRU", "RNN"]
     for name in ("LSTM", "GRU"):
         unit, selectivity, _, free, _, upper, _ = rows[name]
         assert re.fullmatch(r"[ch]\d", unit) and abs(float(selectivity)) > 0.9
-        assert float(free) > 0.9 and float(upper) < float(free) - 0.1
+        assert float(free) > 0.9 and float(upper) < 0.8
 
 
 def test_strips_in_words(committed):
