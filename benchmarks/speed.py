@@ -136,7 +136,7 @@ PARTS: dict[str, Callable[[bool, Row], Iterator[Row]]] = {
 def record(quick: bool, alone: bool, out: Path, again: str | None = None) -> None:
     """Measures everything, or the first part alone, and writes the record after every row: a killed run keeps them.
 
-    `again`: that part of the record at `out` is replaced, and says what measured it.
+    `again`: that part of the record at `out` is replaced once it is whole, and says what measured it.
     """
     made = described(VERSIONS) | {"allocator": allocator(), "limit_gflops": limit_gflops()}
     if again:
@@ -148,11 +148,13 @@ def record(quick: bool, alone: bool, out: Path, again: str | None = None) -> Non
         names = tuple(PARTS)[:1] if alone else tuple(PARTS)
     out.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
-        result[name] = []
+        rows: list[Row] = []
         for row in PARTS[name](quick, result):
-            result[name].append(row)
-            write_whole(out, result)
+            rows.append(row)
+            if not again:
+                write_whole(out, result | {name: rows})
             show(row)
+        result[name] = rows
     made["limit_gflops"] = max(made["limit_gflops"], limit_gflops())
     write_whole(out, result | ({} if again else made))
 

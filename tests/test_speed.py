@@ -145,14 +145,24 @@ def test_systems_side_by_side_alone(tmp_path, monkeypatch, speed, alone):
     assert alone or (everywhere < memory and {("lstm", *size) for size in speed.GROWTH} < memory)
 
 
+def killed(_):
+    """What a run meets that somebody ends."""
+    raise KeyboardInterrupt
+
+
 @pytest.mark.usefixtures("peers")
 def test_one_part_again(tmp_path, monkeypatch, speed):
-    """That part is replaced, by what is said to have measured it; all else stays as it was."""
+    """That part is replaced when all of it is there, by what is said to have measured it; all else stays as it was."""
     monkeypatch.setattr(speed, "apart", lambda what, *_: [1.0] if what == "times" else {"compile_s": 2.0})
     monkeypatch.setattr(speed, "limit_gflops", lambda: 1.0)
     out = tmp_path / "speed.json"
     old = {"commit": "old", "limit_gflops": 9.0, "rows": [1], "growth": [2], "memory": [3], "compile": [4]}
     out.write_text(json.dumps(old))
+    with monkeypatch.context() as patch:
+        patch.setattr(speed, "show", killed)
+        with pytest.raises(KeyboardInterrupt):
+            speed.record(quick=True, alone=False, out=out, again="compile")
+    assert json.loads(out.read_text()) == old
     speed.record(quick=True, alone=False, out=out, again="compile")
     record = json.loads(out.read_text())
     again = record.pop("again")
