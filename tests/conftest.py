@@ -6,13 +6,14 @@ import os
 import jax
 import pytest
 
+PEERS = ("torch", "keras", "haiku", "equinox", "onnx", "onnxruntime")
+
 # Nearly all the time of these tests is compilation of small programs: code that is not optimised is ready ten times
 # sooner and computes the same. XLA reads the flags at its first use; set XLA_FLAGS to run the code that users run.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
-
 
 # Two devices where the machine has one CPU: what splits the batch into shards then has something to split it over.
 jax.config.update("jax_num_cpu_devices", 2)
@@ -25,9 +26,17 @@ def strict_promotion():
         yield
 
 
+@pytest.fixture
+def peers(monkeypatch):
+    """Skips where one is missing; keras cannot be imported without knowing its backend."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    for peer in PEERS:
+        pytest.importorskip(peer)
+
+
 def pytest_configure() -> None:
     """Where the peers must be present, as on the project's own checks, a missing one is an error and not a skip."""
     if os.environ.get("GATEDRNN_REQUIRE_PEERS"):
-        for name in ("torch", "keras", "haiku", "equinox", "onnx", "onnxruntime"):
+        for name in PEERS:
             if importlib.util.find_spec(name) is None:
                 raise pytest.UsageError(f"the peer {name} is not installed")

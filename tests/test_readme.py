@@ -1,18 +1,9 @@
 """The README's examples run, its links lead somewhere, and its tables are those of the records."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-
-
-def run(*arguments):
-    """A Python process from the project's root."""
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+from benchmark_runs import ROOT, run
 
 
 def test_tables_come_from_the_records():
