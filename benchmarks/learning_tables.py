@@ -15,10 +15,13 @@ PUBLISHED = {
     "copy-1000": "LSTM 0.0204, chance (Bai 2018)",
     "adding-600": "LSTM 0.164, GRU 5.3e-5, RNN 0.177 (Bai 2018)",
     "adding-750": "LSTM: chrono about 7 times fewer updates than bias 1 (Tallec, Ollivier 2018)",
-    "temporal-order": "none known to us",
+    "temporal-order": "LSTM, T = 100 to 110: 31,390 sequences for two symbols, 571,100 for three (Hochreiter, "
+    "Schmidhuber 1997)",
+    "temporal-order-1997": "the same with 156 and 308 weights, 1 and 2 of 2,560 wrong",
 }
 """What others report for the records with a target."""
 MARK = 0.01  # a loss that counts as learned
+OWN_MARK = ("adding-100000",)  # where it is the loss that each entry was to reach
 MARGIN = 0.02
 BELOW_CHANCE = ("copy-1000",)  # whose mark is the loss without memory, as what is published is just that
 
@@ -52,7 +55,7 @@ def learning_table() -> str:
     for name in PUBLISHED:
         for entry in entries(name):
             close = name in BELOW_CHANCE
-            mark = (1 - MARGIN) * entry["chance"] if close else MARK
+            mark = (1 - MARGIN) * entry["chance"] if close else entry["target"] if name in OWN_MARK else MARK
             found = first_below(entry, mark)
             at = [step for step in found.values() if step is not None]
             final = entry["tests"].get("20 batches", {"loss": entry["test_loss"]})["loss"]
@@ -81,17 +84,19 @@ def learning_table() -> str:
 
 
 def million() -> str:
-    """What a million steps would take, from its own pace and the updates that a hundred thousand took."""
-    needed = [step for entry in entries("adding-100000") for step in entry["reached"].values() if step is not None]
+    """What a million steps would take from the narrow input layer, from its pace and what ten times fewer took."""
+    narrow = [entry for entry in entries("adding-100000") if "wide" not in entry["label"]]
+    needed = [step for entry in narrow for step in first_below(entry, MARK).values() if step is not None]
     entry = next(iter(entries("adding-1000000")), None)
     if entry is None or not needed:
         return ""
     pace, memory = entry["seconds"] / entry["updates"], entry["peak_bytes"] / 1e9
     least, most = (updates * pace / 3600 for updates in (min(needed), max(needed)))
     return (
-        f" Over 1,000,000 steps, one seed on one core with {memory:.2f} GB, an update takes {pace:.0f} s; the "
-        f"{min(needed)} to {max(needed)} updates of adding-100000 would take {least:.1f} to {most:.1f} hours; it was "
-        f"given {entry['seconds'] / 3600:.1f}, and is at chance."
+        f" Over 1,000,000 steps, {entry['label']} takes {pace:.0f} s an update of {entry['setup']['batch']} sequences "
+        f"on one core with {memory:.2f} GB; the {min(needed)} to {max(needed)} updates that adding-100000 took to "
+        f"{MARK:g} would take {least:.1f} to {most:.1f} hours; it was given {entry['seconds'] / 3600:.1f}, and is at "
+        "chance."
     )
 
 
