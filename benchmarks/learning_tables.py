@@ -78,9 +78,23 @@ def learning_table() -> str:
         "beside other work; `>`: since it was killed and resumed. Losses of adding and copy: of 20 batches after the "
         "end (over 1,000,000 steps of the last test). Published: "
         + "; ".join(f"{name}: {what}" for name, what in PUBLISHED.items() if entries(name))
-        + f".{million()}"
+        + f".{old_order()}{million()}"
     )
     return f"{table(header, lines)}\n\n{caption}"
+
+
+def old_order() -> str:
+    """How many sequences temporal order took beside those of 1997, and how many of as many fresh ones were wrong."""
+    told = []
+    for entry in entries("temporal-order-1997"):
+        steps = [step for step in entry["reached"].values() if step is not None]
+        if len(steps) == len(entry["reached"]):
+            batch, test = entry["setup"]["batch"], entry["tests"]["20 batches"]
+            fresh = test["B"] * test["batches"]
+            wrong = [round((1 - right) * fresh) for right in test["accuracy"]]
+            sequences = spread([step * batch for step in steps], ",.0f")
+            told.append(f"{entry['label']}: {sequences} sequences, {spread(wrong, ',.0f')} of {fresh:,} wrong")
+    return f" In the same terms temporal-order-1997, where every seed learned it: {'; '.join(told)}." if told else ""
 
 
 def million() -> str:
