@@ -75,8 +75,8 @@ def learning_table() -> str:
     caption = (
         "Medians over seeds, of updates over those that got there; the least and the largest in brackets. Chance: of "
         "the best answer without memory. Minutes: of all seeds of a line together, on one core unless said, often "
-        "beside other work; `>`: since it was killed and resumed. Losses of adding and copy: of 20 batches after the "
-        "end (over 1,000,000 steps of the last test). Published: "
+        "beside other work; `>`: since it was killed and resumed. Losses of adding, copy and temporal-order-1997: of "
+        "20 batches after the end (of lstm chrono over 1,000,000 steps: of the last test). Published: "
         + "; ".join(f"{name}: {what}" for name, what in PUBLISHED.items() if entries(name))
         + f".{old_order()}{million()}"
     )

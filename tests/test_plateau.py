@@ -224,3 +224,20 @@ def test_crowded_labels_keep_the_order_of_the_ends():
 def test_nothing_to_draw(runs):
     with pytest.raises(ValueError, match=r"^`runs` must hold at least one run, each with rows; got one without\.$"):
         plots.plateau_clock(runs, title="t")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "terms"),
+    [
+        (([0, 1], [0, 1]), "Median over seeds, whole range shaded; the same data for all."),
+        (([0], [0]), "One seed each; the same data for all."),
+        (([0], [1]), "One seed each; other seeds, other data."),
+        (([0], [0, 1]), "Median over seeds, whole range shaded; other seeds, other data."),
+    ],
+)
+def test_seeds_are_told(seeds, terms):
+    """Only the same seeds have seen the same data."""
+    both = run("gru", "default", falling(0.01))
+    runs = [{**both, "rows": [row for row in both["rows"] if row["seed"] in own]} for own in seeds]
+    figure = laid_out(plots.plateau_clock(runs, title="adding"))
+    assert terms in [text.get_text() for text in figure.texts]

@@ -66,10 +66,16 @@ def plateau_clock(
         axis.set_ylabel("test loss")
         axis.grid(True)
         axis.spines[["top", "right"]].set_visible(False)
-        headline(
-            figure, f"Who leaves the plateau: {title}", "Median over seeds, whole range shaded; the same data for all."
-        )
+        headline(figure, f"Who leaves the plateau: {title}", _terms(runs))
     return figure
+
+
+def _terms(runs: Sequence[Mapping[str, Any]]) -> str:
+    """What a line is, and whether all of them have seen the same data: a seed stands for its data."""
+    seeds = [{row["seed"] for row in run["rows"]} for run in runs]
+    line = "Median over seeds, whole range shaded" if max(map(len, seeds)) > 1 else "One seed each"
+    alike = all(each == seeds[0] for each in seeds)
+    return f"{line}; {'the same data for all' if alike else 'other seeds, other data'}."
 
 
 def _curve(run: Mapping[str, Any]) -> _Curve:
