@@ -24,7 +24,8 @@ def test_an_entry_is_trained_once_and_its_tests_are_added(tmp_path):
     path = tmp_path / "adding-100000.json"
     first = path.read_bytes()
     entry, *others = json.loads(first)["entries"]
-    assert [other["label"] for other in others] == ["lstm chrono, seed 1", "lstm chrono, seed 2"]
+    names = ["lstm chrono, seed 1", "lstm chrono, seed 2", "lstm chrono, wide input"]
+    assert [other["label"] for other in others] == names
     assert entry["setup"]["horizon"] == 1_000
     assert entry["made"]["versions"]["jax"] == jax.__version__
     assert (entry["updates"], [row["step"] for row in entry["rows"]]) == (4, [2, 4])
