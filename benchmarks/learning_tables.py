@@ -48,6 +48,13 @@ def first_below(entry: dict[str, Any], mark: float) -> dict[int, int | None]:
     return found
 
 
+def learned_at(name: str, entry: dict[str, Any]) -> float:
+    """The loss that counts as learned."""
+    if name in BELOW_CHANCE:
+        return float((1 - MARGIN) * entry["chance"])
+    return float(entry["target"]) if name in OWN_MARK else MARK
+
+
 def learning_table() -> str:
     """Who learned what, of `benchmarks/records.py`: the records that stand beside published ones."""
     header = ("record", "model", "weights", "seeds", "after updates", "test loss", "chance", "minutes")
@@ -55,7 +62,7 @@ def learning_table() -> str:
     for name in PUBLISHED:
         for entry in entries(name):
             close = name in BELOW_CHANCE
-            mark = (1 - MARGIN) * entry["chance"] if close else entry["target"] if name in OWN_MARK else MARK
+            mark = learned_at(name, entry)
             found = first_below(entry, mark)
             at = [step for step in found.values() if step is not None]
             final = entry["tests"].get("20 batches", {"loss": entry["test_loss"]})["loss"]
@@ -78,12 +85,12 @@ def learning_table() -> str:
         "beside other work; `>`: since it was killed and resumed. Losses of adding, copy and temporal-order-1997: of "
         "20 batches after the end (of lstm chrono over 1,000,000 steps: of the last test). Published: "
         + "; ".join(f"{name}: {what}" for name, what in PUBLISHED.items() if entries(name))
-        + f".{old_order()}{million()}"
+        + f".{against_1997()}{million()}"
     )
     return f"{table(header, lines)}\n\n{caption}"
 
 
-def old_order() -> str:
+def against_1997() -> str:
     """How many sequences temporal order took beside those of 1997, and how many of as many fresh ones were wrong."""
     told = []
     for entry in entries("temporal-order-1997"):

@@ -1,13 +1,9 @@
 """The breakdown of a program's time: every loop is found, with its products and its operations."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from benchmark_runs import run
 
 
 @pytest.mark.parametrize(
@@ -20,8 +16,7 @@ ROOT = Path(__file__).parent.parent
 )
 def test_every_loop_has_its_line(cell, options, loops):
     """Products in the loops, none in the replay; segments and the rest beside."""
-    command = [sys.executable, "benchmarks/breakdown.py", cell, "8", "16", "64", "800", *options]  # whole segments
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run("benchmarks/breakdown.py", cell, "8", "16", "64", "800", *options)  # whole segments
     assert done.returncode == 0, done.stderr
     assert re.match(rf"{cell} 8 16 64 800: \d+\.\d\d µs per step, [\d,]+ page faults per run\n", done.stdout)
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", done.stdout, re.MULTILINE)
@@ -44,8 +39,7 @@ def test_every_loop_has_its_line(cell, options, loops):
 )
 def test_sizes_without_a_breakdown_are_refused(arguments, told):
     """In a sentence, without a traceback."""
-    command = [sys.executable, "benchmarks/breakdown.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run("benchmarks/breakdown.py", *arguments)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(told)
     assert "Traceback" not in done.stderr

@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from commands import check_refused
+from commands import check_refused, outcome
+
+NOBODY = 65_534  # a user's number
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +62,28 @@ def test_what_is_no_regular_file(tmp_path, command, line):
     check_refused((command, *task, *line.split()), message)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read():
-    Path("short.csv").chmod(0)
-    for option in ("text", "series"):
-        check_refused(("train", option, f"--{option}", "short.csv"), "short.csv': Permission denied.")
+def outcome_of_nobody(*arguments):
+    """Root may read everything, so the command runs as somebody else then."""
+    before = os.geteuid()
+    os.seteuid(before or NOBODY)
+    try:
+        return outcome(*arguments)
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("option", ["text", "series"])
+def test_a_file_that_may_not_be_read(monkeypatch, option):
+    """In a folder that may; it is refused for its absence first, with which everything is imported."""
+    with TemporaryDirectory() as current, TemporaryDirectory() as folder:
+        Path(current).chmod(0o777)
+        Path(folder).chmod(0o755)
+        monkeypatch.chdir(current)
+        path = Path(folder, "closed.csv")
+        check_refused(("train", option, f"--{option}", path), f"{path}': No such file or directory.")
+        path.touch(0)
+        check_refused(("train", option, f"--{option}", path), f"{path}': Permission denied.", outcome_of_nobody)
+        monkeypatch.undo()
 
 
 def test_a_series_with_few_rows():

@@ -1,19 +1,13 @@
 """The script of the records: an entry is trained once, with its tests; what is there is left alone."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
-
-ROOT = Path(__file__).parent.parent
+from benchmark_runs import run
 
 
 def records(*arguments):
-    """`benchmarks/records.py`, from the project's root."""
-    command = [sys.executable, "benchmarks/records.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run("benchmarks/records.py", *map(str, arguments))
 
 
 def test_an_entry_is_trained_once_and_its_tests_are_added(tmp_path):
