@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from notebook_runs import code_cells, execute, outputs, read
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "03_singular_or_plural.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_singular_or_plural.ipynb"
 SMALL = {"UPDATES": 400, "LONGEST": 200}
 
 

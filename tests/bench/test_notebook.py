@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from notebook_runs import code_cells, execute, outputs, read
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_gradients_over_10000_steps.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_gradients_over_10000_steps.ipynb"
 HORIZON = 1_000
 SMALL = {"HORIZON": HORIZON, "HIDDEN": 16, "DELAY": 30, "UPDATES": 4}
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
