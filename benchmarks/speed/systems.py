@@ -3,7 +3,7 @@
 loss = mean of ys^2        gradients in the framework's own weights, in xs and in the first carry
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from jax import Array
@@ -26,7 +26,7 @@ class System(NamedTuple):
     """
 
     build: Callable[[gr.Cell, gr.Params, Array, Any], Ready]
-    cells: tuple[str, ...]
+    cells: Collection[str]
     devices: int = 1
     trains: bool = True
 
@@ -35,13 +35,12 @@ class System(NamedTuple):
         return cell.name in self.cells and size.batch % self.devices == 0
 
 
-HOUSE = tuple(CELLS)
 COMMON = ("rnn", "gru", "lstm")
 SYSTEMS: dict[str, System] = {
-    "gatedrnn": System(ours.segmented, HOUSE),
-    "gatedrnn, 2 devices": System(ours.two_devices, HOUSE, devices=2),
-    "gatedrnn, Checkpointed": System(ours.checkpointed, HOUSE),
-    "lax.scan + jax.grad": System(ours.plain_scan, HOUSE),
+    "gatedrnn": System(ours.segmented, CELLS),
+    "gatedrnn, 2 devices": System(ours.two_devices, CELLS, devices=2),
+    "gatedrnn, Checkpointed": System(ours.checkpointed, CELLS),
+    "lax.scan + jax.grad": System(ours.plain_scan, CELLS),
     "flax linen": System(peers.linen, COMMON),
     "flax nnx": System(peers.nnx, COMMON),
     "keras on JAX": System(peers.keras, COMMON),
