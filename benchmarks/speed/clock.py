@@ -15,7 +15,7 @@ class Program:
     compiled: jax.stages.Compiled
     arguments: Sequence[Any]
 
-    def __call__(self) -> Any:
+    def __call__(self) -> object:
         return jax.block_until_ready(self.compiled(*self.arguments))
 
 

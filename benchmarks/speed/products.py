@@ -16,6 +16,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from benchmarks.speed.clock import Program
 from benchmarks.speed.problem import Size
 
+Three = tuple[Array, Array, Array]
+
 
 def rows(a: Array) -> Array:
     """[K, ..., N] -> [K * B, N]."""
@@ -42,7 +44,7 @@ def run_forward(gates: int, w: Array, u: Array, h: Array, xs: Array) -> Array:
     return lax.scan(segment, h, xs)[1]
 
 
-def run_backward(gates: int, w: Array, u: Array, xs: Array, before: Array, dhs: Array) -> tuple[Array, Array, Array]:
+def run_backward(gates: int, w: Array, u: Array, xs: Array, before: Array, dhs: Array) -> Three:
     """The cotangents of w, u and xs from those of hs; `before` is what stood before each step, both as hs."""
     transposed = u.T.copy()  # [G * H, H]
 
@@ -50,7 +52,7 @@ def run_backward(gates: int, w: Array, u: Array, xs: Array, before: Array, dhs: 
         dgates = jnp.concatenate([0.5 / gates * (dh + dh_t)] * gates, axis=-1)
         return dgates @ transposed, dgates
 
-    def segment(state: tuple[Array, Array, Array], inputs: tuple[Array, Array, Array]) -> tuple[Any, Array]:
+    def segment(state: Three, inputs: Three) -> tuple[Three, Array]:
         dh, dw, du = state
         x, h, dhs = inputs
         dh, dgates = lax.scan(step, dh, dhs, reverse=True)
@@ -87,7 +89,7 @@ def programs(gates: int, size: Size, devices: int, length: int) -> dict[str, Pro
     if batch > 1:
         first, split = PartitionSpec("batch"), PartitionSpec(None, None, "batch")
 
-    def backward(*given: Array) -> tuple[Array, Array, Array]:
+    def backward(*given: Array) -> Three:
         dw, du, dxs = run_backward(gates, *given)
         return lax.psum(dw, "batch"), lax.psum(du, "batch"), dxs
 

@@ -23,7 +23,7 @@ import numpy as np
 
 import gatedrnn as gr
 
-Call = Callable[[], Any]
+Call = Callable[[], object]
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def prepared(cell: gr.Cell, given: str, devices: int) -> dict[str, Call]:
     }
 
 
-def waiting(program: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
+def waiting(program: jax.stages.Compiled, arguments: tuple[Any, ...]) -> Call:
     """A call that ends when all that it computes is there."""
     return lambda: jax.block_until_ready(program(*arguments))
 

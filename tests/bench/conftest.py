@@ -86,6 +86,7 @@ def executed(request, tmp_path_factory):
             patch.setenv(f"GATEDRNN_NOTEBOOK_{name}", str(value))
         for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
             patch.setenv(name, str(folder / name))
+        patch.setenv("PYTHONPATH", str(PROJECT))  # this tree, whatever else is installed
         patch.delenv("PYTHONWARNINGS", raising=False)
         client = NotebookClient(content, timeout=300, resources={"metadata": {"path": str(folder)}})
         return Notebook(client.execute())
