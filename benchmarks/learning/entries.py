@@ -1,6 +1,5 @@
 """What a line of a record trains, and the parts that its setups are made of."""
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,14 +33,9 @@ class Entry:
     seconds: float | None = None  # a limit on training
 
 
-def chrono(horizon: int) -> dict[str, Any]:
-    """The option of a cell's `init` that sets its gates for a horizon."""
-    return {"chrono": horizon}
-
-
-def has_chrono(cell: gr.Cell) -> bool:
-    """Whether the cell has a gate whose bias can be set for a horizon."""
-    return "chrono" in inspect.signature(cell.init).parameters
+def for_horizon(cell: gr.Cell, horizon: int) -> dict[str, Any]:
+    """The option of the cell's `init` that sets its gates for a horizon; none where it has no such gates."""
+    return {cell.horizon_option: horizon} if cell.horizon_option else {}
 
 
 def adding(horizon: int, cell: gr.Cell, options: dict[str, Any], **sizes: Any) -> gr.train.Setup:
@@ -51,7 +45,7 @@ def adding(horizon: int, cell: gr.Cell, options: dict[str, Any], **sizes: Any) -
 
 def wide_adding(horizon: int) -> gr.train.Setup:
     """chrono closes the input gates to 1 / T. Drawn eight times as wide, some are opened by the marks at once."""
-    options = {**chrono(horizon), "input_init": gr.initializers.gaussian(8.0)}
+    options = {**for_horizon(gr.lstm, horizon), "input_init": gr.initializers.gaussian(8.0)}
     setup = adding(horizon, gr.lstm, options, method=gr.Checkpointed(), batch=4)
     return replace(setup, optimiser=gr.train.Optimiser(optax.adam, 2e-2, 1.0))
 
@@ -78,6 +72,7 @@ def each(
     """Label and setup of every cell from every initialisation; chrono is for `memory` steps, by default T."""
     for cell in cells:
         hidden = units if isinstance(units, int) else units(cell, task)
-        for init in ("default", "chrono") if has_chrono(cell) else ("default",):
-            options = chrono(memory or horizon) if init == "chrono" else {}
-            yield f"{cell.name} {init}", gr.train.Setup(task, cell, horizon, hidden, batch, rule, cell_options=options)
+        chosen = for_horizon(cell, memory or horizon)
+        for init, options in ({"default": {}} | dict.fromkeys(chosen, chosen)).items():
+            setup = gr.train.Setup(task, cell, horizon, hidden, batch, rule, cell_options=options)
+            yield f"{cell.name} {init}", setup

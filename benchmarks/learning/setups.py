@@ -12,10 +12,9 @@ from benchmarks.learning.entries import (
     Tests,
     Units,
     adding,
-    chrono,
     each,
     final_test,
-    has_chrono,
+    for_horizon,
     units_for,
     wide_adding,
 )
@@ -28,8 +27,8 @@ DIFFER, FRONTED = 0.5, 0.5
 def adding_10000() -> list[Entry]:
     """Four cells and initialisations in the same budget, five seeds each."""
     models = {
-        "lstm chrono": (gr.lstm, chrono(10_000)),
-        "gru chrono": (gr.gru, chrono(10_000)),
+        "lstm chrono": (gr.lstm, for_horizon(gr.lstm, 10_000)),
+        "gru chrono": (gr.gru, for_horizon(gr.gru, 10_000)),
         "lstm bias 1": (gr.lstm, {}),
         "rnn": (gr.rnn, {}),
     }
@@ -42,7 +41,7 @@ def adding_10000() -> list[Entry]:
 
 def adding_100000() -> list[Entry]:
     """Three seeds, each an entry of half an hour; and what learns it in fewer updates of fewer sequences."""
-    setup, wide = adding(100_000, gr.lstm, chrono(100_000)), wide_adding(100_000)
+    setup, wide = adding(100_000, gr.lstm, for_horizon(gr.lstm, 100_000)), wide_adding(100_000)
     return [
         *(
             Entry(f"lstm chrono, seed {seed}", setup, 2_000, (seed,), 0.001, 25, 2, final_test(setup), seconds=1_800)
@@ -54,7 +53,10 @@ def adding_100000() -> list[Entry]:
 
 def adding_1000000() -> list[Entry]:
     """As far as an hour allows, in little memory: the setup of the shorter ones, and the wide one."""
-    setup, wide = adding(1_000_000, gr.lstm, chrono(1_000_000), method=gr.Checkpointed()), wide_adding(1_000_000)
+    setup, wide = (
+        adding(1_000_000, gr.lstm, for_horizon(gr.lstm, 1_000_000), method=gr.Checkpointed()),
+        wide_adding(1_000_000),
+    )
     name, tests = "lstm chrono, wide input, seed", final_test(wide)
     return [
         Entry("lstm chrono", setup, 1_000, (0,), 0.01, 10, 1, seconds=3_600),
@@ -68,7 +70,7 @@ def copy_1000() -> list[Entry]:
     chrono closes the input gates. Drawn four times as wide, some are opened by some symbols from the first update on.
     """
     rule, faster = (gr.train.Optimiser(optax.adam, rate, 1.0) for rate in (3e-3, 1e-2))
-    wide = {**chrono(1_020), "input_init": gr.initializers.gaussian(4.0)}
+    wide = {**for_horizon(gr.lstm, 1_020), "input_init": gr.initializers.gaussian(4.0)}
     setups = dict(each(gr.tasks.copy, 1_000, units_for(16_000), 32, rule, memory=1_020))
     setups["lstm chrono, wide input"] = replace(setups["lstm chrono"], optimiser=faster, cell_options=wide)
     budgets = {"lstm default": 4_000, "lstm chrono": 4_000}  # the last to leave the plateau
@@ -160,7 +162,7 @@ def gru_or_lstm() -> list[Entry]:
     for name, (task, horizon, tests) in problems.items():
         for size, hidden in sizes.items():
             for cell in CELLS.values():
-                options = chrono(horizon) if has_chrono(cell) else {}
+                options = for_horizon(cell, horizon)
                 setup = gr.train.Setup(task, cell, horizon, hidden(cell, task), 32, rule, cell_options=options)
                 entry = Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests)
                 entries.append(replace(entry, analysis=costs) if name == "adding" else entry)

@@ -96,7 +96,9 @@ def quick(entry: Entry) -> Entry:
     """A hundredth of the horizon, a few updates."""
     setup = entry.setup
     horizon = max(setup.horizon // 100, setup.task.shortest)
-    options = {name: max(horizon, 3) if name == "chrono" else value for name, value in setup.cell_options}
+    options = {
+        name: max(horizon, 3) if name == setup.cell.horizon_option else value for name, value in setup.cell_options
+    }
     small = replace(setup, horizon=horizon, cell_options=options)
     tests = tuple((name, task, max(t // 100, task.shortest)) for name, task, t in entry.tests)
     return replace(entry, setup=small, steps=4, test_every=2, test_batches=1, tests=tests)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gatedrnn as gr
-from benchmarks.learning.entries import adding, chrono, wide_adding
+from benchmarks.learning.entries import adding, for_horizon, wide_adding
 from benchmarks.shared import number, table
 
 HORIZONS, SEEDS = (10_000, 100_000, 1_000_000), (0, 1, 2)
@@ -37,7 +37,7 @@ def main() -> None:
     lines = []
     for horizon in HORIZONS:
         for name, setup in (
-            ("lstm chrono", adding(horizon, gr.lstm, chrono(horizon))),
+            ("lstm chrono", adding(horizon, gr.lstm, for_horizon(gr.lstm, horizon))),
             ("lstm chrono, wide input", wide_adding(horizon)),
         ):
             found = [writable(setup, seed) for seed in SEEDS]

@@ -14,8 +14,8 @@ from gatedrnn.cells import CELLS
 
 
 def multiplications(weights: Any) -> int:
-    """Of one step of one sequence: one for every entry of a matrix."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(weights) if len(leaf.shape) == 2)
+    """Of one step of one sequence: one for every entry of a matrix, or of a block of one."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(weights) if len(leaf.shape) >= 2)
 
 
 def necessary_gflop(row: Row) -> float:
