@@ -73,6 +73,7 @@ def each(
     for cell in cells:
         hidden = units if isinstance(units, int) else units(cell, task)
         chosen = for_horizon(cell, memory or horizon)
-        for init, options in ({"default": {}} | dict.fromkeys(chosen, chosen)).items():
+        inits: dict[str, dict[str, Any]] = {"default": {}} | dict.fromkeys(chosen, chosen)
+        for init, options in inits.items():
             setup = gr.train.Setup(task, cell, horizon, hidden, batch, rule, cell_options=options)
             yield f"{cell.name} {init}", setup
