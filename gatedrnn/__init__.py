@@ -1,61 +1,22 @@
 """Recurrent networks over long horizons in JAX, and the instrument that measures whether gradient still arrives."""
 
 import importlib
-from typing import Any
-
-from gatedrnn import cells, flow, initializers, models, tasks
-from gatedrnn._cell import Cell, Params
-from gatedrnn._plan import Option, Plan, plan
-from gatedrnn._readout import Readout
-from gatedrnn._unroll import gate_activations, unroll
-from gatedrnn.cells.gru import GRUGates, GRUState, cell as gru
-from gatedrnn.cells.lstm import LSTMGates, LSTMState, cell as lstm
-from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
-from gatedrnn.composed.checkpointed import Checkpointed
-from gatedrnn.composed.sharded import Sharded
-from gatedrnn.composed.truncated import Truncated, streamed
-from gatedrnn.methods.autodiff import Autodiff
-from gatedrnn.methods.segmented import Segmented
-from gatedrnn.models import load
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Autodiff",
-    "Cell",
-    "Checkpointed",
-    "GRUGates",
-    "GRUState",
-    "LSTMGates",
-    "LSTMState",
-    "Option",
-    "Params",
-    "Plan",
-    "RNNGates",
-    "RNNState",
-    "Readout",
-    "Segmented",
-    "Sharded",
-    "Truncated",
-    "__version__",
-    "cells",
-    "flow",
-    "gate_activations",
-    "gru",
-    "initializers",
-    "load",
-    "lstm",
-    "models",
-    "plan",
-    "rnn",
-    "streamed",
-    "tasks",
-    "train",
-    "unroll",
-]
+if TYPE_CHECKING:
+    from gatedrnn._public import *
+else:  # JAX takes a second to load, which `gatedrnn --help` and whoever looks for a version need not wait for
 
+    def __getattr__(name: str) -> Any:
+        if name == "train":
+            return importlib.import_module("gatedrnn.train")
+        public = vars(importlib.import_module("gatedrnn._public"))  # its own imports ask here, too, before it is whole
+        globals().update({known: public[known] for known in ("__all__", *public.get("__all__", ())) if known in public})
+        if name in globals():
+            return globals()[name]
+        raise AttributeError(f"module 'gatedrnn' has no attribute {name!r}")
 
-def __getattr__(name: str) -> Any:
-    if name == "train":  # optax and orbax: only for those who train
-        return importlib.import_module("gatedrnn.train")
-    raise AttributeError(f"module 'gatedrnn' has no attribute {name!r}")
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -4,12 +4,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
 from typer.exceptions import TyperException
+
+from gatedrnn import __version__
 
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
@@ -65,7 +66,7 @@ def stop(message: str, status: int) -> NoReturn:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"gatedrnn {metadata.version('gatedrnn')}")
+        print(f"gatedrnn {__version__}")
         raise typer.Exit
 
 
