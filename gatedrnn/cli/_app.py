@@ -52,7 +52,7 @@ def _plain_errors() -> Iterator[None]:
         stop(str(error), 2)
     except MemoryError:
         stop(OUT_OF_MEMORY, 2)
-    except RuntimeError as error:  # XLA's own out-of-memory error is one
+    except RuntimeError as error:  # XLA's, whose status stands in its text and nowhere else
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         stop(OUT_OF_MEMORY, 2)
