@@ -1,1 +1,9 @@
 """One sheet of equations per file; each module's `cell` is the value the package exports under the module's name."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from gatedrnn import _registry
+from gatedrnn._cell import Cell
+
+CELLS: Mapping[str, Cell] = {name: import_module(f"gatedrnn.cells.{name}").cell for name in _registry.CELLS}

@@ -1,13 +1,17 @@
 """What is made of the settings of a training: its task, its setup and the devices that share it."""
 
 import contextlib
+import inspect
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatedrnn._check import fail
 from gatedrnn._memory import machine_bytes, readable
-from gatedrnn.cli._options import find_cells, split_column
+from gatedrnn.cli._options import find_cell, split_column
 from gatedrnn.cli._settings import GENERATED, Backward, Init, Settings
+
+if TYPE_CHECKING:
+    from gatedrnn import Cell
 
 
 class Run(NamedTuple):
@@ -22,19 +26,31 @@ class Run(NamedTuple):
     mesh: Any
 
 
-def prepare(settings: Settings) -> Run:
-    """Loads the library, asks for the devices, and makes the task and the setup."""
+def ask_for_devices(settings: Settings) -> None:
+    """Loads JAX; before anything else does, a user's module for instance, which may put JAX to work."""
     import jax
 
     if settings.devices > 1:
         with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
             jax.config.update("jax_num_cpu_devices", min(settings.devices, os.cpu_count() or 1))
+
+
+def has_chrono(cell: "Cell") -> bool:
+    """Whether the biases of its gates can be drawn for a horizon."""
+    return "chrono" in inspect.signature(cell.init).parameters
+
+
+def prepare(settings: Settings) -> Run:
+    """Loads the library, asks for the devices, and makes the task and the setup."""
+    ask_for_devices(settings)
     import optax
 
     import gatedrnn as gr
 
     mesh = _mesh(settings.devices) if settings.devices > 1 else None
-    (cell,) = find_cells(settings.cell)
+    cell = find_cell(settings.cell)
+    if settings.init == Init.CHRONO and not has_chrono(cell):
+        raise fail("init", f"default for the cell {settings.cell}, whose `init` has no `chrono`", "'chrono'")
     method: Any = {"segmented": gr.Segmented(), "checkpointed": gr.Checkpointed(), "autodiff": gr.Autodiff()}[
         settings.backward
     ]

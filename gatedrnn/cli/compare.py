@@ -16,15 +16,17 @@ from rich.table import Table
 
 from gatedrnn._check import check_size, fail
 from gatedrnn._output import check_writable
+from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._options import (
     Dtype,
     Encoding,
-    find_cells,
+    find_cell,
     formatted,
     name_of_file,
     number,
     path_of,
+    split_cells,
     split_column,
     whole,
 )
@@ -53,7 +55,9 @@ COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
 
 @app.command()
 def compare(
-    cells: Annotated[str, typer.Option(help="Cells, separated by commas: rnn, gru, lstm.")] = "rnn,gru,lstm",
+    cells: Annotated[
+        str, typer.Option(help=f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.")
+    ] = ",".join(CELLS),
     horizon: Annotated[int, typer.Option(parser=whole, metavar="N", help=f"Time steps, 1 to {LONGEST:,}.")] = 10_000,
     hidden: Annotated[int, typer.Option(parser=whole, metavar="N", help="Hidden units.")] = 128,
     batch: Annotated[int, typer.Option(parser=whole, metavar="N", help="Sequences, whose log norms are averaged.")] = 1,
@@ -98,7 +102,7 @@ def compare(
     jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
     import gatedrnn
 
-    chosen = find_cells(cells)
+    chosen = [find_cell(name, "cells") for name in split_cells(cells)]
     check_writable(out)
     drive = Drive(text, encoding, series, noise, silent)
     inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype.value)

@@ -8,7 +8,7 @@ import typer
 
 from gatedrnn._check import check_size, fail
 from gatedrnn.cli._app import app
-from gatedrnn.cli._options import number, path_of, whole
+from gatedrnn.cli._options import find_cell, number, path_of, whole
 
 LONGEST = 10_000_000
 
@@ -24,6 +24,7 @@ def generate(
         float, typer.Option(parser=number, metavar="X", help="Below 1: likelier bytes; 0: the likeliest.")
     ] = 0.8,
     seed: Annotated[int, typer.Option(parser=whole, metavar="N", help="Of the random draws.")] = 0,
+    cell: Annotated[str | None, typer.Option(help="MODULE:CELL of the model's cell, if it is your own.")] = None,
 ) -> None:
     """Let a model trained on text go on from a prompt."""
     if check_size("length", length) > LONGEST:
@@ -38,7 +39,7 @@ def generate(
     import gatedrnn as gr
     from gatedrnn.tasks import text
 
-    loaded = gr.load(model)
+    loaded = gr.load(model, () if cell is None else (find_cell(cell),))
     if loaded.model.input_size != text.SYMBOLS or loaded.model.embedding_size is None:
         raise fail("model", "one trained on text", f"one trained on {loaded.about.get('task', 'features')!r}")
     symbols = jnp.array(list(prompt.encode()))

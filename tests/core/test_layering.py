@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A row may import the rows before it.
 LAYERS = (
-    ("_cell", "_check", "_memory"),
+    ("_cell", "_check", "_memory", "_registry"),
     ("_linear", "_step", "_segments", "_output"),
     ("_sequence",),
     ("initializers",),
