@@ -1,21 +1,22 @@
-"""Options that stand once, as fields of a dataclass: a command takes them from there and is handed an instance."""
+"""Options that stand once: as the default of a command's parameter, or as a field of a dataclass that it takes."""
 
 import dataclasses
 import functools
 import inspect
 import math
 from collections.abc import Callable, Collection
-from enum import Enum
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
 from gatedrnn._check import check_size, fail
-from gatedrnn.cli._options import number, whole
+from gatedrnn.cli._options import number, path_of, whole
 
 KINDS: dict[Any, dict[str, Any]] = {
     int: {"parser": whole, "metavar": "N"},
     float: {"parser": number, "metavar": "X"},
+    Path: {"parser": path_of, "metavar": "DIR"},
 }
 Field = dataclasses.Field[Any]
 Check = Callable[[str, Any], object]
@@ -31,7 +32,7 @@ def option(
     make: Callable[..., Any] = typer.Option,
     **how: Any,
 ) -> Any:
-    """A field that is an option.
+    """A field, or the default of a parameter, that is an option.
 
     Args:
         default: where it is left out.
@@ -40,18 +41,18 @@ def option(
         check: called with the option's name and a value other than None; raises ValueError for what is refused.
         only: the one task that it is for.
         make: `typer.Option` or `typer.Argument`.
-        how: arguments of `make` that do not follow from the field's type.
+        how: arguments of `make` that do not follow from the type.
     """
-    about = {"name": name, "check": check, "only": only, "make": functools.partial(make, help=text), "how": how}
+    about = {"name": name, "check": check, "only": only, "make": make, "how": {"help": text, **how}}
     return dataclasses.field(default=default, metadata=about)
 
 
-def size(least: int = 1, most: float = math.inf) -> Check:
+def size(least: int = 1, most: float = math.inf, unit: str = "") -> Check:
     """Refuses what is no whole number from `least` to `most`."""
 
     def check(name: str, value: Any) -> None:
         if check_size(name, value, least) > most:
-            raise fail(name, f"at most {most:,}", f"{value:,}")
+            raise fail(name, f"at most {most:,}{unit}", f"{value:,}")
 
     return check
 
@@ -66,28 +67,35 @@ def one_of(known: Collection[str]) -> Check:
     return check
 
 
-def spread(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of the dataclasses among its parameters, but for those left out."""
+def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command its options, but for the fields left out; it is called with what they say, checked."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
-        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()]
         groups = {
-            each.name: [field for field in dataclasses.fields(each.annotation) if field.name not in left_out]
-            for each in own
+            name: {field.name: field for field in dataclasses.fields(each.annotation) if field.name not in left_out}
+            for name, each in signature.parameters.items()
             if dataclasses.is_dataclass(each.annotation)
         }
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            for name, fields in groups.items():
-                found = {field.name: given.pop(_name(field)) for field in fields}
-                given[name] = signature.parameters[name].annotation(**found)
+            for name, each in signature.parameters.items():
+                if name in groups:
+                    found = {key: given.pop(_name(field)) for key, field in groups[name].items()}
+                    given[name] = each.annotation(**found)
+                elif isinstance(each.default, dataclasses.Field):
+                    _check(each.default, name, given[name])
             command(**given)
 
-        parameters = [
-            new for each in own for new in (map(_parameter, groups[each.name]) if each.name in groups else [each])
-        ]
+        parameters: list[inspect.Parameter] = []
+        for name, each in signature.parameters.items():
+            fields = groups.get(name, {})
+            parameters += [_parameter(_name(field), field, field.type) for field in fields.values()]
+            if isinstance(each.default, dataclasses.Field):
+                parameters.append(_parameter(name, each.default, each.annotation))
+            elif not fields:
+                parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         vars(run)["__signature__"] = signature.replace(parameters=parameters)
         return run
 
@@ -103,10 +111,9 @@ def typed(context: typer.Context) -> list[str]:
 def check_fields(group: Any, task: str, given: Collection[str]) -> None:
     """Raises ValueError for a value that its field refuses, and for a given option of another task."""
     for field in dataclasses.fields(group):
-        name, value, only = _name(field).replace("_", "-"), getattr(group, field.name), field.metadata["only"]
-        if field.metadata["check"] is not None and value is not None:
-            field.metadata["check"](name, value)
-        if only not in (None, task) and field.name in given:
+        name, value, only = _name(field), getattr(group, field.name), field.metadata["only"]
+        _check(field, name, value)
+        if only not in (None, task) and name in given:
             raise fail(name, f"left out: it is for the task {only!r}, not for {task!r}", value)
 
 
@@ -114,35 +121,32 @@ def restored(group: type[Any], record: Any) -> Any:
     """The instance of which `dataclasses.asdict` made a record.
 
     Raises:
-        ValueError: the record has other fields, or a word is none of its field's.
-        TypeError: a value is not of its field's type, as it cannot be on the command line.
+        ValueError: the record has other fields, or a value is not of its field's type.
     """
     fields = dataclasses.fields(group)
     if not isinstance(record, dict) or set(record) != {field.name for field in fields}:
         raise ValueError("other settings than those of a training")
-    return group(**{field.name: _of_its_type(field, record[field.name]) for field in fields})
+    for field in fields:
+        value, kinds = record[field.name], get_args(field.type) or (field.type,)
+        if get_origin(field.type) is Literal:
+            one_of(kinds)(field.name, value)
+        elif isinstance(value, bool) or not isinstance(value, (*kinds, int) if float in kinds else kinds):
+            raise fail(field.name, " or ".join(kind.__name__ for kind in kinds), repr(value))
+    return group(**record)
 
 
-def _of_its_type(field: Field, value: Any) -> Any:
-    kinds = _kinds(field)
-    if isinstance(value, str) and issubclass(kinds[0], Enum):
-        return kinds[0](value)
-    if isinstance(value, bool) or not isinstance(value, (*kinds, int) if float in kinds else kinds):
-        raise TypeError(f"`{field.name}` must be {' or '.join(kind.__name__ for kind in kinds)}; got {value!r}")
-    return value
-
-
-def _kinds(field: Field) -> tuple[Any, ...]:
-    """The types of a field: `int | None` is two."""
-    return get_args(field.type) or (field.type,)
+def _check(field: Field, name: str, value: Any) -> None:
+    if field.metadata["check"] is not None and value is not None:
+        field.metadata["check"](name.replace("_", "-"), value)
 
 
 def _name(field: Field) -> str:
     return field.metadata["name"] or field.name
 
 
-def _parameter(field: Field) -> inspect.Parameter:
+def _parameter(name: str, field: Field, kind: Any) -> inspect.Parameter:
     """What typer reads an option from."""
-    about = field.metadata
-    default = about["make"](field.default, **{**KINDS.get(_kinds(field)[0], {}), **about["how"]})
-    return inspect.Parameter(_name(field), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
+    how = {**KINDS.get((get_args(kind) or (kind,))[0], {}), **field.metadata["how"]}
+    words = [f"--{name}"] if kind is bool else []  # else typer adds `--no-...`
+    default = field.metadata["make"](field.default, *words, **how)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

@@ -4,7 +4,6 @@ import importlib
 import operator
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,21 +42,6 @@ def name_of_file(text: str) -> str:
 def path_of(text: str) -> Path:
     """A file or a folder from the command line."""
     return Path(name_of_file(text))
-
-
-class Encoding(StrEnum):
-    """How a byte becomes a vector."""
-
-    EMBEDDED = "embedded"
-    ONE_HOT = "one-hot"
-
-
-class Dtype(StrEnum):
-    """Dtype of the weights."""
-
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-    BFLOAT16 = "bfloat16"
 
 
 def check_cell(name: str, value: str) -> None:

@@ -4,7 +4,7 @@ import math
 import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich import box
@@ -14,24 +14,20 @@ from rich.table import Table
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
-from gatedrnn.cli._fields import spread, typed
+from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import fit
-from gatedrnn.cli._options import find_cell, formatted, path_of, split_cells
-from gatedrnn.cli._prepare import ask_for_devices, has_chrono, prepare
-from gatedrnn.cli._settings import Init, Settings
+from gatedrnn.cli._options import find_cell, formatted, split_cells
+from gatedrnn.cli._prepare import ask_for_devices, inits_of, prepare
+from gatedrnn.cli._settings import Settings
 
 
 @app.command()
-@spread("cell", "init")
+@with_options("cell", "init")
 def race(
     context: typer.Context,
-    cells: Annotated[
-        str, typer.Option(help=f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.")
-    ] = ",".join(CELLS),
+    cells: str = option(",".join(CELLS), f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL."),
     settings: Settings = Settings(),
-    out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder for race.json and the picture.")
-    ] = Path("race"),
+    out: Path = option(Path("race"), "Folder for race.json and the picture."),
 ) -> None:
     """Train every cell from every initialisation on the same data, and draw their losses beside chance.
 
@@ -41,11 +37,7 @@ def race(
     names = split_cells(cells)
     check_writable(out)
     ask_for_devices(settings)
-    entries = [
-        replace(settings, cell=name, init=init)
-        for name in names
-        for init in (Init if has_chrono(find_cell(name, "cells")) else [Init.DEFAULT])
-    ]
+    entries = [replace(settings, cell=name, init=init) for name in names for init in inits_of(find_cell(name, "cells"))]
     runs = [_one(entry) for entry in entries]
     _write(settings, runs, out)
     _print(settings, runs)

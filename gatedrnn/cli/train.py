@@ -4,7 +4,7 @@ import contextlib
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich import box
@@ -14,9 +14,9 @@ from rich.table import Table
 from gatedrnn._check import fail
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli._app import INTERRUPTED, app, stop
-from gatedrnn.cli._fields import spread, typed
+from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import check_last, checkpoints, fit, freeing
-from gatedrnn.cli._options import formatted, number, path_of
+from gatedrnn.cli._options import formatted
 from gatedrnn.cli._prepare import prepare
 from gatedrnn.cli._settings import TASKS, Settings
 
@@ -24,28 +24,16 @@ CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every")
 
 
 @app.command()
-@spread()
+@with_options()
 def train(
     context: typer.Context,
     settings: Settings = Settings(),
-    out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder for checkpoints, metrics and the trained model.")
-    ] = Path("training"),
-    metrics: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of,
-            metavar="FILE",
-            help="A .csv or .jsonl file for the metrics (default: metrics.csv in the folder).",
-        ),
-    ] = None,
-    save_every: Annotated[float, typer.Option(parser=number, metavar="S", help="Seconds between checkpoints.")] = 60.0,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of, metavar="DIR", help="Go on with the training in this folder; steps may be raised."
-        ),
-    ] = None,
+    out: Path = option(Path("training"), "Folder for checkpoints, metrics and the trained model."),
+    metrics: Path | None = option(
+        None, "A .csv or .jsonl file for the metrics (default: metrics.csv in the folder).", metavar="FILE"
+    ),
+    save_every: float = option(60.0, "Seconds between checkpoints.", metavar="S"),
+    resume: Path | None = option(None, "Go on with the training in this folder; steps may be raised."),
 ) -> None:
     """Train a cell on a long-horizon task; killed at any moment, `--resume` ends where it would have ended.
 
