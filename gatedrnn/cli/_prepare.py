@@ -1,7 +1,6 @@
 """What is made of the settings of a training: its task, its setup and the devices that share it."""
 
 import contextlib
-import inspect
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,7 +36,7 @@ def ask_for_devices(settings: Settings) -> None:
 
 def inits_of(cell: "Cell") -> tuple[Init, ...]:
     """How its biases can begin."""
-    return ("default", "chrono") if "chrono" in inspect.signature(cell.init).parameters else ("default",)
+    return ("default", "chrono") if cell.horizon_option else ("default",)
 
 
 def prepare(settings: Settings) -> Run:
@@ -50,7 +49,7 @@ def prepare(settings: Settings) -> Run:
     mesh = _mesh(settings.devices) if settings.devices > 1 else None
     cell = find_cell(settings.cell)
     if settings.init not in inits_of(cell):
-        raise fail("init", f"default for the cell {settings.cell}, whose `init` has no `chrono`", repr(settings.init))
+        raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
     method: Any = {"segmented": gr.Segmented(), "checkpointed": gr.Checkpointed(), "autodiff": gr.Autodiff()}[
         settings.backward
     ]
@@ -73,7 +72,7 @@ def prepare(settings: Settings) -> Run:
         optimiser=gr.train.Optimiser(getattr(optax, settings.rule), settings.rate, clip),
         method=method,
         embedding_size=settings.embedding,
-        cell_options={"chrono": max(settings.horizon, 3)} if settings.init == "chrono" else {},
+        cell_options={cell.horizon_option: max(settings.horizon, 3)} if settings.init == "chrono" else {},
     )
     _check_memory(settings, setup.task)
     return Run(setup, mesh if share_seeds else None)

@@ -70,7 +70,7 @@ BAD = {
     "train adding --save-every nan": "`save-every` must be a number of seconds of at least 0; got nan.",
     "train adding --cell elman": "`cell` must be one of rnn, gru, lstm; got 'elman'.",
     "train adding --cell rnn,gru": "`cell` must be one of rnn, gru, lstm; got 'rnn,gru'.",
-    "train adding --cell rnn --init chrono": "`init` must be default for the cell rnn, whose `init` has no `chrono`",
+    "train adding --cell rnn --init chrono": "`init` must be default for the cell rnn, which has no `horizon_option`",
     "train adding --init best": "'--init'",
     "train adding --rule lion": "'--rule'",
     "train adding --method magic": "'--method'",
