@@ -64,14 +64,20 @@ def test_generate(trained):
     check_refused(line, "the unknown cell 'leaky'")
 
 
-def test_race_and_compare(trained):
-    """Beside the package's; with chrono where its `init` has it."""
-    cells = ("--cells", "own_cells:leaky,own_cells:within.plain,rnn")
-    succeeds("race", "adding", *TINY, *cells, "--out", "raced")
+CELLS = ("--cells", "own_cells:leaky,own_cells:within.plain,rnn")
+
+
+def test_race(trained):
+    """Beside the package's; with chrono where it can be."""
+    succeeds("race", "adding", *TINY, *CELLS, "--out", "raced")
     entries = [(run["cell"], run["init"]) for run in read_json(Path("raced/race.json"))["runs"]]
     own = [("own_cells:leaky", "default"), ("own_cells:leaky", "chrono"), ("own_cells:within.plain", "default")]
     assert entries == [*own, ("rnn", "default")]
-    succeeds("compare", *cells, "--silent", "--horizon", "20", "--hidden", "2", "--seeds", "1", "--out", "compared")
+
+
+def test_compare(trained):
+    """By their names."""
+    succeeds("compare", *CELLS, "--silent", "--horizon", "20", "--hidden", "2", "--seeds", "1", "--out", "compared")
     assert {run["cell"] for run in read_json(Path("compared/comparison.json"))["runs"]} == {"leaky", "plain", "rnn"}
 
 

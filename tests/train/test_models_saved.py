@@ -96,7 +96,7 @@ SMALL = Model(gr.gru, 2, 3, 1)
 
 def test_a_cell_of_the_users(tmp_path):
     """Found by its name among those given; the package's names stay the package's."""
-    own, taken = replace(gr.gru, name="own"), replace(gr.gru, name="lstm", gates=())
+    own, taken = replace(gr.gru, name="own"), replace(gr.gru, name="lstm")
     model = Model(own, 2, 3, 1)
     save(tmp_path, model, drawn(model), {})
     assert load(tmp_path, cells=(taken, own)).model == model
