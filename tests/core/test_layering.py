@@ -107,6 +107,13 @@ def test_the_command_explains_itself_without_jax(line):
 HELP = "import sys, contextlib; from gatedrnn.cli import app\nwith contextlib.suppress(SystemExit): app({})\npass"
 
 
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("*/__init__.py")))
+def test_each_part_can_be_the_first_in_use(name):
+    """Whichever is asked for first, by an import or as an attribute, finds the rest."""
+    for program in (f"import gatedrnn.{name}", f"import gatedrnn as gr; gr.{name}; gr.unroll"):
+        assert "gatedrnn" in loaded(program)
+
+
 def test_public_names():
     """Each is there, in `dir` and behind a star; another is an AttributeError in Python's words."""
     assert set(gatedrnn.__all__) <= set(dir(gatedrnn))
