@@ -95,7 +95,7 @@ def _carrying_gate(cell: Cell, carry: Carry) -> str:
     before = jax.tree.map(lambda part: jax.random.normal(next(keys), part.shape), carry)
     after, pull = jax.vjp(lambda carry: cell.pointwise(gates_x, gates_h, carry), before)
     factor = pull(after._make([*map(jnp.zeros_like, after[:-1]), jnp.ones_like(after[-1])]))[0][-1]
-    named = cell.activations(gates_x, gates_h)
+    named = cell.activations(gates_x, gates_h, before)
     return next((name for name in cell.gates if jnp.allclose(getattr(named, name), factor, atol=1e-5)), "carrying")
 
 
