@@ -27,6 +27,13 @@ def strict_promotion():
 
 
 @pytest.fixture
+def keras_broadcasts(strict_promotion):
+    """keras adds its biases, and draws its orthogonal matrices, by implicit rank promotion."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
 def peers(monkeypatch):
     """Skips where one is missing; keras cannot be imported without knowing its backend."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")

@@ -17,6 +17,7 @@ import gatedrnn as gr
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
 interop = importlib.import_module("gatedrnn.interop.keras")
+pytestmark = pytest.mark.usefixtures("keras_broadcasts")
 
 T, B, D, H = 7, 2, 3, 5
 LENGTH = T * (D + H)  # additions behind the last output
@@ -24,13 +25,6 @@ LAYERS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.
 CELLS = {"rnn": keras.layers.SimpleRNNCell, "gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 each_kind = pytest.mark.parametrize("kind", [*LAYERS.values(), *CELLS.values()], ids=lambda kind: kind.__name__)
 each_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
-
-
-@pytest.fixture(autouse=True)
-def keras_broadcasts(strict_promotion):
-    """keras adds its biases, and draws its orthogonal matrices, by implicit rank promotion."""
-    with jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def filled(layer):

@@ -1,6 +1,5 @@
 """Number agreement: sentences parsed by a recogniser of its own, and rules without grammar at their closed forms."""
 
-import doctest
 import functools
 import itertools
 import re
@@ -11,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from gatedrnn.tasks import mixture, sentences
+from gatedrnn.tasks import mixture
 from gatedrnn.tasks.sentences import VOCABULARY, agreement, agreement_with, encode, sentence, shortcuts
 
 REGULAR = ("key", "cabinet", "door", "book", "ship", "dog", "author", "pilot")
@@ -238,8 +237,3 @@ def test_words():
     for hostile in (xs, xs[0, 0], np.array([-1]), np.array([len(VOCABULARY)]), np.array([1.0]), 3):
         with pytest.raises(ValueError, match=r"^`xs` must be (one-hot|whole numbers) .*; got .*\.$"):
             sentence(hostile)
-
-
-def test_example():
-    """The docstring's example."""
-    assert doctest.testmod(sentences) == doctest.TestResults(failed=0, attempted=4)
