@@ -13,8 +13,6 @@ pytest.importorskip("onnxruntime")
 interop = importlib.import_module("gatedrnn.interop.onnx")
 
 D, H = 3, 5
-
-
 REFUSED = {  # an operator, its options, and what is said of them
     "reverse": ("RNN", {"direction": "reverse"}, "`direction` must be 'forward' .*; got 'reverse'"),
     "bidirectional": ("LSTM", {"direction": "bidirectional"}, "`direction` must be 'forward' .*; got 'bidirectional'"),
