@@ -123,8 +123,9 @@ def _check_dys(cell: Cell, params: Any, sequence: Sequence, dys: Any, batched: b
 
 @functools.partial(jax.jit, static_argnums=0)
 def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry) -> Adjoint:
-    (xs, carry, initial, mask, reset), poisoned = quarantine(sequence, False)
-    step = guarded_step(cell, params, initial)
+    sequence = quarantine(sequence)
+    xs, carry, mask, reset = sequence.xs, sequence.carry, sequence.mask, sequence.reset
+    step = guarded_step(cell, params, sequence.initial)
     if dys is not None:
         dys = select(mask, dys, jnp.zeros_like(dys))
 
@@ -149,7 +150,7 @@ def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dca
     forced = (xs, mask, reset)
     _, before = lax.scan(forward, carry, forced)  # [T, B, ...]
     state = rescale(Scaled(dcarry, jnp.zeros(xs.shape[1], jnp.int32)))
-    inputs = (before, forced, dys, poisoned)
+    inputs = (before, forced, dys, sequence.poisoned)
     state, rows, _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
     first = _log10_rows([norm[None] for norm in part_norms(state.mantissa)], state.exponent[None])
     norms = jnp.concatenate([first, rows])  # [T + 1, parts + 1, B]

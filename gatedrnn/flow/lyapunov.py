@@ -74,7 +74,7 @@ def lyapunov(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Array) -> Array:
-    xs, carry, *_ = sequence
+    xs, carry = sequence.xs, sequence.carry
     steps, batch = xs.shape[:2]
     widths = _widths(carry)
     dtype = jnp.result_type(*jax.tree.leaves(carry))

@@ -15,6 +15,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._jacobian import kept
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence
 
@@ -72,13 +73,13 @@ class GateTrace(NamedTuple):
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
     """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`."""
-    xs, carry, *_ = sequence
+    xs, carry = sequence.xs, sequence.carry
+
+    unit = params.spread(carry.h)
 
     def step(carry: Carry, gates_x: Any) -> tuple[Carry, Array]:
         gates_h = cell.recur(params.recurrent, carry.h)
-        after, pull = jax.vjp(lambda carry: cell.pointwise(gates_x, gates_h, carry), carry)
-        seed = after._make([*map(jnp.zeros_like, after[:-1]), jnp.ones_like(after[-1])])
-        return after, pull(seed)[0][-1]
+        return cell.pointwise(gates_x, gates_h, carry, *unit), kept(cell, gates_x, gates_h, carry, unit)
 
     def segment(start: Carry, xs: Array, _: None) -> tuple[Carry, None, GateTrace]:
         end, kept = lax.scan(step, start, cell.project(params.input, xs))  # kept [K, B, H]
