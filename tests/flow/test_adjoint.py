@@ -132,18 +132,19 @@ def test_mantissas_equal_the_plain_vjp_bit_for_bit(name, dtype, batch):
     """While nothing underflows, mantissa * 2^exponent is `jax.vjp` of a plain `lax.scan`, to the last bit."""
     rng = np.random.default_rng(batch)
     with jax.enable_x64(dtype == "float64"):
-        params, xs = put((weights(name, hidden_size=16), rng.normal(size=(60, batch, D))), dtype)
+        params, xs = put((weights(name, hidden_size=16), rng.normal(size=(20, batch, D))), dtype)
         carry = state(name, put([rng.normal(size=(batch, 16)) for _ in flow_reference.PARTS[name]], dtype))
         probe = jax.tree.map(jnp.zeros_like, carry)._replace(h=jnp.full((batch, 16), 0.25, dtype))
 
-        @jax.jit
         def plain(params, xs, carry, probe):
-            # Recomputed as the adjoint recomputes it: how XLA contracts a * b + c may depend on what was saved.
-            step = jax.checkpoint(lambda carry, x: CELLS[name].step(params, carry, x))
+            step = lambda carry, x: CELLS[name].step(params, carry, x)
             return jax.vjp(lambda carry: jax.lax.scan(step, carry, xs)[0], carry)[1](probe)[0]
 
-        want = plain(params, xs, carry, probe)
-        got = gr.flow.adjoint(CELLS[name], params, xs, carry)
+        # Operation by operation: of a * b + c * d a compiled loop rounds one product, or both, before the sum, and
+        # which one depends on what else the loop does.
+        with jax.disable_jit():
+            want = plain(params, xs, carry, probe)
+            got = gr.flow.adjoint(CELLS[name], params, xs, carry)
         assert got.exponent.shape == (batch,)
         assert got.exponent.dtype == jnp.int32
         assert (got.exponent < 0).all()
