@@ -140,6 +140,8 @@ def compiled_apart(rows: list[Row]) -> str:
         for cell in cells
         for flag in flags
     ]
+    if not any(flags):
+        return table(header, lines)
     times: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         if row.get("gradient"):

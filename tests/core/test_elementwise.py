@@ -1,4 +1,4 @@
-"""What JAX's own elementwise functions are made of in this version, and in their derivatives, is known as elementwise."""
+"""Whatever JAX's own elementwise functions and their derivatives are made of in this version passes for elementwise."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ import pytest
 from gatedrnn._elementwise import mixing
 
 UNARY = {
-    jnp: """abs arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh exp exp2 expm1 floor log log10 log1p log2
-        negative positive reciprocal round sign sin sinc sinh sqrt square tan tanh trunc""",
+    jnp: """abs arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh exp exp2 expm1 floor log log10 log1p
+        log2 negative positive reciprocal round sign sin sinc sinh sqrt square tan tanh trunc""",
     jax.nn: """celu elu gelu hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid mish relu relu6 selu sigmoid silu
         soft_sign softplus sparse_plus sparse_sigmoid squareplus""",
     jax.scipy.special: "digamma erf erfc erfinv expit gammaln i0e i1e log_ndtr logit ndtr",
