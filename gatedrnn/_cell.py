@@ -74,6 +74,9 @@ class Cell:
         pointwise: `(gates_x, gates_h, carry) -> carry`; elementwise.
         activations: `(gates_x, gates_h) -> NamedTuple` of the gates' values under their names.
         step: `(params, carry, x) -> (carry, y)`; composed from the three functions where they are given.
+        keeps: the gate by which a unit keeps its own memory: `forget`, `update`, or `1 - forget` where the complement
+            keeps; "" where there is none.
+        horizon_option: the keyword of `init` that sets gate biases to a horizon in steps, as `chrono`; "" for none.
 
     Raises:
         ValueError: neither `step` nor all of `project`, `recur` and `pointwise` were given.
@@ -88,6 +91,8 @@ class Cell:
     pointwise: Callable[[Gates, Gates, Carry], Carry] = _ABSENT
     activations: Callable[[Gates, Gates], Any] = _ABSENT
     step: Callable[[Any, Carry, Array], tuple[Carry, Array]] = _ABSENT
+    keeps: str = ""
+    horizon_option: str = ""
 
     def __post_init__(self) -> None:
         three = (self.project, self.recur, self.pointwise)

@@ -164,4 +164,15 @@ def pointwise(gates_x: Gates, gates_h: Gates, carry: GRUState) -> GRUState:
     return GRUState(candidate + update * (carry.h - candidate))
 
 
-cell = Cell("gru", GRUGates._fields, init, initial_carry, project, recur, pointwise, activations)
+cell = Cell(
+    "gru",
+    GRUGates._fields,
+    init,
+    initial_carry,
+    project,
+    recur,
+    pointwise,
+    activations,
+    keeps="update",
+    horizon_option="chrono",
+)

@@ -193,4 +193,15 @@ def pointwise(gates_x: Gates, gates_h: Gates, carry: LSTMState) -> LSTMState:
     return LSTMState(output * jnp.tanh(c), c)
 
 
-cell = Cell("lstm", LSTMGates._fields, init, initial_carry, project, recur, pointwise, activations)
+cell = Cell(
+    "lstm",
+    LSTMGates._fields,
+    init,
+    initial_carry,
+    project,
+    recur,
+    pointwise,
+    activations,
+    keeps="forget",
+    horizon_option="chrono",
+)
