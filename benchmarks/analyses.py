@@ -1,5 +1,6 @@
 """What is measured of trained weights, beside their tests."""
 
+import math
 import statistics
 import sys
 import time
@@ -43,5 +44,6 @@ def reach(setup: gr.train.Setup, params: Any) -> dict[str, Any]:
         one = jax.tree.unflatten(structure, [leaf[seed] for leaf in leaves])
         profile = gr.flow.adjoint(setup.cell, one.cell, setup.model.features(one, batch.xs))
         decay = gr.flow.decay(profile.log10_norm["state"])
-        found.append({"lag_below_1e3": decay.lag_below_1e3, "half_life": decay.half_life})
+        reached = {name: float(getattr(decay, name)) for name in ("lag_below_1e3", "half_life")}
+        found.append({name: value if math.isfinite(value) else None for name, value in reached.items()})
     return {"reach": found}

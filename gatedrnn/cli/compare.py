@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich import box
@@ -35,20 +35,6 @@ if TYPE_CHECKING:  # the library imports jax: only once a command runs
 LONGEST = 1_000_000
 MOST_SEEDS = 1_000
 FEATURES = 32  # width of embedded bytes and of noise
-LEGEND = """dec/step: fitted slope, decades per step. half: steps to half, from that slope.
-<1e-3, <1e-38: steps until a thousandth is left, and until float32 holds zero.
-exponent: the largest Lyapunov exponent, nats per step. -: never."""
-COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
-    ("cell", "left"),
-    ("init", "left"),
-    ("input", "left"),
-    ("dec/step", "right"),
-    ("half", "right"),
-    ("<1e-3", "right"),
-    ("<1e-38", "right"),
-    ("exponent", "right"),
-    ("verdict", "left"),
-)
 
 
 @app.command()
@@ -97,6 +83,7 @@ def compare(
 
     jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
     import gatedrnn
+    from gatedrnn import report
 
     chosen = find_cells(cells)
     check_writable(out)
@@ -108,7 +95,7 @@ def compare(
         )
     command = shlex.join(["gatedrnn", *sys.argv[1:]])
     result = replace(result, notes=(*notes, *result.notes), command=command)
-    written = result.save(out)
+    written = report.save(result, out)
     _print(result, written)
 
 
@@ -198,26 +185,23 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _print(result: "Comparison", written: list[Path]) -> None:
-    first = result.runs[0]
+    from gatedrnn.flow import SCALARS
+
+    first, columns = result.runs[0], [scalar for scalar in SCALARS.values() if scalar.short]
     title = f"{first.horizon:,} steps, {first.hidden_size} units: gradient of the last output, medians over seeds"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
-    for name, justify in COLUMNS:
-        table.add_column(name, justify=justify, no_wrap=True)
+    for name in ("cell", "init", "input"):
+        table.add_column(name, no_wrap=True)
+    for scalar in columns:
+        table.add_column(scalar.short, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in result.summary():
-        table.add_row(
-            row["cell"],
-            row["init"],
-            row["input"],
-            formatted(row["rate_log10_per_step"], "+.1e"),
-            formatted(row["half_life"], ",.1f"),
-            formatted(row["lag_below_1e3"], ",.0f"),
-            formatted(row["lag_below_float32"], ",.0f"),
-            formatted(row["lyapunov_max"], "+.1e"),
-            row["verdict"],
-        )
+        values = [formatted(row[scalar.name], scalar.form) for scalar in columns]
+        table.add_row(row["cell"], row["init"], row["input"], *values, row["verdict"])
     console = Console(emoji=False, markup=False, highlight=False)
     console.print(table)
-    console.print(f"\n{LEGEND}")
+    legend = ". ".join(f"{scalar.short}: {scalar.heading}" for scalar in columns)
+    console.print(f"\n{legend}. -: never.")
     for note in result.notes:
         console.print(f"note: {note}")
     console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/")

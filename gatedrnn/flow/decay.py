@@ -49,9 +49,13 @@ class Decay(NamedTuple):
 
         A list of words for [N]. Known outside of `jit` only.
         """
-        exploding = np.greater(self.highest, USABLE) & np.greater_equal(self.highest, np.negative(self.lowest))
-        words = np.where(exploding, "exploding", np.where(np.less(self.lowest, -USABLE), "vanishing", "isometric"))
-        return words.tolist()
+        return word_of(self.lowest, self.highest)
+
+
+def word_of(lowest: Any, highest: Any) -> Any:
+    """The word of `Decay` for numbers, or a list of words for arrays [N] of them."""
+    exploding = np.greater(highest, USABLE) & np.greater_equal(highest, np.negative(lowest))
+    return np.where(exploding, "exploding", np.where(np.less(lowest, -USABLE), "vanishing", "isometric")).tolist()
 
 
 def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool = False) -> Decay:
