@@ -30,8 +30,10 @@ def run(cell="rnn", kind="silent", init="default", seed=0, rate=0.0, **changes):
         "lag_below_1e3": first_below(-3),
         "lag_below_float32": first_below(-38),
         "lag_below_float64": first_below(-308),
+        "lowest": min(-rate * HORIZON, 0.0),
+        "highest": max(-rate * HORIZON, 0.0),
         "lyapunov_max": -rate * LN10,
-        "verdict": f"{word}: {rate} decades lost per step",
+        "verdict": word,
         **changes,
     }
 

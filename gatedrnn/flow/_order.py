@@ -13,7 +13,7 @@ def flipped(flip: bool, *arrays: Any) -> tuple[Any, ...]:
     This is all that `reverse` is in an analysis: inputs, flags and cotangents are turned before the measurement and its
     rows after it, so that row 0 belongs to the carry after the last step run, row T to the carry before the first.
     """
-    return tuple(a if not flip or a is None or not jnp.ndim(a) else jnp.flip(a, 0) for a in arrays)
+    return tuple(a[::-1] if flip and a is not None and jnp.ndim(a) else a for a in arrays)
 
 
 def counted_steps(mask: Array | None, reset: Array | None, shape: tuple[int, int]) -> Array:

@@ -94,14 +94,14 @@ def adjoint(
     xs, dys, mask, reset = flipped(reverse, xs, dys, mask, reset)
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     batched = jnp.ndim(xs) == 3
+    if dys is not None:
+        dys = _check_dys(output_of(cell, params, sequence), sequence, dys, batched)
     if dys is None and dcarry is None:
         dys, dcarry = _probe(cell, params, sequence)
     elif dcarry is None:
         dcarry = jax.tree.map(jnp.zeros_like, sequence.carry)
     else:
         dcarry = check_carry("dcarry", dcarry, sequence.initial, batched)
-    if dys is not None:
-        dys = _check_dys(output_of(cell, params, sequence), sequence, dys, batched)
     result = _adjoint(cell, params, sequence, dys, dcarry)
     norms = dict(zip(result.log10_norm, flipped(reverse, *result.log10_norm.values()), strict=True))
     if batched:

@@ -20,13 +20,14 @@ def verdict(run: Run) -> str:
     rates = [words.format(known[name]) for name, words in _RATES.items() if name in known]
     rate = f" ({', '.join(rates)})" if "rate_log10_per_step" in known else ""
     horizon = f"{int(run['horizon']):,} steps"
+    say = lambda name, form: format(known[name], form) if name in known else SCALARS[name].absent
     if run["verdict"] == "exploding":
-        return f"exploding: 10^{run['highest']:.1f} times its start within {horizon}{rate}"
+        return f"exploding: 10^{say('highest', '.1f')} times its start within {horizon}{rate}"
     if run["verdict"] == "isometric":
-        span = f"10^{run['lowest']:.2f} and 10^{run['highest']:.2f}"
+        span = f"10^{say('lowest', '.2f')} and 10^{say('highest', '.2f')}"
         return f"isometric: between {span} of its start over {horizon}{rate}"
     reached = [f", {known[lag]:,.0f} to zero in {name}" for name in FLOORS if (lag := f"lag_below_{name}") in known]
-    return f"vanishing: {known['lag_below_1e3']:,.0f} steps to a thousandth{''.join(reached)}{rate}"
+    return f"vanishing: {say('lag_below_1e3', ',.0f')} steps to a thousandth{''.join(reached)}{rate}"
 
 
 def verdicts(comparison: Comparison) -> list[str]:

@@ -23,9 +23,9 @@ LAYERS = (
     ("composed",),
     ("_unroll",),
     ("_plan",),
+    ("flow",),
     ("plots",),
     ("report",),
-    ("flow",),
     ("layers", "models"),
     ("tasks",),
     ("train",),
@@ -69,6 +69,9 @@ def test_the_rule_bites():
         (("_cell",), ("_unroll",)),
         (("_unroll",), ("flow", "adjoint")),
         (("flow", "adjoint"), ("__init__",)),
+        (("flow", "compare"), ("plots", "__init__")),
+        (("flow", "_comparison"), ("report", "__init__")),
+        (("plots", "_records"), ("report", "__init__")),
     ]
     passed = [
         (("cells", "lstm"), ("_cell",)),
