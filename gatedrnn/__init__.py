@@ -3,17 +3,20 @@
 import importlib
 from typing import Any
 
-from gatedrnn import cells, flow, initializers, models, tasks
-from gatedrnn._cell import Cell, Params
+from gatedrnn import cells, flow, initializers, linear, models, tasks
+from gatedrnn._cell import Cell, Params, PerHead
+from gatedrnn._method import Method
 from gatedrnn._plan import Option, Plan, plan
-from gatedrnn._readout import Readout
+from gatedrnn._outputs import Readout
+from gatedrnn._sequence import Sequence
+from gatedrnn._step import guarded_step
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.cells.gru import GRUGates, GRUState, cell as gru
 from gatedrnn.cells.lstm import LSTMGates, LSTMState, cell as lstm
 from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
-from gatedrnn.composed.checkpointed import Checkpointed
-from gatedrnn.composed.sharded import Sharded
-from gatedrnn.composed.truncated import Truncated, streamed
+from gatedrnn.methods.checkpointed import Checkpointed
+from gatedrnn.methods.sharded import Sharded
+from gatedrnn.methods.truncated import Truncated, streamed
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.models import load
@@ -28,13 +31,16 @@ __all__ = [
     "GRUState",
     "LSTMGates",
     "LSTMState",
+    "Method",
     "Option",
     "Params",
+    "PerHead",
     "Plan",
     "RNNGates",
     "RNNState",
     "Readout",
     "Segmented",
+    "Sequence",
     "Sharded",
     "Truncated",
     "__version__",
@@ -42,7 +48,9 @@ __all__ = [
     "flow",
     "gate_activations",
     "gru",
+    "guarded_step",
     "initializers",
+    "linear",
     "load",
     "lstm",
     "models",

@@ -1,10 +1,13 @@
 """A recurrent cell as three pure functions: the contract between cells and loops.
 
-    project(params.input, xs)           -> gates_x   G arrays [..., H], every time step at once
-    recur(params.recurrent, h)          -> gates_h   G arrays [..., H], affine in h
-    pointwise(gates_x, gates_h, carry)  -> carry     elementwise in [B, H]
+    project(params.input, xs)                 -> gates_x   G arrays [..., H], every time step at once
+    recur(params.recurrent, h)                -> gates_h   G arrays [..., H], affine in h
+    pointwise(gates_x, gates_h, carry[, unit]) -> carry    one unit like another: elementwise in [..., H]
 
     step = pointwise(project(x), recur(h), carry)
+
+Two laws stand behind the fast gradient, and are proved before it is used (`_contract`): JAX can transpose `recur` in h,
+so it is affine there; every equation of `pointwise` and of its derivative is elementwise, so no unit sees another.
 
 Dimension letters, everywhere in the package:
 
@@ -17,10 +20,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
+from gatedrnn._check import fail
+
 Carry = Any
-"""A NamedTuple of arrays [B, H] (or [H]), `h` first."""
+"""A NamedTuple of arrays [B, H] (or [H]), `h` first; of a cell with `step` alone, any pytree of arrays [B, ...]."""
 
 Gates = tuple[Array, ...]
 """One array [..., H] per gate."""
@@ -30,12 +36,20 @@ class Params(NamedTuple):
     """The weights of one cell, split by what they meet.
 
     Attributes:
-        input: pytree read by `project`. Here `w [D, G * H]` and `b [G * H]`.
-        recurrent: pytree read by `recur`. Here `w [H, G * H]`; the GRU adds `b [H]`.
+        input: pytree read by `project`. In the house's cells `w [D, G * H]` and `b [G * H]`.
+        recurrent: pytree read by `recur`. In the house's cells `w [H, G * H]`; the GRU adds `b [H]`.
+        unit: pytree of [H] read by `pointwise`, a number per unit: peepholes, time steps. Empty in the house's cells.
     """
 
     input: Any
     recurrent: Any
+    unit: Any = ()
+
+    def spread(self, h: Array) -> tuple[Any, ...]:
+        """What `pointwise` and `activations` take last: `unit` as arrays like `h` [..., H], where there is any."""
+        if not jax.tree.leaves(self.unit):
+            return ()
+        return (jax.tree.map(lambda a: jnp.broadcast_to(a.astype(h.dtype), h.shape), self.unit),)
 
 
 @dataclass(frozen=True)
@@ -44,13 +58,43 @@ class Composed:
 
     project: Callable[[Any, Array], Gates]
     recur: Callable[[Any, Array], Gates]
-    pointwise: Callable[[Gates, Gates, Carry], Carry]
+    pointwise: Callable[..., Carry]
 
     def __call__(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         gates_x = self.project(params.input, x)  # G x [..., H]
         gates_h = self.recur(params.recurrent, carry.h)  # G x [..., H]
-        carry = self.pointwise(gates_x, gates_h, carry)
+        carry = self.pointwise(gates_x, gates_h, carry, *params.spread(carry.h))
         return carry, carry.h
+
+
+@dataclass(frozen=True)
+class PerHead:
+    """A block-diagonal `recur`: that of one head, mapped over heads, so that no head can see another.
+
+    Attributes:
+        recur: `(weights, h [..., H / N]) -> gates`, G arrays [..., H / N], for one head.
+
+    Example:
+        >>> import jax.numpy as jnp, gatedrnn as gr
+        >>> two = gr.PerHead(lambda w, h: gr.linear.split(gr.linear.product(h, w), 4))
+        >>> gates = two(jnp.ones((2, 3, 4 * 3)), jnp.ones((5, 6)))  # weights [N, H / N, G * H / N], h [B, H]
+        >>> len(gates), gates[0].shape
+        (4, (5, 6))
+    """
+
+    recur: Callable[[Any, Array], Gates]
+
+    def __call__(self, weights: Any, h: Array) -> Gates:
+        """`weights`: pytree of [N, ...]; h [..., H] -> G arrays [..., H]."""
+        heads = self.heads(weights)
+        apart = h.reshape(*h.shape[:-1], heads, h.shape[-1] // heads)  # [..., N, H / N]
+        gates = jax.vmap(self.recur, in_axes=(0, -2), out_axes=-2)(weights, apart)
+        return tuple(gate.reshape(h.shape) for gate in gates)
+
+    @staticmethod
+    def heads(weights: Any) -> int:
+        """N, the first axis of every weight."""
+        return jax.tree.leaves(weights)[0].shape[0]
 
 
 _ABSENT: Any = None  # default of a function that a cell may do without
@@ -63,23 +107,26 @@ class Cell:
 
     Give `project`, `recur` and `pointwise` (and, for `gate_activations`, `activations`), or `step` alone.
     With the three functions the cell is differentiated by `Segmented`; with `step` alone, by JAX's own rules.
+    `gr.check_cell` runs the laws on a cell and says which fails.
 
     Attributes:
-        name: what tables and messages call the cell.
+        name: what tables, messages and files call the cell.
         gates: names of the gates, in the order in which their arrays stand in the weights.
-        init: `(key, input_size, hidden_size, **options) -> params`.
+        init: `(key, input_size, hidden_size, *, dtype=float32, **options) -> params`.
         initial_carry: `(params, batch_size=None) -> carry`, [B, H] each, or [H] without a batch size.
         project: `(params.input, xs [..., D]) -> gates_x`, G arrays [..., H].
-        recur: `(params.recurrent, h [..., H]) -> gates_h`, G arrays [..., H]; affine in h.
-        pointwise: `(gates_x, gates_h, carry) -> carry`; elementwise.
-        activations: `(gates_x, gates_h) -> NamedTuple` of the gates' values under their names.
+        recur: `(params.recurrent, h [..., H]) -> gates_h`, G arrays [..., H]; affine in h. A `PerHead` where U is
+            block-diagonal. One made of elementwise products with [H] is found to be diagonal.
+        pointwise: `(gates_x, gates_h, carry) -> carry`; elementwise. Where `params.unit` has weights, they follow as a
+            fourth argument, spread to the shape of the carry.
+        activations: the arguments of `pointwise` -> NamedTuple of the gates' values under their names.
         step: `(params, carry, x) -> (carry, y)`; composed from the three functions where they are given.
-        keeps: the gate by which a unit keeps its own memory: `forget`, `update`, or `1 - forget` where the complement
-            keeps; "" where there is none.
-        horizon_option: the keyword of `init` that sets gate biases to a horizon in steps, as `chrono`; "" for none.
+        keeps: the gate by which a unit keeps its own memory, the carry's last part: "forget"; "1 - forget" where the
+            complement does; "" where there is none.
+        horizon_option: the option of `init` that sets biases to a horizon in steps, such as "chrono"; "" for none.
 
     Raises:
-        ValueError: neither `step` nor all of `project`, `recur` and `pointwise` were given.
+        ValueError: neither `step` nor all of `project`, `recur` and `pointwise` were given, or `keeps` names no gate.
     """
 
     name: str
@@ -88,8 +135,8 @@ class Cell:
     initial_carry: Callable[..., Carry]
     project: Callable[[Any, Array], Gates] = _ABSENT
     recur: Callable[[Any, Array], Gates] = _ABSENT
-    pointwise: Callable[[Gates, Gates, Carry], Carry] = _ABSENT
-    activations: Callable[[Gates, Gates], Any] = _ABSENT
+    pointwise: Callable[..., Carry] = _ABSENT
+    activations: Callable[..., Any] = _ABSENT
     step: Callable[[Any, Carry, Array], tuple[Carry, Array]] = _ABSENT
     keeps: str = ""
     horizon_option: str = ""
@@ -102,6 +149,8 @@ class Cell:
             object.__setattr__(self, "step", Composed(*three))
         elif self.step is None:
             raise ValueError(f"Cell {self.name!r} needs `step`, or all of `project`, `recur` and `pointwise`.")
+        if self.keeps and self.keeps.removeprefix("1 - ") not in self.gates:
+            raise fail("keeps", f"one of {self.gates}, or '1 - ' and one of them", repr(self.keeps))
 
     @property
     def factored(self) -> bool:
@@ -122,7 +171,7 @@ class Cell:
         Args:
             name: what tables and messages call the cell.
             step: `(params, carry, x [B, D]) -> (carry, y [B, H])`, for any leading batch axis.
-            init: `(key, input_size, hidden_size, **options) -> params`.
+            init: `(key, input_size, hidden_size, *, dtype=float32, **options) -> params`.
             initial_carry: `(params, batch_size=None) -> carry`, a pytree of floating arrays [B, ...].
 
         Returns:
@@ -130,11 +179,14 @@ class Cell:
 
         Example:
             >>> import jax, jax.numpy as jnp, gatedrnn as gr
+            >>> def step(a, carry, x):
+            ...     h = jnp.broadcast_to(a, x.shape) * carry.h + x
+            ...     return gr.RNNState(h), h
             >>> decay = gr.Cell.from_step(
             ...     "decay",
-            ...     lambda a, carry, x: (gr.RNNState(a * carry.h + x), a * carry.h + x),
-            ...     init=lambda key, input_size, hidden_size: jnp.full(hidden_size, 0.5),
-            ...     initial_carry=lambda a, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, a.size))),
+            ...     step,
+            ...     init=lambda key, input_size, hidden_size, dtype=jnp.float32: jnp.full(hidden_size, 0.5, dtype),
+            ...     initial_carry=lambda a, batch_size=None: gr.RNNState(gr.linear.zeros(a.size, a.dtype, batch_size)),
             ... )
             >>> carry, ys = gr.unroll(decay, jnp.array([0.5]), jnp.ones((3, 1, 1)), method=gr.Autodiff())
             >>> ys.ravel().tolist()

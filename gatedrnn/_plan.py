@@ -13,9 +13,10 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_size, fail
 from gatedrnn._memory import machine_bytes, readable
-from gatedrnn._readout import Readout
-from gatedrnn._unroll import Method, unroll
-from gatedrnn.composed.checkpointed import Checkpointed
+from gatedrnn._outputs import Readout
+from gatedrnn._method import Method
+from gatedrnn._unroll import unroll
+from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
@@ -92,7 +93,7 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
 
 
 def _methods(cell: Cell, steps: int) -> list[Method]:
-    inner: Autodiff | Segmented = Segmented() if cell.factored else Autodiff()
+    inner: Method = Segmented() if cell.factored else Autodiff()
     return [inner, Checkpointed(method=inner), Checkpointed.nested(max(steps, 1), inner)]
 
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gatedrnn._jax import is_static
+
 
 def nearest_divisor(steps: int, target: int) -> int:
     """The divisor of `steps` nearest to `target`, if one lies within a factor of 2; else `target`."""
@@ -36,20 +38,27 @@ def over_segments(
         The last carry, and what the segments gave, laid out as `per_step` and `per_segment`.
     """
     steps = jax.tree.leaves(per_step)[0].shape[0]
-    whole = steps - steps % length
-    out_rest, rest = None, None
+    count = steps // length
+    whole = count * length
+    cut_up = not (is_static(count) and count == 0)  # whether there are whole segments
+    out, kept, rest = None, None, None
 
     def one(carry: Any, inputs: Any) -> tuple[Any, Any]:
         carry, out, kept = segment(carry, *inputs)
         return carry, (out, kept)
 
-    if whole < steps and reverse:
-        carry, (out_rest, rest) = one(carry, (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1]))
-    cut = jax.tree.map(lambda a: a[:whole].reshape(-1, length, *a.shape[1:]), per_step)
-    carry, (out, kept) = lax.scan(one, carry, (cut, per_segment[0]), whole // length, reverse=reverse)
-    out = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), out)
-    if whole == steps:
-        return carry, out, (kept, None)
-    if not reverse:
-        carry, (out_rest, rest) = one(carry, (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1]))
-    return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, out_rest), (kept, rest)
+    last = (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1])
+    # A rest that is not there is still run where T is a symbol, or where it is all there is, for the shapes of nothing.
+    has_rest = not (is_static(steps) and whole == steps and count)
+    if has_rest and reverse:
+        carry, (rest_out, rest) = one(carry, last)
+    if cut_up:
+        cut = jax.tree.map(lambda a: a[:whole].reshape(count, length, *a.shape[1:]), per_step)
+        carry, (out, kept) = lax.scan(one, carry, (cut, per_segment[0]), count, reverse=reverse)
+        out = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), out)
+    if has_rest and not reverse:
+        carry, (rest_out, rest) = one(carry, last)
+    if has_rest:
+        out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, rest_out) if cut_up else rest_out
+        kept = kept if cut_up else jax.tree.map(lambda a: jnp.zeros((0, *a.shape), a.dtype), rest)
+    return carry, out, (kept, rest)

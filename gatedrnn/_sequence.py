@@ -5,8 +5,10 @@ marked poisoned until its next reset; whoever returns outputs adds NaN there (`p
 because the loss lies in a later episode never meets 0 * NaN.
 """
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +16,18 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._contract import check_fit, check_params
 from gatedrnn._step import select
 
 
-class Sequence(NamedTuple):
-    """One checked, batched, time-major problem.
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["xs", "carry", "initial", "mask", "reset", "poisoned", "targets"],
+    meta_fields=["reverse"],
+)
+@dataclass(frozen=True)
+class Sequence:
+    """One checked, batched, time-major problem: what a method runs a cell over.
 
     Attributes:
         xs: inputs, [T, B, D].
@@ -26,25 +35,47 @@ class Sequence(NamedTuple):
         initial: the carry that a reset restarts from, like `carry`.
         mask: bool [T, B], or None.
         reset: bool [T, B], or None.
+        reverse: whether the last step is run first.
+        poisoned: bool [T, B], the steps whose output must be NaN; or None.
+        targets: of a `Readout`, pytree of [T, B, ...].
     """
 
     xs: Array
     carry: Carry
     initial: Carry
-    mask: Array | None
-    reset: Array | None
+    mask: Array | None = None
+    reset: Array | None = None
+    reverse: bool = False
+    poisoned: Array | None = None
+    targets: Any = ()
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """All that has one row per step, [T, B, ...] each: what is cut where a sequence is cut into pieces."""
+        return {name: getattr(self, name) for name in ("xs", "mask", "reset", "poisoned", "targets")}
+
+    def piece(self, steps: dict[str, Any], carry: Carry) -> Self:
+        """Some of the steps, run from another carry."""
+        return replace(self, carry=carry, **steps)
 
 
 def check_sequence(
-    cell: Cell, params: Any, xs: Any, carry: Carry | None, mask: Any = None, reset: Any = None
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Carry | None,
+    mask: Any = None,
+    reset: Any = None,
+    reverse: bool = False,
 ) -> Sequence:
     """Checks the arguments of a function over a sequence and gives them a batch axis where they have none.
 
     Raises:
-        ValueError: an argument has the wrong rank, width, dtype or structure.
+        ValueError: an argument has the wrong rank, width, dtype or structure, or the cell does not fit its weights.
     """
     if not isinstance(cell, Cell):
         raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", repr(cell))
+    check_params(cell, params)
     xs = jnp.asarray(xs)
     width = input_size(params)
     match = "" if width is None else f" with D = {width} to match `params.input`"
@@ -53,18 +84,25 @@ def check_sequence(
     _check_dtypes(params, xs)
     batched = xs.ndim == 3
     flags = [_check_flag(name, flag, xs) for name, flag in (("mask", mask), ("reset", reset))]
-    initial = cell.initial_carry(params, xs.shape[1] if batched else 1)
+    batch = xs.shape[1] if batched else 1
+    check_fit(cell, params, xs)
+    initial = cell.initial_carry(params, batch)
     carry = initial if carry is None else check_carry("carry", carry, initial, batched)
     if not batched:
         xs, flags = xs[:, None], [None if flag is None else flag[:, None] for flag in flags]
-    return Sequence(xs, carry, initial, *flags)
+    return Sequence(xs, carry, initial, *flags, bool(reverse))
+
+
+def unbatched(tree: Any, axis: int = 0) -> Any:
+    """The inverse of the batch axis that `check_sequence` gives: its only row, from axis 0 ([B, ...]) or 1 ([T, B])."""
+    return jax.tree.map(lambda a: lax.index_in_dim(a, 0, axis, keepdims=False), tree)
 
 
 def input_size(params: Any) -> int | None:
     """D, where the weights follow the house layout; None for another cell's weights."""
     w = getattr(params, "input", None)
     w = w.get("w") if isinstance(w, dict) else None
-    return None if w is None else w.shape[0]
+    return w.shape[0] if jnp.ndim(w) == 2 else None
 
 
 def _check_dtypes(params: Any, xs: Array) -> None:
@@ -104,39 +142,36 @@ def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry
     return carry if batched else jax.tree.map(lambda a: a[None], carry)
 
 
-def quarantine(sequence: Sequence, reverse: bool) -> tuple[Sequence, Array | None]:
+def quarantine(sequence: Sequence) -> Sequence:
     """Replaces what must not be read by zeros; traceable.
 
-    Args:
-        sequence: as `check_sequence` gives it.
-        reverse: whether the sequence is read from its end.
-
     Returns:
-        The cleaned sequence, with `reset` cleared where `mask` is False, and which rows are poisoned after each step:
-        bool [T, B], or None where there are no resets (a NaN then reaches everything after it, as it should).
+        The cleaned sequence, with `reset` cleared where `mask` is False, and `poisoned` set to the rows that are broken
+        after each step where there are resets (without any, a NaN reaches everything after it, as it should).
     """
-    xs, carry, initial, mask, reset = sequence
+    xs, mask, reset = sequence.xs, sequence.mask, sequence.reset
     if mask is not None:
         xs = select(mask, xs, jnp.zeros_like(xs))
         reset = None if reset is None else reset & mask
+    sequence = replace(sequence, xs=xs, reset=reset)
     if reset is None or xs.shape[0] == 0:
-        return Sequence(xs, carry, initial, mask, reset), None
+        return sequence
     broken_x = ~jnp.isfinite(xs).all(-1)  # [T, B]
-    broken_carry = ~jnp.stack([_finite_rows(part) for part in jax.tree.leaves(carry)]).all(0)  # [B]
-    steps = xs.shape[0]
-    order = jnp.arange(steps)[::-1] if reverse else jnp.arange(steps)  # place in the order of processing
-    order = jnp.broadcast_to(order[:, None], broken_x.shape)
+    broken_carry = ~jnp.stack([_finite_rows(part) for part in jax.tree.leaves(sequence.carry)]).all(0)  # [B]
+    order = jnp.arange(xs.shape[0])  # place in the order of processing
+    order = jnp.broadcast_to((order[::-1] if sequence.reverse else order)[:, None], broken_x.shape)
     # Before the first step: a broken carry counts as met at -1, a sound one as never; both count as started at -1.
-    met = lax.cummax(jnp.where(broken_x, order, jnp.where(broken_carry, -1, -2)[None]), reverse=reverse)
-    started = lax.cummax(jnp.where(reset, order, -1), reverse=reverse)
+    met = jnp.where(broken_x, order, jnp.where(broken_carry, -1, -2)[None])
+    met = lax.cummax(met, reverse=sequence.reverse)
+    started = lax.cummax(jnp.where(reset, order, -1), reverse=sequence.reverse)
     xs = select(broken_x, jnp.zeros_like(xs), xs)
-    carry = select(broken_carry, jax.tree.map(jnp.zeros_like, carry), carry)
-    return Sequence(xs, carry, initial, mask, reset), met >= started
+    carry = select(broken_carry, jax.tree.map(jnp.zeros_like, sequence.carry), sequence.carry)
+    return replace(sequence, xs=xs, carry=carry, poisoned=met >= started)
 
 
 def _finite_rows(part: Array) -> Array:
     """Which rows of [B, ...] hold finite numbers only: [B]."""
-    return jnp.isfinite(part).reshape(part.shape[0], -1).all(-1)
+    return jnp.isfinite(part).all(tuple(range(1, part.ndim)))
 
 
 def poison(poisoned: Array | None, tree: Any) -> Any:

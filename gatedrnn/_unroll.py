@@ -9,20 +9,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
-from gatedrnn._readout import Outputs, Readout, check_outputs, collected
-from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
-from gatedrnn._step import restart, select
-from gatedrnn.composed.checkpointed import Checkpointed
-from gatedrnn.composed.sharded import Sharded
-from gatedrnn.composed.truncated import Truncated
-from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn._method import Method, check_method_value
+from gatedrnn._outputs import Outputs, Readout, check_outputs
+from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
+from gatedrnn._step import guarded_step, restart, select
 from gatedrnn.methods.segmented import Segmented
-
-Method = Autodiff | Segmented | Checkpointed | Truncated | Sharded
 
 
 def unroll(
@@ -35,7 +30,7 @@ def unroll(
     reset: Array | None = None,
     reverse: bool = False,
     method: Method = Segmented(),
-    outputs: Outputs = "all",
+    outputs: Any = "all",
 ) -> tuple[Carry, Any]:
     """Runs a cell over a sequence.
 
@@ -50,16 +45,19 @@ def unroll(
         reset: bool [T, B] or [T]. True starts that step from `cell.initial_carry`; at a masked step it does nothing.
         reverse: run from the last step to the first; each output stays at its input's place.
         method: how to evaluate and differentiate: `Segmented()`, `Autodiff()`, `Checkpointed()`, `Truncated(window)` or
-            `Sharded(mesh)`. All compute the same function, and all but `Truncated` the same gradient.
-        outputs: `"all"`; `"last"`, the output of the step that is run last; or a `Readout`, whose sum over time is
-            returned instead. With `Checkpointed`, the outputs [T, B, H] then never exist.
+            `Sharded(mesh)`, or a `gr.Method` of your own. All compute the same function, and all but `Truncated` the
+            same gradient.
+        outputs: `"all"`; `"last"`, of each row the output of the step that is run last (zero where none is); or a
+            `Readout`, whose sum over time is returned instead. With `Checkpointed`, the outputs [T, B, H] then never
+            exist.
 
     Returns:
         The carry after the last step, and the outputs `ys` [T, B, H] or [T, H] (the last one, [B, H] or [H]; the
         readout's total, [B, ...] or [...]). Float32 for 16-bit weights.
 
     Raises:
-        ValueError: an argument has the wrong rank, width, dtype or structure.
+        ValueError: an argument has the wrong rank, width, dtype or structure, the weights are not the cell's, or the
+            cell breaks a law that the method builds on.
         TypeError: forward mode or a second derivative was asked of `Segmented`.
 
     Example:
@@ -69,33 +67,25 @@ def unroll(
         >>> ys.shape, carry.c.shape
         ((100, 4, 16), (4, 16))
     """
-    if not isinstance(method, Method):
-        raise fail("method", "a value such as Segmented() or Autodiff()", repr(method))
-    sequence = check_sequence(cell, params, xs, carry, mask, reset)
-    check_outputs(outputs, jnp.shape(xs)[:-1])
-    kind, readout = ("total", outputs) if isinstance(outputs, Readout) else (outputs, None)
+    method = check_method_value(method)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse)
+    found: Outputs = check_outputs(outputs, jnp.shape(xs)[:-1])
     batched = jnp.ndim(xs) == 3
-    if readout is not None and not batched:
-        readout = replace(readout, targets=jax.tree.map(lambda a: jnp.asarray(a)[:, None], readout.targets))
-    carry, found = _unroll(cell, method, bool(reverse), kind, params, sequence, readout)
+    if isinstance(found, Readout):
+        targets = found.targets if batched else jax.tree.map(lambda a: jnp.asarray(a)[:, None], found.targets)
+        sequence, found = replace(sequence, targets=targets), replace(found, targets=())
+    result: tuple[Carry, Any] = _unroll(cell, method, params, sequence, found)
     if batched:
-        return carry, found
-    return jax.tree.map(lambda a: a[0], carry), jax.tree.map(lambda a: a[:, 0] if kind == "all" else a[0], found)
+        return result
+    return unbatched(result[0]), unbatched(result[1], 1 if found.per_step else 0)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _unroll(
-    cell: Cell, method: Method, reverse: bool, kind: str, params: Any, sequence: Sequence, readout: Readout | None
-) -> tuple[Carry, Any]:
-    sequence, poisoned = quarantine(sequence, reverse)
-    outputs: Outputs = kind if readout is None else readout
-    if isinstance(method, Checkpointed):
-        end, found = method.collect(cell, params, sequence, poisoned, reverse, outputs)
-    else:
-        end, ys = method(cell, params, sequence, reverse)
-        weights, targets = (None, None) if readout is None else (readout.params, readout.targets)
-        found = collected(outputs, weights, ys, targets, sequence.mask, poisoned, reverse)
-    return poison(None if poisoned is None else poisoned[0 if reverse else -1], end), found
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _unroll(cell: Cell, method: Method, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+    sequence = quarantine(sequence)
+    end, part = method(cell, params, sequence, outputs)
+    poisoned = sequence.poisoned
+    return poison(None if poisoned is None else poisoned[0 if sequence.reverse else -1], end), outputs.value(part)
 
 
 def gate_activations(
@@ -135,15 +125,19 @@ def gate_activations(
         raise fail("cell", "a Cell whose `activations` names its gates", repr(cell))
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     gates = _gate_activations(cell, params, sequence)
-    return gates if jnp.ndim(xs) == 3 else jax.tree.map(lambda a: a[:, 0], gates)
+    return gates if jnp.ndim(xs) == 3 else unbatched(gates, 1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
-    sequence, poisoned = quarantine(sequence, False)
-    xs, carry, initial, mask, reset = sequence
-    _, hs = Segmented()(cell, params, sequence, False)  # [T, B, H]; a masked step's row holds the carry's h
-    before = jnp.concatenate([carry.h[None], hs[:-1]])[: xs.shape[0]]
-    before = restart(reset, jnp.broadcast_to(initial.h, before.shape), before)
-    gates = cell.activations(cell.project(params.input, xs), cell.recur(params.recurrent, before))
-    return poison(poisoned, select(mask, gates, jax.tree.map(jnp.zeros_like, gates)))
+    sequence = quarantine(sequence)
+    step = guarded_step(cell, params, sequence.initial)
+
+    def begin(carry: Carry, inputs: Any) -> tuple[Carry, Carry]:
+        return step(carry, inputs)[0], restart(inputs[2], sequence.initial, carry)
+
+    inputs = (sequence.xs, sequence.mask, sequence.reset)
+    _, before = lax.scan(begin, sequence.carry, inputs)  # [T, B, H] each
+    gates_x, gates_h = cell.project(params.input, sequence.xs), cell.recur(params.recurrent, before.h)
+    gates = cell.activations(gates_x, gates_h, before, *params.spread(before.h))
+    return poison(sequence.poisoned, select(sequence.mask, gates, jax.tree.map(jnp.zeros_like, gates)))

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from gatedrnn._cell import Params
 from gatedrnn._check import check_floating, check_size, fail
-from gatedrnn._linear import accumulation_dtype
+from gatedrnn.linear import accumulation_dtype
 
 Initializer = Callable[..., Array]
 """`(key, shape, dtype) -> array`, as in `jax.nn.initializers`, whose values serve here too."""

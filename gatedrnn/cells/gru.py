@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params
-from gatedrnn._linear import add_bias, affine, product, split, zeros
+from gatedrnn.linear import add_bias, affine, product, split, zeros
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 
 
@@ -138,7 +138,8 @@ def init(
 
 def initial_carry(params: Params, batch_size: int | None = None) -> GRUState:
     """A zero state, [B, H] or [H]."""
-    return GRUState(zeros(params, batch_size))
+    w = params.recurrent["w"]
+    return GRUState(zeros(w.shape[0], w.dtype, batch_size))
 
 
 def project(params: dict[str, Array], xs: Array) -> Gates:
@@ -152,7 +153,7 @@ def recur(params: dict[str, Array], h: Array) -> Gates:
     return reset, update, add_bias(candidate, params["b"])
 
 
-def activations(gates_x: Gates, gates_h: Gates) -> GRUGates:
+def activations(gates_x: Gates, gates_h: Gates, _: GRUState) -> GRUGates:
     """The gates' values under their names, [..., H] each."""
     reset = reset_gate(gates_x[0], gates_h[0])
     return GRUGates(reset, update_gate(gates_x[1], gates_h[1]), candidate(gates_x[2], gates_h[2], reset))
@@ -160,19 +161,12 @@ def activations(gates_x: Gates, gates_h: Gates) -> GRUGates:
 
 def pointwise(gates_x: Gates, gates_h: Gates, carry: GRUState) -> GRUState:
     """(1 - z) n + z h, written n + z (h - n): one product less."""
-    _, update, candidate = activations(gates_x, gates_h)
+    _, update, candidate = activations(gates_x, gates_h, carry)
     return GRUState(candidate + update * (carry.h - candidate))
 
 
 cell = Cell(
-    "gru",
-    GRUGates._fields,
-    init,
-    initial_carry,
-    project,
-    recur,
-    pointwise,
-    activations,
+    *("gru", GRUGates._fields, init, initial_carry, project, recur, pointwise, activations),
     keeps="update",
     horizon_option="chrono",
 )

@@ -16,7 +16,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params
-from gatedrnn._linear import affine, product, split, zeros
+from gatedrnn.linear import affine, product, split, zeros
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 
 
@@ -163,7 +163,9 @@ def init(
 
 def initial_carry(params: Params, batch_size: int | None = None) -> LSTMState:
     """A zero output and a zero cell state, [B, H] or [H] each."""
-    return LSTMState(zeros(params, batch_size), zeros(params, batch_size))  # two buffers, each of which can be donated
+    w = params.recurrent["w"]
+    h, c = (zeros(w.shape[0], w.dtype, batch_size) for _ in range(2))  # two buffers, each of which can be donated
+    return LSTMState(h, c)
 
 
 def project(params: dict[str, Array], xs: Array) -> Gates:
@@ -176,7 +178,7 @@ def recur(params: dict[str, Array], h: Array) -> Gates:
     return split(product(h, params["w"]), 4)
 
 
-def activations(gates_x: Gates, gates_h: Gates) -> LSTMGates:
+def activations(gates_x: Gates, gates_h: Gates, _: LSTMState) -> LSTMGates:
     """The gates' values under their names, [..., H] each."""
     return LSTMGates(
         input_gate(gates_x[0], gates_h[0]),
@@ -188,20 +190,13 @@ def activations(gates_x: Gates, gates_h: Gates) -> LSTMGates:
 
 def pointwise(gates_x: Gates, gates_h: Gates, carry: LSTMState) -> LSTMState:
     """Keeps and writes the cell state, then shows it: c' = f c + i g, h' = o tanh(c')."""
-    input, forget, candidate, output = activations(gates_x, gates_h)
+    input, forget, candidate, output = activations(gates_x, gates_h, carry)
     c = forget * carry.c + input * candidate
     return LSTMState(output * jnp.tanh(c), c)
 
 
 cell = Cell(
-    "lstm",
-    LSTMGates._fields,
-    init,
-    initial_carry,
-    project,
-    recur,
-    pointwise,
-    activations,
+    *("lstm", LSTMGates._fields, init, initial_carry, project, recur, pointwise, activations),
     keeps="forget",
     horizon_option="chrono",
 )

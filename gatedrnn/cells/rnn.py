@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params
-from gatedrnn._linear import affine, product, zeros
+from gatedrnn.linear import affine, product, zeros
 from gatedrnn.initializers import Initializer, gate_weights, gaussian, orthogonal
 
 
@@ -86,7 +86,8 @@ def init(
 
 def initial_carry(params: Params, batch_size: int | None = None) -> RNNState:
     """A zero state, [B, H] or [H]."""
-    return RNNState(zeros(params, batch_size))
+    w = params.recurrent["w"]
+    return RNNState(zeros(w.shape[0], w.dtype, batch_size))
 
 
 def project(params: dict[str, Array], xs: Array) -> Gates:
@@ -99,14 +100,14 @@ def recur(params: dict[str, Array], h: Array) -> Gates:
     return (product(h, params["w"]),)
 
 
-def activations(gates_x: Gates, gates_h: Gates) -> RNNGates:
+def activations(gates_x: Gates, gates_h: Gates, _: RNNState) -> RNNGates:
     """The candidate under its name, [..., H]."""
     return RNNGates(candidate(gates_x[0], gates_h[0]))
 
 
 def pointwise(gates_x: Gates, gates_h: Gates, carry: RNNState) -> RNNState:
     """The candidate becomes the state."""
-    return RNNState(activations(gates_x, gates_h).candidate)
+    return RNNState(activations(gates_x, gates_h, carry).candidate)
 
 
 cell = Cell("rnn", RNNGates._fields, init, initial_carry, project, recur, pointwise, activations)

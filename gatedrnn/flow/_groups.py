@@ -46,10 +46,10 @@ class Group(NamedTuple):
 
 def grouped(runs: Iterable[Mapping[str, Any]]) -> list[Group]:
     """The groups, in the order in which each first appears."""
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for run in runs:
-        groups.setdefault(tuple(run[key] for key in KEYS), []).append(run)
-    return [Group(*names, seeds) for names, seeds in groups.items()]
+        groups.setdefault((run["input"], run["cell"], run["init"]), []).append(run)
+    return [Group(kind, cell, init, seeds) for (kind, cell, init), seeds in groups.items()]
 
 
 def spread(values: Iterable[Any]) -> Spread:

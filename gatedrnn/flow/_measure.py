@@ -9,7 +9,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._sequence import check_sequence
 from gatedrnn.flow._comparison import GateMap, Run
 from gatedrnn.flow._groups import finite
-from gatedrnn.flow._scalars import LEVELS
+from gatedrnn.flow._scalars import LEVELS, SCALARS
 from gatedrnn.flow.adjoint import adjoint
 from gatedrnn.flow.at_rest import rest_profile
 from gatedrnn.flow.decay import decay
@@ -43,8 +43,8 @@ def measure(job: Job, params: Any, xs: Array, hidden_size: int) -> tuple[Run, Ga
     exponent = float(lyapunov(cell, params, xs, k=1, burn_in=steps // 10).mean())
     gate_map, quantiles = _measure_gate(job, params, xs) if cell.factored else (None, None)
     found = decay(profile)
-    scalars = {name: finite(value) for name, value in found._asdict().items() if name != "horizon"}
-    passed = {name: None if scalars[name] is None else int(scalars[name]) for name in LEVELS}
+    scalars: dict[str, Any] = {name: finite(value) for name, value in found._asdict().items() if name in SCALARS}
+    scalars |= {name: int(scalars[name]) for name in LEVELS if scalars[name] is not None}
     run = Run(
         cell=cell.name,
         input=job.input,
@@ -59,7 +59,7 @@ def measure(job: Job, params: Any, xs: Array, hidden_size: int) -> tuple[Run, Ga
         lyapunov_max=finite(exponent),
         timescale_quantiles=quantiles,
         verdict=found.word,
-        **{**scalars, **passed},
+        **scalars,
     )
     return run, gate_map
 

@@ -145,7 +145,7 @@ def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: b
 
 @functools.partial(jax.jit, static_argnums=0)
 def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry) -> Adjoint:
-    sequence, poisoned = quarantine(sequence, False)
+    sequence = quarantine(sequence)
     step = guarded_step(cell, params, sequence.initial)
     if dys is not None:
         dys = select(sequence.mask, dys, jnp.zeros_like(dys))
@@ -171,7 +171,7 @@ def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dca
     forced = (sequence.xs, sequence.mask, sequence.reset)
     _, before = lax.scan(forward, sequence.carry, forced)  # [T, B, ...]
     state = rescale(Scaled(dcarry, jnp.zeros(sequence.xs.shape[1], jnp.int32)))
-    inputs = (before, forced, dys, poisoned)
+    inputs = (before, forced, dys, sequence.poisoned)
     state, rows, _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
     first = _log10_rows([norm[None] for norm in part_norms(state.mantissa)], state.exponent[None])
     norms = jnp.concatenate([first, rows])  # [T + 1, parts + 1, B]

@@ -13,7 +13,8 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._check import fail
-from gatedrnn.flow._order import flipped, traced
+from gatedrnn._jax import concrete
+from gatedrnn.flow._order import flipped
 from gatedrnn.flow._scalars import LEVELS, USABLE
 
 RESOLUTION = 1e-3  # decades over the whole horizon; below it a fall is not told from rounding
@@ -84,10 +85,10 @@ def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool
         >>> round(float(halving.half_life), 6), int(halving.lag_below_1e3), halving.word
         (1.0, 10, 'vanishing')
     """
-    xp: Any = jnp if traced(log10_norm, mask, reset) else np
-    profile = _check_profile(xp, log10_norm)  # [T + 1, B] by lag, as are the flags
-    flags = [_check_flag(name, flag, xp, log10_norm) for name, flag in (("mask", mask), ("reset", reset))]
-    profile, mask, reset = flipped(not reverse, profile, *flags)
+    xp: Any = np if concrete(log10_norm, mask, reset) else jnp
+    profile = _check_profile(xp, log10_norm)
+    flags = [_check_flag(name, flag, xp, profile.shape) for name, flag in (("mask", mask), ("reset", reset))]
+    profile, mask, reset = flipped(not reverse, _columns(profile), *flags)  # [T + 1, B], [T, B] by lag
     profile, alive = _compressed(xp, profile, _lags(xp, profile.shape, mask, reset))
     if xp is np and np.isnan(profile[alive]).any():
         raise fail("log10_norm", "[T + 1] or [T + 1, B] without NaN", profile.shape)
@@ -105,10 +106,10 @@ def _summarised(xp: Any, mean: Array, live: Array) -> Decay:
     horizon = live.sum() - 1
     slope = _slope(xp, lag, change, live & xp.isfinite(change))
     falls = slope * horizon.astype(mean.dtype) <= -RESOLUTION
-    below = [xp.where(live & (change < -level), lag, math.inf).min() for level in LEVELS.values()]
+    below = {name: xp.where(live & (change < -level), lag, math.inf).min() for name, level in LEVELS.items()}
     half_life = xp.where(falls, math.log10(0.5) / xp.where(falls, slope, 1), math.inf)
     lowest, highest = xp.where(live, change, math.inf).min(), xp.where(live, change, -math.inf).max()
-    return Decay(slope, half_life, *below, lowest, highest, horizon)
+    return Decay(slope, half_life, **below, lowest=lowest, highest=highest, horizon=horizon)
 
 
 def _slope(xp: Any, lag: Array, change: Array, known: Array) -> Array:
@@ -138,7 +139,6 @@ def _compressed(xp: Any, profile: Array, alive: Array) -> tuple[Array, Array]:
 
 
 def _check_profile(xp: Any, log10_norm: Any) -> Array:
-    """The profile as [T + 1, B]."""
     wanted = "[T + 1] or [T + 1, B] without NaN, as adjoint(...).log10_norm['state'] is"
     try:
         profile = xp.asarray(log10_norm, None if xp is jnp else np.float64)
@@ -146,16 +146,20 @@ def _check_profile(xp: Any, log10_norm: Any) -> Array:
         raise fail("log10_norm", wanted, f"a {type(log10_norm).__name__} that is no such array") from None
     if profile.ndim not in (1, 2) or profile.size == 0:
         raise fail("log10_norm", wanted, profile.shape)
-    profile = profile if jnp.issubdtype(profile.dtype, jnp.floating) else profile.astype(float)
-    return profile.reshape(len(profile), -1)
+    return profile if jnp.issubdtype(profile.dtype, jnp.floating) else profile.astype(float)
 
 
-def _check_flag(name: str, flag: Any, xp: Any, log10_norm: Any) -> Any:
+def _check_flag(name: str, flag: Any, xp: Any, shape: tuple[int, ...]) -> Any:
     """The flag as [T, B]."""
     if flag is None:
         return None
     flag = xp.asarray(flag)
-    rows, *batch = jnp.shape(log10_norm)
-    if flag.shape != (rows - 1, *batch) or flag.dtype != bool:
-        raise fail(name, f"a bool array {(rows - 1, *batch)} to match `log10_norm`", f"{flag.dtype} {flag.shape}")
-    return flag.reshape(rows - 1, -1)
+    wanted = (shape[0] - 1, *shape[1:])
+    if flag.shape != wanted or flag.dtype != bool:
+        raise fail(name, f"a bool array {wanted} to match `log10_norm`", f"{flag.dtype} {flag.shape}")
+    return _columns(flag)
+
+
+def _columns(a: Array) -> Array:
+    """[..., B], with B = 1 where there is none."""
+    return a if a.ndim == 2 else a[:, None]

@@ -16,7 +16,7 @@ from jax import Array, lax
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size, fail
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_sequence, quarantine
+from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
 from gatedrnn.flow._order import counted_steps, flipped
 
@@ -84,7 +84,7 @@ def lyapunov(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Array) -> Array:
-    sequence, poisoned = quarantine(sequence, False)
+    sequence = quarantine(sequence)
     xs, carry, mask, reset = sequence.xs, sequence.carry, sequence.mask, sequence.reset
     batch = xs.shape[1]
     widths = _widths(carry)
@@ -106,18 +106,17 @@ def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Arra
             after, push = jax.linearize(lambda carry: cell.step(params, carry, x)[0], before)
             turned, r = jnp.linalg.qr(pack(jax.vmap(push)(unpack(q))))
             growth = jnp.log(jnp.abs(jnp.diagonal(r, axis1=1, axis2=2)))  # [B, k]
-            growth = growth if bad is None else select(bad, jnp.full_like(growth, jnp.nan), growth)
-            total = total + select(counted, growth, jnp.zeros_like(growth))
+            total = total + select(counted, poison(bad, growth), jnp.zeros_like(growth))
             return (select(run, after, carry), select(passed, turned, q), total), None
 
         (carry, q, total), _ = lax.scan(step, (*state, jnp.zeros((batch, k), dtype)), inputs)
         return (carry, q), None, total
 
-    passed = counted_steps(mask, reset, xs.shape[:2])  # [T, B]
-    place = jnp.cumsum(counted_steps(mask, None, xs.shape[:2]), 0) - 1  # of a step among those that are run
+    passed = counted_steps(mask, reset, xs)  # [T, B]
+    place = jnp.cumsum(counted_steps(mask, None, xs), 0) - 1  # of a step among those that are run
     counted = passed & (place >= burn_in)
     q = jnp.broadcast_to(_directions(sum(widths), k, dtype), (batch, sum(widths), k))
-    inputs = (xs, mask, reset, passed, counted, poisoned)
+    inputs = (xs, mask, reset, passed, counted, sequence.poisoned)
     _, _, (whole, rest) = over_segments(segment, (carry, q), inputs, (None, None), SEGMENT, False)
     total = whole.sum(0) if rest is None else whole.sum(0) + rest
     return jnp.sort(total / counted.sum(0).astype(dtype)[:, None], descending=True)

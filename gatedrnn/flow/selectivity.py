@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._check import fail
-from gatedrnn.flow._order import traced
+from gatedrnn._jax import concrete
 
 
 def selectivity(values: Array, labels: Array) -> Array:
@@ -39,7 +39,7 @@ def selectivity(values: Array, labels: Array) -> Array:
     values, labels = jnp.asarray(values), jnp.asarray(labels)
     if values.ndim != 2 or labels.shape != values.shape[:1]:
         raise fail("labels", "[N] to match `values` [N, H]", f"{labels.shape} for {values.shape}")
-    if not traced(values, labels):
+    if concrete(values, labels):
         _check_numbers(np.asarray(values), np.asarray(labels))
     return jax.vmap(_separation, in_axes=(1, None))(values, labels.astype(bool))
 

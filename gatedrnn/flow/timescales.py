@@ -15,8 +15,9 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._jacobian import kept
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_sequence, quarantine
+from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
 from gatedrnn.flow._order import counted_steps, flipped
 
@@ -78,42 +79,43 @@ class GateTrace(NamedTuple):
 
     Attributes:
         log_sum: sum of ln f over a segment's steps that count, mean over B, [N, H].
-        count: how many they are, mean over B, [N].
+        number: how many they are, mean over B, [N].
         mean: mean of f over a segment's steps, in the first row of the batch, [N, H].
     """
 
     log_sum: Array
-    count: Array
+    number: Array
     mean: Array
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
     """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`."""
-    sequence, poisoned = quarantine(sequence, False)
+    sequence = quarantine(sequence)
     xs, mask, reset = sequence.xs, sequence.mask, sequence.reset
+    unit = params.spread(sequence.carry.h)
 
     def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
         gates_x, run, fresh = inputs
         before = restart(fresh, sequence.initial, carry)
         gates_h = cell.recur(params.recurrent, before.h)
-        after, pull = jax.vjp(lambda carry: cell.pointwise(gates_x, gates_h, carry), before)
-        seed = after._make([*map(jnp.zeros_like, after[:-1]), jnp.ones_like(after[-1])])
-        return select(run, after, carry), pull(seed)[0][-1]
+        after = cell.pointwise(gates_x, gates_h, before, *unit)
+        return select(run, after, carry), kept(cell, gates_x, gates_h, before, unit)
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, None, GateTrace]:
         xs, run, fresh, counted, bad = inputs
-        end, kept = lax.scan(step, start, (cell.project(params.input, xs), run, fresh))  # kept [K, B, H]
-        kept = kept if bad is None else select(bad, jnp.full_like(kept, jnp.nan), kept)
-        logs = select(counted, jnp.log(jnp.abs(kept)), jnp.zeros_like(kept))
-        return end, None, GateTrace(logs.mean(1).sum(0), counted.mean(1, dtype=logs.dtype).sum(0), kept[:, 0].mean(0))
+        end, factors = lax.scan(step, start, (cell.project(params.input, xs), run, fresh))  # [K, B, H]
+        factors = poison(bad, factors)
+        logs = select(counted, jnp.log(jnp.abs(factors)), jnp.zeros_like(factors))
+        number = counted.mean(1, dtype=logs.dtype).sum(0)
+        return end, None, GateTrace(logs.mean(1).sum(0), number, factors[:, 0].mean(0))
 
-    inputs = (xs, mask, reset, counted_steps(mask, reset, xs.shape[:2]), poisoned)
+    inputs = (xs, mask, reset, counted_steps(mask, reset, xs), sequence.poisoned)
     _, _, (whole, rest) = over_segments(segment, sequence.carry, inputs, (None, None), length, False)
     return whole if rest is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), whole, rest)
 
 
 def scales_of(trace: GateTrace) -> Array:
     """-1 / E[ln f] in steps, [H]."""
-    mean = trace.log_sum.sum(0) / trace.count.sum()
+    mean = trace.log_sum.sum(0) / trace.number.sum()
     return jnp.where(mean == 0, jnp.inf, -1 / mean)

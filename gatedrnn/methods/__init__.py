@@ -1,8 +1,4 @@
-"""How a recurrence is evaluated and differentiated: one policy per file, and all give the same function.
+"""How a recurrence is evaluated and differentiated: one policy per file, each a `gatedrnn.Method`.
 
-Each policy is a frozen dataclass and a callable
-
-    (cell, params, xs [T, B, D], carry, initial, mask, reset, reverse) -> (carry, ys [T, B, H])
-
-where `initial` is the carry that a reset restarts from. Masked steps' rows of `ys` are for the caller to clear.
+`Autodiff` and `Segmented` evaluate; the others run pieces of the sequence, or of the batch, by a method that they hold.
 """

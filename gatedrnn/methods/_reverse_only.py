@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import jax
 from jax import Array
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+
+from gatedrnn._jax import reverse_identity
 
 MESSAGE = (
     "`Segmented` supports first-order reverse mode only; for forward mode (jvp, jacfwd, linearize) or second "
@@ -22,28 +22,12 @@ def _fail(*_: Any, **__: Any) -> NoReturn:
     raise TypeError(MESSAGE)
 
 
-_tangent = Primitive("reverse_only_tangent")
-_tangent.def_impl(_fail)
-_tangent.def_abstract_eval(lambda aval: aval)
-mlir.register_lowering(_tangent, _fail)
-batching.primitive_batchers[_tangent] = _fail  # jacfwd maps the tangent map over a basis
-ad.deflinear2(_tangent, lambda cotangent, _: [cotangent])
-
-_guard = Primitive("reverse_only")
-_guard.def_impl(lambda x: x)
-_guard.def_abstract_eval(lambda aval: aval)
-mlir.register_lowering(_guard, mlir.lower_fun(lambda x: x, multiple_results=False))
-batching.defvectorized(_guard)
-ad.primitive_jvps[_guard] = lambda primals, tangents: (_guard.bind(*primals), _push(*tangents))
-
-
-def _push(tangent: Any) -> Any:
-    return tangent if isinstance(tangent, ad.Zero) else _tangent.bind(tangent)
+_identity = reverse_identity(_fail)
 
 
 def reverse_only(tree: Any) -> Any:
     """The identity on a pytree of arrays, differentiable in reverse mode alone."""
-    return jax.tree.map(_guard.bind, tree)
+    return jax.tree.map(_identity, tree)
 
 
 @jax.custom_jvp

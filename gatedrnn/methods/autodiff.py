@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-from jax import Array, lax
+from jax import lax
 
 from gatedrnn._cell import Carry, Cell
+from gatedrnn._check import check_size
+from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn._step import guarded_step
 
@@ -20,11 +22,18 @@ class Autodiff:
 
     Attributes:
         unroll: steps per loop iteration, as in `lax.scan`.
+
+    Raises:
+        ValueError: `unroll` is not a whole number of at least 1.
     """
 
     unroll: int = 1
 
-    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
-        xs, carry, initial, mask, reset = sequence
-        step = guarded_step(cell, params, initial)
-        return lax.scan(step, carry, (xs, mask, reset), reverse=reverse, unroll=self.unroll)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unroll", check_size("unroll", self.unroll))
+
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+        step = guarded_step(cell, params, sequence.initial)
+        inputs = (sequence.xs, sequence.mask, sequence.reset)
+        end, ys = lax.scan(step, sequence.carry, inputs, reverse=sequence.reverse, unroll=self.unroll)
+        return end, outputs.of(sequence, ys)

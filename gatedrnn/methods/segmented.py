@@ -10,12 +10,13 @@ remains of the reverse loop is, per step,
     dcarry[i] += block[j][after i] * dcarry[j]               where part j reads part i, as the LSTM's h' reads c'
     dgates[g]  = sum_j block[j][gate g] * dcarry[j]
     dcarry'[i] = sum_j block[j][before i] * dcarry[j]        (+ dgates U^T for h)
-where U^T [G * H, H], the transpose of the linear part of `recur`, is laid out once for the whole sequence: a product
-that transposes as it goes takes up to twice as long. The loop hands out dcarry, the smallest that dgates follow from:
+where U^T, the transpose of the linear part of `recur`, is laid out once for the whole sequence: a product that
+transposes as it goes takes up to twice as long. The loop hands out dcarry, the smallest that dgates follow from:
 they are computed again for the whole segment, and all weight gradients are one product per segment.
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import check_size, fail
-from gatedrnn._linear import accumulation_dtype, split
+from gatedrnn._contract import check_laws
+from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
+from gatedrnn._outputs import Outputs
+from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import nearest_divisor, over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select
-from gatedrnn.methods._blocks import gate_cotangents, jacobian_blocks, replay, through, weigh
-from gatedrnn.methods._parts import take_apart
+from gatedrnn.linear import accumulation_dtype, split
 from gatedrnn.methods._reverse_only import once, reverse_only
 
 
@@ -48,34 +51,43 @@ class Segmented:
             nearest divisor of T, if one lies within a factor of 2.
 
     Raises:
-        ValueError: `length` is not a whole number of at least 1; the cell has `step` alone, or a carry whose parts
-            differ in dtype.
+        ValueError: `length` is not a whole number of at least 1; the cell has `step` alone, a `recur` that is not
+            affine, a `pointwise` that is not elementwise, or a carry whose parts differ in dtype.
     """
 
     length: int | None = None
 
     def __post_init__(self) -> None:
         if self.length is not None:
-            check_size("length", self.length)
+            object.__setattr__(self, "length", check_size("length", self.length))
 
-    def __call__(self, cell: Cell, params: Any, sequence: Steps, reverse: bool) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Steps, outputs: Outputs) -> tuple[Carry, Any]:
         if not cell.factored:
             raise ValueError(
                 f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {self!r}, which "
                 "needs `project`, `recur` and `pointwise`."
             )
-        xs, carry, initial, mask, reset = sequence
-        if len({part.dtype for part in carry}) > 1:
-            dtypes = [part.dtype.name for part in carry]
+        if len({part.dtype for part in sequence.carry}) > 1:
+            dtypes = [part.dtype.name for part in sequence.carry]
             raise fail("method", f"Autodiff() for a carry of several dtypes ({', '.join(dtypes)})", repr(self))
+        check_laws(cell, params, sequence.xs)
+        end, hs = self._run(cell, params, sequence)
+        return end, outputs.of(sequence, hs)
+
+    def _run(self, cell: Cell, params: Any, sequence: Steps) -> tuple[Carry, Array]:
+        """The last carry and the outputs [T, B, H], at masked steps the h that is held."""
+        xs, carry, initial, mask, reset = (
+            getattr(sequence, name) for name in ("xs", "carry", "initial", "mask", "reset")
+        )
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
+        run = functools.partial(_segmented, cell, length, sequence.reverse)
         params, xs, carry, initial = reverse_only((params, xs, carry, initial))
         if xs.shape[1] != 1:
-            return _segmented(cell, length, reverse, params, xs, carry, initial, mask, reset)
+            return run(params, xs, carry, initial, mask, reset)
         # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
         xs, mask, reset = jax.tree.map(lambda a: jnp.squeeze(a, 1), (xs, mask, reset))
         carry, initial = jax.tree.map(lambda a: jnp.squeeze(a, 0), (carry, initial))
-        end, hs = _segmented(cell, length, reverse, params, xs, carry, initial, mask, reset)
+        end, hs = run(params, xs, carry, initial, mask, reset)
         return jax.tree.map(lambda a: a[None], end), hs[:, None]
 
 
@@ -130,6 +142,7 @@ def _run(
     reset: Array | None,
 ) -> tuple[Carry, Array, Any]:
     """The last carry, the outputs [T, B, H], and the carry at the start of each segment."""
+    unit = params.spread(carry.h)
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Array, Carry]:
         x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
@@ -137,7 +150,8 @@ def _run(
         def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
             gates_x, mask, reset = inputs
             before = restart(reset, initial, carry)
-            after = select(mask, cell.pointwise(gates_x, cell.recur(params.recurrent, before.h), before), carry)
+            after = cell.pointwise(gates_x, cell.recur(params.recurrent, before.h), before, *unit)
+            after = select(mask, after, carry)
             return after, after.h
 
         end, hs = lax.scan(step, start, (cell.project(params.input, x), mask, reset), reverse=reverse)
@@ -149,7 +163,7 @@ def _run(
 def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tuple[Carry, Array]) -> tuple[Any, ...]:
     params, xs, _, initial, mask, reset, hs, starts = saved
     dcarry, dhs = cotangents
-    transposed = _transposed_recurrence(cell, params, hs)  # [G * H, H]
+    matrix = recurrence(cell, params, hs)  # laid out once for the whole sequence
 
     def segment(state: Any, inputs: Any, start: Carry) -> tuple[Any, Array, None]:
         dcarry, dinitial, dparams = state
@@ -159,34 +173,38 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
         found_h = cell.recur(params.recurrent, rows_h)
         gates_x, gates_h = jax.tree.map(lambda a: a.reshape(before_h.shape), (found_x, found_h))
-        whole = start._make(jnp.broadcast_to(part, before_h.shape) for part in start)
-        parts = take_apart(cell, gates_x, gates_h, whole)
+        before = start._make((before_h, *(jnp.zeros_like(before_h) for _ in start[1:])))
+        unit = params.spread(before_h)
+        values = values_of(gates_x, gates_h, before, unit)
+        parts = take_apart(cell, values, start, unit)
         order = [part.place for part in parts]
-        before = replay(cell, parts, gates_x, gates_h, before_h, start, initial, mask, reset, reverse)
-        blocks, untied = jacobian_blocks(parts, gates_x, gates_h, before, mask)
+        values = replay(cell, parts, values, start, initial, unit, mask, reset, reverse)
+        blocks = jacobian_blocks(parts, values, mask)
+        in_loop = [block._replace(apart={}, unit=()) for block in blocks]
 
         def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
             dcarry, dinitial = state
             dh, blocks, reset = inputs
             dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + dh))
-            dgates = jnp.concatenate(gate_cotangents(blocks, dcarry), axis=-1)  # [B, G * H]
             dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
-            dbefore = dbefore._replace(h=dbefore.h + dgates @ transposed)
+            dbefore = dbefore._replace(h=dbefore.h + matrix.transposed(gate_cotangents(blocks, dcarry)))
             if reset is not None:
                 dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
             return (restart(reset, zeros, dbefore), dinitial), jnp.concatenate(dcarry, axis=-1)  # one row to stack
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        (dcarry, dinitial), stacked = lax.scan(step, (dcarry, dinitial), (dh, blocks, reset), reverse=not reverse)
+        (dcarry, dinitial), stacked = lax.scan(step, (dcarry, dinitial), (dh, in_loop, reset), reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
         dgates_h = [_rows(dgate) for dgate in gate_cotangents(blocks, dcarries)]
         dgates_x = list(dgates_h)
-        for gate, column in untied.items():
-            dgates_x[gate] = _rows(weigh(column, dcarries))
+        for gate in blocks[0].apart:
+            dgates_x[gate] = _rows(weigh([block.apart[gate] for block in blocks], dcarries))
         (dx,) = project_vjp(tuple(dgates_x))
-        dinput = _weight_gradient(cell.project, params.input, rows_x, dgates_x)
-        drecurrent = _weight_gradient(cell.recur, params.recurrent, rows_h, dgates_h)
-        dsegment = params._replace(input=dinput, recurrent=drecurrent)
+        dsegment = params._replace(
+            input=_weight_gradient(cell.project, params.input, rows_x, dgates_x),
+            recurrent=_weight_gradient(cell.recur, params.recurrent, rows_h, dgates_h),
+            unit=_unit_gradient(params.unit, blocks, dcarries),
+        )
         return (
             (dcarry, dinitial, jax.tree.map(lambda a, b: a + b.astype(a.dtype), dparams, dsegment)),
             dx.reshape(x.shape),
@@ -205,7 +223,7 @@ _segmented.defvjp(_forward, _backward)
 
 def _rows(a: Array) -> Array:
     """[K, B, N] -> [K * B, N]."""
-    return a.reshape(-1, a.shape[-1])
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
 def _weight_gradient(function: Callable[..., Gates], weights: Any, rows: Array, dgates: Sequence[Array]) -> Any:
@@ -220,11 +238,11 @@ def _weight_gradient(function: Callable[..., Gates], weights: Any, rows: Array, 
     return pull(tuple(dgates))[0]
 
 
-def _transposed_recurrence(cell: Cell, params: Any, hs: Array) -> Array:
-    """U^T [G * H, H], from the gates' exact tangents along the unit vectors of h."""
-    unit = jnp.eye(hs.shape[-1], dtype=hs.dtype)
-    _, blocks = jax.jvp(lambda h: cell.recur(params.recurrent, h), (jnp.zeros_like(unit),), (unit,))  # G x [H, H]
-    return jnp.concatenate([block.T for block in blocks])
+def _unit_gradient(unit: Any, blocks: Sequence[Blocks], dcarries: Carry) -> Any:
+    """Of the weights of the units, [H] each: their cotangents [K, B, H], summed over time and batch."""
+    found = [weigh(column, dcarries) for column in zip(*(block.unit for block in blocks), strict=True)]
+    sums = [a.sum(tuple(range(a.ndim - 1))) for a in found]
+    return jax.tree.unflatten(jax.tree.structure(unit), sums)
 
 
 def _restart_all(reset: Array | None, initial: Array, before: Array) -> Array:

@@ -15,8 +15,9 @@ from jax.typing import DTypeLike
 
 from gatedrnn._cell import Carry, Cell, Params
 from gatedrnn._check import check_size, fail
-from gatedrnn._linear import add_bias, product
-from gatedrnn._unroll import Method, unroll
+from gatedrnn.linear import add_bias, product
+from gatedrnn._method import Method
+from gatedrnn._unroll import unroll
 from gatedrnn.methods.segmented import Segmented
 
 

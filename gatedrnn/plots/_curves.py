@@ -55,10 +55,10 @@ def _curve(group: Group) -> Curve:
             seeds = f"{group.cell}, {group.init}, {group.input}"
             raise ValueError(f"seeds of {seeds} must share their `lags`, with a norm at each; they do not.")
     kept = lags >= 1
-    norms = [part[kept] for part in group.profile()]
+    median, low, high = (part[kept] for part in group.profile())
     closed = [run for run in group.runs if run.get("closed_form_log10_norm") is not None]
     exact = group._replace(runs=closed).profile("closed_form_log10_norm").median[kept] if closed else None
-    return Curve(group.cell, group.init, lags[kept], *norms, exact)
+    return Curve(group.cell, group.init, lags[kept], median, low, high, exact)
 
 
 def limits(drawn: Sequence[Curve]) -> tuple[float, float]:

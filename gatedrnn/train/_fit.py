@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gatedrnn._check import check_size, fail
-from gatedrnn.composed.sharded import Sharded
+from gatedrnn.methods.sharded import Sharded
 from gatedrnn.models import ModelParams
 from gatedrnn.train._checkpoints import Checkpoints
 from gatedrnn.train._losses import Metrics

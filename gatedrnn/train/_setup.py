@@ -18,7 +18,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_size, fail
-from gatedrnn._unroll import Method
+from gatedrnn._method import Method
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.models import Model, ModelParams
 from gatedrnn.tasks import Task

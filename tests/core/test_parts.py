@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gatedrnn as gr
-from gatedrnn._linear import affine, product, split, zeros
+from gatedrnn.linear import affine, product, split, zeros
 from gatedrnn.initializers import gate_weights, gaussian, orthogonal
-from gatedrnn.methods._parts import take_apart
+from gatedrnn._pointwise import take_apart, values_of
 
 B, D, H, T = 3, 2, 4, 11
 
@@ -42,7 +42,9 @@ def cell_of(name, carry, pointwise, gates=2):
         name,
         tuple("abcd"[:gates]),
         init,
-        lambda params, batch_size=None: carry(*(zeros(params, batch_size) for _ in carry._fields)),
+        lambda params, batch_size=None: carry(
+            *(zeros(params.recurrent["w"].shape[0], jnp.float32, batch_size) for _ in carry._fields)
+        ),
         lambda params, xs: affine(params, xs, gates),
         lambda params, h: split(product(h, params["w"]), gates),
         pointwise,
@@ -140,7 +142,7 @@ def parts_of(cell):
     """The parts of a cell, and a carry of the same shapes."""
     gates, like = len(cell.gates), jnp.ones((T, B, H))
     carry = jax.tree.map(lambda _: like, cell.initial_carry(cell.init(jax.random.key(0), D, H), B))
-    return take_apart(cell, (like,) * gates, (like,) * gates, carry), carry
+    return take_apart(cell, values_of((like,) * gates, (like,) * gates, carry, ()), carry, ()), carry
 
 
 def both(*gates):

@@ -13,9 +13,10 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size
-from gatedrnn._segments import over_segments
+from gatedrnn._method import Method, check_method_value
+from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
-from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods._pieces import over_pieces
 from gatedrnn.methods.segmented import Segmented
 
 
@@ -41,25 +42,23 @@ class Truncated:
     """
 
     window: int
-    method: Autodiff | Segmented = Segmented()
+    method: Method = Segmented()
 
     def __post_init__(self) -> None:
-        check_size("window", self.window)
+        object.__setattr__(self, "window", check_size("window", self.window))
+        check_method_value(self.method)
 
-    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
-        xs, carry, initial, mask, reset = sequence
-        if xs.shape[0] <= self.window:
-            return self.method(cell, params, sequence, reverse)
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+        if sequence.xs.shape[0] <= self.window:
+            return self.method(cell, params, sequence, outputs)
 
-        def window(start: Carry, inputs: Any, _: None) -> tuple[Carry, Array, Carry]:
-            x, mask, reset = inputs
-            end, ys = self.method(cell, params, Sequence(x, start, initial, mask, reset), reverse)
-            return lax.stop_gradient(end), ys, end
+        def run(state: tuple[Carry, Carry], steps: Any) -> tuple[tuple[Carry, Carry], Any]:
+            end, part = self.method(cell, params, sequence.piece(steps, state[0]), outputs)
+            return (lax.stop_gradient(end), end), part  # only what leaves the last window passes gradients back
 
-        _, ys, (ends, rest) = over_segments(window, carry, (xs, mask, reset), (None, None), self.window, reverse)
-        if rest is not None and not reverse:
-            return rest, ys
-        return jax.tree.map(lambda a: a[0 if reverse else -1], ends), ys
+        state = (sequence.carry, sequence.carry)
+        (_, end), found = over_pieces(run, state, sequence.steps, outputs, self.window, sequence.reverse)
+        return end, found
 
 
 def streamed(loss: Callable[..., tuple[Array, Carry]]) -> Callable[..., tuple[Any, Carry, Array]]:

@@ -1,13 +1,16 @@
-"""The affine map that every gate begins with: one product for all gates, then a split.
+"""What the equations of a cell are written with: one product for all gates, then a split.
 
 gates = split(x @ w + b, G)        operands in the weights' dtype, sums in float32 or wider
 """
+
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Gates, Params
+from gatedrnn._cell import Gates
+from gatedrnn._check import fail
 
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -26,18 +29,23 @@ def split(gates: Array, count: int) -> Gates:
     return tuple(jnp.split(gates, count, axis=-1))
 
 
-def affine(params: dict[str, Array], x: Array, count: int) -> Gates:
-    """x w + b for `w [D, G * H]` and `b [G * H]`: x [..., D] -> G arrays [..., H]."""
-    return split(add_bias(product(x, params["w"]), params["b"]), count)
+def affine(weights: Any, x: Array, count: int) -> Gates:
+    """x w + b for `weights`, a dict of `w [D, G * H]` and `b [G * H]`: x [..., D] -> G arrays [..., H]."""
+    return split(add_bias(product(x, weights["w"]), weights["b"]), count)
 
 
 def add_bias(a: Array, b: Array) -> Array:
-    """a [..., N] + b [N], in the dtype of `a`."""
+    """a [..., N] + b [N], in the dtype of `a`.
+
+    Raises:
+        ValueError: `b` has another shape; a single number is not spread over all.
+    """
+    if b.shape != a.shape[-1:]:
+        raise fail("b", f"[N] = {a.shape[-1:]} to match `a` [..., N]", b.shape)
     return a + jnp.broadcast_to(b.astype(a.dtype), a.shape)
 
 
-def zeros(params: Params, batch_size: int | None = None) -> Array:
-    """A zero state for `params.recurrent["w"] [H, G * H]`: [B, H], or [H] without a batch size."""
-    w = params.recurrent["w"]
+def zeros(width: int, dtype: DTypeLike, batch_size: int | None = None) -> Array:
+    """A zero state of H = `width` units for weights of `dtype`: [B, H], or [H] without a batch size."""
     batch = () if batch_size is None else (batch_size,)
-    return jnp.zeros((*batch, w.shape[0]), accumulation_dtype(w.dtype))
+    return jnp.zeros((*batch, width), accumulation_dtype(dtype))

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend import core
 
 from gatedrnn._cell import Carry, Cell, Gates
+from gatedrnn._jax import Jaxpr, JaxprEqn, Var, piece
 
 Value = tuple[str, int]
-"""`("x", gate)`, `("h", gate)`: the halves of a pre-activation; `("before", part)`, `("after", part)`: of the carry."""
+"""`("x", gate)`, `("h", gate)`: the halves of a pre-activation; `("unit", leaf)`: weights of the units;
+`("before", part)`, `("after", part)`: of the carry."""
 
 
 class Part(NamedTuple):
@@ -46,7 +47,7 @@ class Part(NamedTuple):
         jaxpr = jax.make_jaxpr(self.function)(*like).jaxpr
         moving = {jaxpr.invars[self.reads.index(value)]}  # what depends on v
         for equation in jaxpr.eqns:
-            moves = [isinstance(var, core.Var) and var in moving for var in equation.invars]
+            moves = [isinstance(var, Var) and var in moving for var in equation.invars]
             if any(moves):
                 if not _affine_equation(equation, moves):
                     return False
@@ -54,7 +55,7 @@ class Part(NamedTuple):
         return True
 
 
-def _affine_equation(equation: core.JaxprEqn, moves: list[bool]) -> bool:
+def _affine_equation(equation: JaxprEqn, moves: list[bool]) -> bool:
     """Whether an equation is affine in those of its operands that move together."""
     name = equation.primitive.name
     if name == "mul":
@@ -66,39 +67,59 @@ def _affine_equation(equation: core.JaxprEqn, moves: list[bool]) -> bool:
     return name in ("add", "add_any", "sub", "neg", "broadcast_in_dim", "reshape")
 
 
-def take_apart(cell: Cell, gates_x: Gates, gates_h: Gates, carry: Carry) -> list[Part]:
-    """The parts of `cell.pointwise`, each after those that it reads; of the arrays only shapes matter."""
-    count = len(gates_x)
+def values_of(gates_x: Gates, gates_h: Gates, before: Carry, unit: tuple[Any, ...]) -> dict[Value, Array]:
+    """What a part of the carry can read, by name; in the order of the arguments of `pointwise`."""
+    named = {"x": gates_x, "h": gates_h, "before": tuple(before), "unit": jax.tree.leaves(unit)}
+    return {(kind, i): array for kind, arrays in named.items() for i, array in enumerate(arrays)}
+
+
+def take_apart(cell: Cell, values: dict[Value, Array], carry: Carry, unit: tuple[Any, ...]) -> list[Part]:
+    """The parts of `cell.pointwise`, each after those that it reads; of the arrays only shapes matter.
+
+    Args:
+        cell: in three-function form.
+        values: as `values_of` gives them.
+        carry: of the cell, for its structure.
+        unit: as `Params.spread` gives it, for its structure.
+    """
+    counts = [sum(kind == name for kind, _ in values) for name in ("x", "h", "before")]
+    structure = jax.tree.structure(unit)
 
     def flat(*arrays: Array) -> tuple[Array, ...]:
-        return tuple(cell.pointwise(arrays[:count], arrays[count : 2 * count], type(carry)(*arrays[2 * count :])))
+        gates_x, gates_h, before, rest = _cut(arrays, counts)
+        return tuple(cell.pointwise(gates_x, gates_h, type(carry)(*before), *jax.tree.unflatten(structure, rest)))
 
-    closed = jax.make_jaxpr(flat)(*gates_x, *gates_h, *carry)
+    closed = jax.make_jaxpr(flat)(*values.values())
     jaxpr = closed.jaxpr
-    inputs = [(kind, gate) for kind in "xh" for gate in range(count)] + [("before", i) for i in range(len(carry))]
-    values: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
+    names: dict[Any, Value] = dict(zip(jaxpr.invars, values, strict=True))
     for index, var in enumerate(jaxpr.outvars):
-        if isinstance(var, core.Var):
-            values.setdefault(var, ("after", index))
-    nameless = jaxpr.debug_info._replace(arg_names=None, result_paths=None)  # a part has fewer variables
+        if isinstance(var, Var):
+            names.setdefault(var, ("after", index))
     parts = []
     for index, var in enumerate(jaxpr.outvars):
-        own = {} if values.get(var, ("", 0))[0] != "after" else {var: values[var]}
-        equations, needed = _needed(jaxpr, var, values.keys() - own.keys())
-        reads = [other for other in values if other in needed]
-        inner = jaxpr.replace(invars=reads, outvars=[var], eqns=equations, debug_info=nameless)
-        function = core.jaxpr_as_fun(core.ClosedJaxpr(inner, closed.consts))
-        parts.append(Part(index, tuple(values[other] for other in reads), lambda *arrays, f=function: f(*arrays)[0]))
+        own = {} if names.get(var, ("", 0))[0] != "after" else {var: names[var]}
+        equations, needed = _needed(jaxpr, var, names.keys() - own.keys())
+        reads = [other for other in names if other in needed]
+        parts.append(Part(index, tuple(names[other] for other in reads), piece(closed, reads, var, equations)))
     return _in_order(parts)
 
 
-def _needed(jaxpr: core.Jaxpr, out: Any, given: set[Any]) -> tuple[list[core.JaxprEqn], set[Any]]:
+def _cut(arrays: Sequence[Array], counts: Sequence[int]) -> list[tuple[Array, ...]]:
+    """Stretches of the given lengths, and the rest."""
+    found, start = [], 0
+    for count in counts:
+        found.append(tuple(arrays[start : start + count]))
+        start += count
+    return [*found, tuple(arrays[start:])]
+
+
+def _needed(jaxpr: Jaxpr, out: Any, given: set[Any]) -> tuple[list[JaxprEqn], set[Any]]:
     """The equations that make `out` of `given` variables, and those variables of them that it needs."""
-    wanted, equations = {out} if isinstance(out, core.Var) else set(), []
+    wanted, equations = {out} if isinstance(out, Var) else set(), []
     for equation in reversed(jaxpr.eqns):
         if not wanted.isdisjoint(set(equation.outvars) - given):
             equations.append(equation)
-            wanted |= {var for var in equation.invars if isinstance(var, core.Var)}
+            wanted |= {var for var in equation.invars if isinstance(var, Var)}
     return equations[::-1], wanted & given
 
 

@@ -1,18 +1,17 @@
 """Data parallel: each device of a mesh runs its rows of the batch; weight gradients are summed over the devices."""
 
-import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-from jax import Array
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._method import Method, check_method_value
+from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
-from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
 
@@ -42,31 +41,39 @@ class Sharded:
 
     mesh: Mesh
     axes: tuple[str, ...] | None = None
-    method: Autodiff | Segmented = Segmented()
+    method: Method = Segmented()
 
     def __post_init__(self) -> None:
         if not isinstance(self.mesh, Mesh):
             raise fail("mesh", "a jax.sharding.Mesh", repr(self.mesh))
+        if self.axes is not None:
+            object.__setattr__(self, "axes", tuple(self.axes))
         if not set(self.axes or ()) <= set(self.mesh.axis_names):
             raise fail("axes", f"names of the mesh's axes, {self.mesh.axis_names}", self.axes)
+        check_method_value(self.method)
 
-    def __call__(self, cell: Cell, params: Any, sequence: Sequence, reverse: bool) -> tuple[Carry, Array]:
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
         axes = self.axes or self.mesh.axis_names
         shards = math.prod(self.mesh.shape[axis] for axis in axes)
         batch = sequence.xs.shape[1]
         if batch % shards:
             raise fail("xs", f"of a batch that {shards} shards divide evenly", f"B = {batch}")
         rows, steps = PartitionSpec(axes), PartitionSpec(None, axes)
-        specs: list[Any] = [steps, rows, rows, steps, steps]  # of the sequence's fields
+        every: Any = dict.fromkeys(sequence.steps, steps)
+        specs = replace(sequence, carry=rows, initial=rows, **every)
 
-        @functools.partial(
-            jax.shard_map,
-            mesh=Mesh(self.mesh.devices, self.mesh.axis_names, axis_types=(AxisType.Auto,) * self.mesh.devices.ndim),
-            in_specs=(PartitionSpec(), Sequence(*specs)),
-            out_specs=(rows, steps),
+        def shard(params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+            return self.method(cell, params, sequence, outputs)
+
+        return jax.shard_map(
+            shard,
+            mesh=automatic(self.mesh),
+            in_specs=(PartitionSpec(), specs, PartitionSpec()),
+            out_specs=(rows, steps if outputs.per_step else rows),
             check_vma=False,  # the methods' own derivative rules do not state what varies; the sums are tested
-        )
-        def shard(params: Any, sequence: Sequence) -> tuple[Carry, Array]:
-            return self.method(cell, params, sequence, reverse)
+        )(params, sequence, outputs)
 
-        return shard(params, sequence)
+
+def automatic(mesh: Mesh) -> Mesh:
+    """The same devices; axes that are part of an array's type would have to be named in every operation."""
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * mesh.devices.ndim)

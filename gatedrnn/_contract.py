@@ -1,0 +1,166 @@
+"""What a cell promises, looked at when it is first used with weights and inputs of some shapes; nothing is run.
+
+    fit            weights, gates and carry have the shapes that go together
+    affine         JAX can transpose `recur` in h
+    elementwise    every equation of `pointwise` and of its derivative is elementwise
+
+Shapes alone decide, so each check is made once for a cell and its shapes.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gatedrnn._cell import Cell, Params
+from gatedrnn._check import fail
+from gatedrnn._elementwise import mixing
+
+CURE = "give the cell `step` alone, or pass `method=Autodiff()`"
+
+
+def check_params(cell: Cell, params: Any) -> None:
+    """Raises ValueError where a cell in three-function form is given something else than `Params`, or no arrays."""
+    if cell.factored and not isinstance(params, Params):
+        raise fail("params", f"gatedrnn.Params, the weights of the cell {cell.name!r}", f"a {type(params).__name__}")
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            raise fail("params" + jax.tree_util.keystr(path), "an array", f"a {type(leaf).__name__}")
+
+
+def check_fit(cell: Cell, params: Any, xs: jax.Array) -> None:
+    """Raises ValueError where `params` are not weights that the cell can step with on rows of xs [..., D]."""
+    _fit(cell, *_shapes(params), _rows(xs))
+
+
+def check_laws(cell: Cell, params: Params, xs: jax.Array) -> None:
+    """Raises ValueError where `recur` is not affine or `pointwise` not elementwise; xs [..., D]."""
+    _laws(cell, *_shapes(params), _rows(xs))
+
+
+def affine(cell: Cell, params: Params, h: Any) -> str | None:
+    """Why `recur` is not affine in h [B, H], in JAX's words; None where JAX can transpose it."""
+    gates = jax.eval_shape(cell.recur, params.recurrent, h)
+
+    def transposed(weights: Any, cotangents: Any) -> Any:
+        return jax.linear_transpose(lambda h: tuple(cell.recur(weights, h)), h)(cotangents)
+
+    try:
+        jax.eval_shape(transposed, params.recurrent, tuple(gates))
+    except Exception as error:  # of many kinds: each primitive has its own way to say that it is not linear
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None
+
+
+def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: Any) -> str | None:
+    """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does."""
+    leaves, structure = jax.tree.flatten((tuple(gates_x), tuple(gates_h), carry, jax.eval_shape(Params.spread, params, carry.h)))
+
+    def pulled(*leaves: Any) -> Any:
+        def parts(*leaves: Any) -> Any:
+            x, h, before, unit = jax.tree.unflatten(structure, leaves)
+            return cell.pointwise(x, h, before, *unit)
+
+        after, pull = jax.vjp(parts, *leaves)
+        return after, pull(jax.tree.map(jnp.ones_like, after))
+
+    jaxpr = jax.make_jaxpr(pulled)(*leaves).jaxpr
+    return mixing(jaxpr, jaxpr.invars)
+
+
+def _rows(xs: jax.Array) -> jax.ShapeDtypeStruct:
+    """A batch [B, D] like the rows of xs [..., D]; any B would do."""
+    return jax.ShapeDtypeStruct((2, xs.shape[-1]), xs.dtype)
+
+
+def _shapes(params: Any) -> tuple[Any, tuple[jax.ShapeDtypeStruct, ...]]:
+    leaves, structure = jax.tree.flatten(params)
+    return structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+
+
+@functools.lru_cache(maxsize=1024)
+def _fit(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> None:
+    params = jax.tree.unflatten(structure, leaves)
+    carry = _traced(cell, params, x, "initial_carry", lambda p: cell.initial_carry(p, x.shape[0]), params)
+    if cell.factored:
+        _check_gates(cell, params, x, carry)
+    after, _ = _traced(cell, params, x, "step", cell.step, params, carry, x)
+    if _described(after) != _described(carry) or jax.tree.structure(after) != jax.tree.structure(carry):
+        raise fail(
+            "cell",
+            f"one whose step gives the carry back as it came, {_described(carry)}",
+            f"{_described(after)} from {cell.name!r}",
+        )
+
+
+def _check_gates(cell: Cell, params: Params, x: Any, carry: Any) -> None:
+    """The halves of every gate, and the weights of the units, must be as wide as the carry."""
+    if not hasattr(carry, "_fields") or carry._fields[0] != "h" or any(part.ndim != 2 for part in carry):
+        raise fail("cell", "one whose carry is a NamedTuple of arrays [B, H], `h` first", f"{carry} of {cell.name!r}")
+    wanted = carry.h.shape
+    if wanted[-1] == 0:
+        raise fail("params", "weights of at least one hidden unit", _described(params))
+    halves = {
+        "project": _traced(cell, params, x, "project", cell.project, params.input, x),
+        "recur": _traced(cell, params, x, "recur", cell.recur, params.recurrent, carry.h),
+    }
+    counts = {name: len(gates) for name, gates in halves.items()}
+    if len(set(counts.values())) > 1 or (cell.gates and counts["project"] != len(cell.gates)):
+        named = f"; `cell` names {len(cell.gates)}" if cell.gates else ""
+        raise _misfit(cell, params, x, f"`project` gives {counts['project']} gates and `recur` {counts['recur']}{named}")
+    shapes = {name: gate.shape for name, gates in halves.items() for gate in gates if gate.shape != wanted}
+    if shapes:
+        raise _misfit(cell, params, x, f"the gates are {shapes} where the carry is {wanted}")
+    if any(leaf.shape != wanted[-1:] for leaf in jax.tree.leaves(params.unit)):
+        raise _misfit(cell, params, x, f"`unit` is not [H] = {wanted[-1:]}")
+
+
+def _traced(cell: Cell, params: Any, x: Any, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of the cell gives, as shapes; whatever it raises is put down to the weights, by name."""
+    try:
+        return jax.eval_shape(function, *arguments)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+        raise _misfit(cell, params, x, f"`{name}` stops at {reason:.160}") from error
+
+
+def _misfit(cell: Cell, params: Any, x: Any, reason: str) -> ValueError:
+    expected = _expected(cell, params, x.shape[-1])
+    wanted = f"weights of the cell {cell.name!r} for D = {x.shape[-1]}" + (f", {expected}" if expected else "")
+    return fail("params", wanted, f"{_described(params)}, with which {reason}")
+
+
+def _expected(cell: Cell, params: Any, width: int) -> str:
+    """The shapes that the cell's `init` draws for the widths of these weights, where it can be asked."""
+    try:
+        hidden = jax.eval_shape(lambda p: cell.initial_carry(p, 1), params).h.shape[-1]
+    except Exception:
+        return ""
+    try:
+        drawn = _described(jax.eval_shape(lambda key: cell.init(key, width, hidden), jax.random.key(0)))
+    except Exception:
+        return ""
+    return "" if drawn == _described(params) else drawn
+
+
+def _described(tree: Any) -> str:
+    """Every leaf's path and shape, such as `input.w [3, 16]`."""
+    named = ((jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in jax.tree.leaves_with_path(tree))
+    return ", ".join(f"{name} {leaf.dtype.name}{list(leaf.shape)}" for name, leaf in named) or "no arrays"
+
+
+@functools.lru_cache(maxsize=1024)
+def _laws(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> None:
+    params = jax.tree.unflatten(structure, leaves)
+    carry = jax.eval_shape(lambda p: cell.initial_carry(p, x.shape[0]), params)
+    reason = affine(cell, params, carry.h)
+    if reason is not None:
+        raise fail("cell", f"one whose `recur` is affine in h; {CURE}", f"{cell.name!r}, of which JAX says: {reason}")
+    gates_x = jax.eval_shape(cell.project, params.input, x)
+    gates_h = jax.eval_shape(cell.recur, params.recurrent, carry.h)
+    primitive = elementwise(cell, params, gates_x, gates_h, carry)
+    if primitive is not None:
+        got = f"{cell.name!r}, in which `{primitive}` mixes units"
+        raise fail("cell", f"one whose `pointwise` is elementwise; {CURE}", got)

@@ -1,0 +1,65 @@
+"""Every name of JAX outside its documented API, in one place, each with the reason; nothing else imports them.
+
+| name | from | why |
+| --- | --- | --- |
+| `Jaxpr`, `ClosedJaxpr`, `JaxprEqn`, `Var`, `jaxpr_as_fun` | `jax.extend.core` | `pointwise` is read and taken apart |
+| `Primitive`, `ad`, `batching`, `mlir` | `jax.extend.core`, `jax.interpreters` | an identity that only reverse mode passes |
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive, Var, jaxpr_as_fun
+from jax.interpreters import ad, batching, mlir
+
+__all__ = ["Jaxpr", "JaxprEqn", "Var", "concrete", "inner_jaxprs", "is_static", "piece", "reverse_identity"]
+
+
+def piece(closed: ClosedJaxpr, reads: list[Var], out: Any, equations: list[JaxprEqn]) -> Callable[..., Any]:
+    """The function of some variables of a jaxpr that some of its equations compute; gives one array."""
+    nameless = closed.jaxpr.debug_info._replace(arg_names=None, result_paths=None)  # fewer variables have fewer names
+    inner = closed.jaxpr.replace(invars=reads, outvars=[out], eqns=equations, debug_info=nameless)
+    function = jaxpr_as_fun(ClosedJaxpr(inner, closed.consts))
+    return lambda *arrays: function(*arrays)[0]
+
+
+def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
+    """Those that an equation calls with its own operands, such as the body of a jitted function."""
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        found = equation.params.get(name)
+        if found is not None:
+            yield getattr(found, "jaxpr", found)
+
+
+def is_static(size: Any) -> bool:
+    """Whether a dimension is a number, not a symbol of `jax.export`."""
+    return isinstance(size, int)
+
+
+def concrete(*arrays: Any) -> bool:
+    """Whether the values are there to be looked at: not while a function is being transformed."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arrays))
+
+
+def reverse_identity(fail: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The identity on an array, whose tangent map can be transposed and not evaluated: whoever tries calls `fail`."""
+    tangent = Primitive("reverse_only_tangent")
+    tangent.def_impl(fail)
+    tangent.def_abstract_eval(lambda aval: aval)
+    mlir.register_lowering(tangent, fail)
+    batching.primitive_batchers[tangent] = fail  # jacfwd maps the tangent map over a basis
+    ad.deflinear2(tangent, lambda cotangent, _: [cotangent])
+
+    identity = Primitive("reverse_only")
+    identity.def_impl(lambda x: x)
+    identity.def_abstract_eval(lambda aval: aval)
+    mlir.register_lowering(identity, mlir.lower_fun(lambda x: x, multiple_results=False))
+    batching.defvectorized(identity)
+
+    def push(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        (change,) = tangents
+        return identity.bind(*primals), change if isinstance(change, ad.Zero) else tangent.bind(change)
+
+    ad.primitive_jvps[identity] = push
+    return identity.bind
