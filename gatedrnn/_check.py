@@ -1,10 +1,10 @@
 """The ValueErrors: one sentence that names the argument, what was expected and what came."""
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
-from jax.typing import DTypeLike
+if TYPE_CHECKING:  # the command checks its options before it waits for JAX
+    from jax.typing import DTypeLike
 
 
 def fail(argument: str, expected: str, got: Any) -> ValueError:
@@ -23,8 +23,10 @@ def check_size(argument: str, size: Any, least: int = 1) -> int:
     return whole
 
 
-def check_floating(argument: str, dtype: Any) -> DTypeLike:
+def check_floating(argument: str, dtype: Any) -> "DTypeLike":
     """Returns `dtype`, or raises ValueError where it names no floating type."""
+    import jax.numpy as jnp
+
     try:
         floating = dtype is not None and jnp.issubdtype(dtype, jnp.floating)
     except TypeError:

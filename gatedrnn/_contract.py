@@ -50,13 +50,15 @@ def affine(cell: Cell, params: Params, h: Any) -> str | None:
     try:
         jax.eval_shape(transposed, params.recurrent, tuple(gates))
     except Exception as error:  # of many kinds: each primitive has its own way to say that it is not linear
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
     return None
 
 
 def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: Any) -> str | None:
     """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does."""
-    leaves, structure = jax.tree.flatten((tuple(gates_x), tuple(gates_h), carry, jax.eval_shape(Params.spread, params, carry.h)))
+    leaves, structure = jax.tree.flatten(
+        (tuple(gates_x), tuple(gates_h), carry, jax.eval_shape(Params.spread, params, carry.h))
+    )
 
     def pulled(*leaves: Any) -> Any:
         def parts(*leaves: Any) -> Any:
@@ -87,7 +89,8 @@ def _fit(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeS
     if cell.factored:
         _check_gates(cell, params, x, carry)
     after, _ = _traced(cell, params, x, "step", cell.step, params, carry, x)
-    if _described(after) != _described(carry) or jax.tree.structure(after) != jax.tree.structure(carry):
+    same_tree = str(jax.tree.structure(after)) == str(jax.tree.structure(carry))
+    if not same_tree or _described(after) != _described(carry):
         raise fail(
             "cell",
             f"one whose step gives the carry back as it came, {_described(carry)}",
@@ -109,7 +112,9 @@ def _check_gates(cell: Cell, params: Params, x: Any, carry: Any) -> None:
     counts = {name: len(gates) for name, gates in halves.items()}
     if len(set(counts.values())) > 1 or (cell.gates and counts["project"] != len(cell.gates)):
         named = f"; `cell` names {len(cell.gates)}" if cell.gates else ""
-        raise _misfit(cell, params, x, f"`project` gives {counts['project']} gates and `recur` {counts['recur']}{named}")
+        raise _misfit(
+            cell, params, x, f"`project` gives {counts['project']} gates and `recur` {counts['recur']}{named}"
+        )
     shapes = {name: gate.shape for name, gates in halves.items() for gate in gates if gate.shape != wanted}
     if shapes:
         raise _misfit(cell, params, x, f"the gates are {shapes} where the carry is {wanted}")
@@ -122,8 +127,8 @@ def _traced(cell: Cell, params: Any, x: Any, name: str, function: Callable[..., 
     try:
         return jax.eval_shape(function, *arguments)
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-        raise _misfit(cell, params, x, f"`{name}` stops at {reason:.160}") from error
+        first = (str(error).strip().splitlines() or [""])[0].removesuffix(".")
+        raise _misfit(cell, params, x, f"`{name}` stops at {type(error).__name__}: {first:.160}") from error
 
 
 def _misfit(cell: Cell, params: Any, x: Any, reason: str) -> ValueError:
@@ -147,7 +152,9 @@ def _expected(cell: Cell, params: Any, width: int) -> str:
 
 def _described(tree: Any) -> str:
     """Every leaf's path and shape, such as `input.w [3, 16]`."""
-    named = ((jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in jax.tree.leaves_with_path(tree))
+    named = (
+        (jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in jax.tree.leaves_with_path(tree)
+    )
     return ", ".join(f"{name} {leaf.dtype.name}{list(leaf.shape)}" for name, leaf in named) or "no arrays"
 
 

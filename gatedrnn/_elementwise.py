@@ -9,14 +9,15 @@ from typing import Any
 
 from gatedrnn._jax import Jaxpr, JaxprEqn, Var, inner_jaxprs
 
-ELEMENTWISE = frozenset(
-    "abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert_type cbrt ceil "
-    "clamp clz complex conj convert_element_type copy copy_p cos cosh digamma div eq eq_to erf erf_inv erfc exp exp2 "
-    "expm1 floor ge gt igamma igamma_grad_a igammac imag integer_pow is_finite le le_to lgamma log log1p logistic lt "
-    "lt_to max min mul ne neg nextafter not optimization_barrier or polygamma population_count pow pvary random_gamma_grad "
-    "real reduce_precision regularized_incomplete_beta rem round rsqrt select_n shift_left shift_right_arithmetic "
-    "shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta".split()
-)
+NAMES = """
+abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert_type cbrt ceil clamp
+clz complex conj convert_element_type copy copy_p cos cosh digamma div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge
+gt igamma igamma_grad_a igammac imag integer_pow is_finite le le_to lgamma log log1p logistic lt lt_to max min mul ne
+neg nextafter not optimization_barrier or polygamma population_count pow pvary random_gamma_grad real reduce_precision
+regularized_incomplete_beta rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh
+sqrt square stop_gradient sub tan tanh xor zeta
+"""
+ELEMENTWISE = frozenset(NAMES.split())
 SHAPED = frozenset(("broadcast_in_dim", "reshape", "squeeze"))  # elementwise where the shape stays as it is
 
 

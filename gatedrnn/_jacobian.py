@@ -17,7 +17,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell, Gates, Params, PerHead
 from gatedrnn._elementwise import mixing
-from gatedrnn._pointwise import Part, Value, values_of
+from gatedrnn._pointwise import Part, Value
 from gatedrnn._step import restart, select
 
 
@@ -181,7 +181,9 @@ class Recurrence(NamedTuple):
         if self.laid_out is not None:
             return jnp.concatenate(dgates, axis=-1) @ self.laid_out
         if self.kind == "diagonal":
-            return functools.reduce(operator.add, (d * jnp.broadcast_to(u, d.shape) for d, u in zip(dgates, self.u, strict=True)))
+            return functools.reduce(
+                operator.add, (d * jnp.broadcast_to(u, d.shape) for d, u in zip(dgates, self.u, strict=True))
+            )
         heads = self.u[0].shape[0]
         apart = [d.reshape(*d.shape[:-1], heads, d.shape[-1] // heads) for d in dgates]
         terms = [jnp.einsum("...nj,nij->...ni", d, u) for d, u in zip(apart, self.u, strict=True)]
@@ -203,8 +205,8 @@ def recurrence(cell: Cell, params: Params, h: Array) -> Recurrence:
         heads = PerHead.heads(params.recurrent)
         size = width // heads
         unit = jnp.tile(jnp.eye(size, dtype=h.dtype), (1, heads))  # [H / N, H]
-        u = (a.reshape(size, heads, size).transpose(1, 0, 2) for a in _tangents(cell, params, unit))
-        return Recurrence(tuple(u), None)
+        rows = _tangents(cell, params, unit)  # G x [H / N, H]
+        return Recurrence(tuple(a.reshape(size, heads, size).transpose(1, 0, 2) for a in rows), None)
     u = _tangents(cell, params, jnp.eye(width, dtype=h.dtype))
     return Recurrence(u, jnp.concatenate([a.T for a in u]))
 

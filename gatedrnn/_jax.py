@@ -3,7 +3,8 @@
 | name | from | why |
 | --- | --- | --- |
 | `Jaxpr`, `ClosedJaxpr`, `JaxprEqn`, `Var`, `jaxpr_as_fun` | `jax.extend.core` | `pointwise` is read and taken apart |
-| `Primitive`, `ad`, `batching`, `mlir` | `jax.extend.core`, `jax.interpreters` | an identity that only reverse mode passes |
+| `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | an identity that only reverse mode passes |
+| `Tracer` | `jax.core` | values that are not there cannot be looked at |
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -13,11 +13,11 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_size, fail
 from gatedrnn._memory import machine_bytes, readable
-from gatedrnn._outputs import Readout
 from gatedrnn._method import Method
+from gatedrnn._outputs import Readout
 from gatedrnn._unroll import unroll
-from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.segmented import Segmented
 
 

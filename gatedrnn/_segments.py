@@ -41,7 +41,10 @@ def over_segments(
     count = steps // length
     whole = count * length
     cut_up = not (is_static(count) and count == 0)  # whether there are whole segments
-    out, kept, rest = None, None, None
+    out: Any = None
+    kept: Any = None
+    rest: Any = None
+    rest_out: Any = None
 
     def one(carry: Any, inputs: Any) -> tuple[Any, Any]:
         carry, out, kept = segment(carry, *inputs)

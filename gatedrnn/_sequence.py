@@ -90,7 +90,7 @@ def check_sequence(
     carry = initial if carry is None else check_carry("carry", carry, initial, batched)
     if not batched:
         xs, flags = xs[:, None], [None if flag is None else flag[:, None] for flag in flags]
-    return Sequence(xs, carry, initial, *flags, bool(reverse))
+    return Sequence(xs, carry, initial, flags[0], flags[1], bool(reverse))
 
 
 def unbatched(tree: Any, axis: int = 0) -> Any:
@@ -100,9 +100,9 @@ def unbatched(tree: Any, axis: int = 0) -> Any:
 
 def input_size(params: Any) -> int | None:
     """D, where the weights follow the house layout; None for another cell's weights."""
-    w = getattr(params, "input", None)
-    w = w.get("w") if isinstance(w, dict) else None
-    return w.shape[0] if jnp.ndim(w) == 2 else None
+    weights = getattr(params, "input", None)
+    w = weights.get("w") if isinstance(weights, dict) else None
+    return w.shape[0] if w is not None and w.ndim == 2 else None
 
 
 def _check_dtypes(params: Any, xs: Array) -> None:

@@ -16,8 +16,8 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params
-from gatedrnn.linear import affine, product, split, zeros
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
+from gatedrnn.linear import affine, product, split, zeros
 
 
 class LSTMState(NamedTuple):

@@ -12,8 +12,8 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params
-from gatedrnn.linear import affine, product, zeros
 from gatedrnn.initializers import Initializer, gate_weights, gaussian, orthogonal
+from gatedrnn.linear import affine, product, zeros
 
 
 class RNNState(NamedTuple):

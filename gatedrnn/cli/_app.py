@@ -4,12 +4,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
 from typer.exceptions import TyperException
+
+from gatedrnn import __version__
 
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
@@ -51,7 +52,7 @@ def _plain_errors() -> Iterator[None]:
         stop(str(error), 2)
     except MemoryError:
         stop(OUT_OF_MEMORY, 2)
-    except RuntimeError as error:  # XLA's own out-of-memory error is one
+    except RuntimeError as error:  # XLA's, whose status stands in its text and nowhere else
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         stop(OUT_OF_MEMORY, 2)
@@ -65,7 +66,7 @@ def stop(message: str, status: int) -> NoReturn:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"gatedrnn {metadata.version('gatedrnn')}")
+        print(f"gatedrnn {__version__}")
         raise typer.Exit
 
 

@@ -12,11 +12,9 @@ from gatedrnn.cli._prepare import Run
 from gatedrnn.cli._progress import showing
 from gatedrnn.cli._settings import Settings
 
-LIBRARY = "`setup` must be one that stays finite; got "  # what `gr.train.fit` says, which knows no options
 
-
-class Diverged(ValueError):
-    """No seed's loss is finite any more.
+class Unstable(ValueError):
+    """No seed's loss is finite any more: `gr.train.Diverged` in the words of the options.
 
     Attributes:
         learned: whether an earlier test found one that was.
@@ -32,7 +30,7 @@ def fit(settings: Settings, run: Run, label: str, **files: Any) -> Any:
     """`gr.train.fit` with these settings, under a label.
 
     Raises:
-        Diverged: no seed's training loss is finite any more.
+        Unstable: no seed's training loss is finite any more.
     """
     import gatedrnn as gr
 
@@ -56,18 +54,16 @@ def fit(settings: Settings, run: Run, label: str, **files: Any) -> Any:
                 on_progress=tell,
                 **files,
             )
-        except ValueError as error:
-            if not str(error).startswith(LIBRARY):
-                raise
-            raise Diverged(settings, str(error).removeprefix(LIBRARY).removesuffix("."), learned) from None
+        except gr.train.Diverged as error:
+            raise Unstable(settings, f"a loss of {error.loss} at step {error.step:,}", learned) from None
 
 
 def check_last(settings: Settings, fitted: Any) -> None:
-    """Raises Diverged where the last test found no finite loss, as after few updates that are far too large."""
+    """Raises Unstable where the last test found no finite loss, as after few updates that are far too large."""
     finite = [math.isfinite(row.test_loss) for row in fitted.rows]
     if finite and not any(finite[-settings.seeds :]):
         last = fitted.rows[-1]
-        raise Diverged(settings, f"a test loss of {last.test_loss} at step {last.step:,}", any(finite))
+        raise Unstable(settings, f"a test loss of {last.test_loss} at step {last.step:,}", any(finite))
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:
@@ -85,7 +81,7 @@ def freeing(settings: Settings, folder: Path, metrics: Path) -> Iterator[None]:
     made = [part for place in places for part in (place, *place.parents) if not part.exists()]
     try:
         yield
-    except Diverged as error:
+    except Unstable as error:
         if not (error.learned and any(0 < step < settings.steps for step in checkpoints(folder))):
             for path in checkpoints(folder).values():
                 shutil.rmtree(path)

@@ -1,13 +1,19 @@
 """What the command line's words mean: numbers, paths, cells, files with a column; and how numbers are printed."""
 
+import importlib
+import operator
 import os
-from enum import StrEnum
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from gatedrnn._check import fail
+from gatedrnn._registry import CELLS
+
+if TYPE_CHECKING:
+    from gatedrnn._cell import Cell
 
 
 def whole(text: str) -> int:
@@ -38,30 +44,50 @@ def path_of(text: str) -> Path:
     return Path(name_of_file(text))
 
 
-class Encoding(StrEnum):
-    """How a byte becomes a vector."""
-
-    EMBEDDED = "embedded"
-    ONE_HOT = "one-hot"
-
-
-class Dtype(StrEnum):
-    """Dtype of the weights."""
-
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-    BFLOAT16 = "bfloat16"
+def check_cell(name: str, value: str) -> None:
+    """Raises ValueError for what is neither the name of a cell nor MODULE:CELL; loads nothing."""
+    if value not in CELLS and ":" not in value:
+        raise fail(name, f"one of {', '.join(CELLS)}", repr(value))
 
 
-def find_cells(names: str) -> list[Any]:
-    """Cells by their names, separated by commas, each once."""
-    from gatedrnn.models import CELLS
+def find_cell(text: str, name: str = "cell") -> "Cell":
+    """The cell of that name, or one of the user's, MODULE:CELL, from an installed module or the current folder.
 
+    Importing a module runs it: `text` must be what the user typed, and not what a file says.
+
+    Raises:
+        ValueError: there is no such cell, module or attribute, or it is no `gatedrnn.Cell`.
+    """
+    from gatedrnn import Cell, cells
+
+    check_cell(name, text)
+    if text in CELLS:
+        return cells.CELLS[text]
+    module, _, attribute = text.partition(":")
+    if not (attribute and all(part.isidentifier() for part in module.split("."))):
+        raise fail(name, "MODULE:CELL, where it is your own", repr(text))
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a script has its own folder there
+    try:
+        found = operator.attrgetter(attribute)(importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise fail(name, "MODULE:CELL of a `gatedrnn.Cell`", f"{text!r}: {error}") from None
+    if not isinstance(found, Cell):
+        raise fail(name, "MODULE:CELL of a `gatedrnn.Cell`", f"{text!r}, of the type {type(found).__name__}")
+    return found
+
+
+def split_cells(names: str) -> list[str]:
+    """The words between commas, each once.
+
+    Raises:
+        ValueError: one is neither the name of a cell nor MODULE:CELL.
+    """
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    unknown = [name for name in wanted if name not in CELLS]
-    if unknown:
-        raise fail("cells", f"some of {', '.join(CELLS)}, separated by commas", repr(unknown[0]))
-    return [CELLS[name] for name in wanted]
+    for name in wanted:
+        if name not in CELLS and ":" not in name:
+            raise fail("cells", f"some of {', '.join(CELLS)}, separated by commas", repr(name))
+    return wanted
 
 
 def split_column(asked: str) -> tuple[str, str | None]:

@@ -2,12 +2,15 @@
 
 import contextlib
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatedrnn._check import fail
 from gatedrnn._memory import machine_bytes, readable
-from gatedrnn.cli._options import find_cells, split_column
-from gatedrnn.cli._settings import GENERATED, Backward, Init, Settings
+from gatedrnn.cli._options import find_cell, split_column
+from gatedrnn.cli._settings import GENERATED, Init, Settings
+
+if TYPE_CHECKING:
+    from gatedrnn import Cell
 
 
 class Run(NamedTuple):
@@ -22,19 +25,31 @@ class Run(NamedTuple):
     mesh: Any
 
 
-def prepare(settings: Settings) -> Run:
-    """Loads the library, asks for the devices, and makes the task and the setup."""
+def ask_for_devices(settings: Settings) -> None:
+    """Loads JAX; before anything else does, a user's module for instance, which may put JAX to work."""
     import jax
 
     if settings.devices > 1:
         with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
             jax.config.update("jax_num_cpu_devices", min(settings.devices, os.cpu_count() or 1))
+
+
+def inits_of(cell: "Cell") -> tuple[Init, ...]:
+    """How its biases can begin."""
+    return ("default", "chrono") if cell.horizon_option else ("default",)
+
+
+def prepare(settings: Settings) -> Run:
+    """Loads the library, asks for the devices, and makes the task and the setup."""
+    ask_for_devices(settings)
     import optax
 
     import gatedrnn as gr
 
     mesh = _mesh(settings.devices) if settings.devices > 1 else None
-    (cell,) = find_cells(settings.cell)
+    cell = find_cell(settings.cell)
+    if settings.init not in inits_of(cell):
+        raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
     method: Any = {"segmented": gr.Segmented(), "checkpointed": gr.Checkpointed(), "autodiff": gr.Autodiff()}[
         settings.backward
     ]
@@ -42,7 +57,7 @@ def prepare(settings: Settings) -> Run:
         method = gr.Truncated(settings.window)
     share_seeds = mesh is not None and settings.seeds % mesh.size == 0
     if mesh is not None and not share_seeds:
-        if settings.backward == Backward.CHECKPOINTED or settings.window is not None:
+        if settings.backward == "checkpointed" or settings.window is not None:
             raise fail("seeds", f"a number that {mesh.size} devices divide evenly, for this method", settings.seeds)
         if settings.batch % mesh.size:
             raise fail("batch", f"a number that {mesh.size} devices divide evenly", settings.batch)
@@ -57,7 +72,7 @@ def prepare(settings: Settings) -> Run:
         optimiser=gr.train.Optimiser(getattr(optax, settings.rule), settings.rate, clip),
         method=method,
         embedding_size=settings.embedding,
-        cell_options={"chrono": max(settings.horizon, 3)} if settings.init == Init.CHRONO else {},
+        cell_options={cell.horizon_option: max(settings.horizon, 3)} if settings.init == "chrono" else {},
     )
     _check_memory(settings, setup.task)
     return Run(setup, mesh if share_seeds else None)
@@ -87,7 +102,7 @@ def _task(settings: Settings) -> Any:
     from gatedrnn import tasks
 
     if settings.task in GENERATED:
-        return getattr(tasks, GENERATED[settings.task])
+        return getattr(tasks, settings.task.replace("-", "_"))
     if settings.task == "agreement":
         return tasks.agreement_with(settings.attractors, settings.differ)
     if settings.task == "series":

@@ -4,69 +4,54 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import fail
 from gatedrnn._output import check_writable
+from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
-from gatedrnn.cli._options import (
-    Dtype,
-    Encoding,
-    find_cells,
-    formatted,
-    name_of_file,
-    number,
-    path_of,
-    split_column,
-    whole,
-)
+from gatedrnn.cli._fields import option, size, with_options
+from gatedrnn.cli._options import find_cell, formatted, name_of_file, split_cells, split_column
 
 if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
 
 LONGEST = 1_000_000
-MOST_SEEDS = 1_000
 FEATURES = 32  # width of embedded bytes and of noise
 
 
+@dataclass(frozen=True)
+class Drive:
+    """What the command line says of the input."""
+
+    text: Path | None = option(None, "Drive with a UTF-8 text file (default: Python's help text).", metavar="FILE")
+    encoding: Literal["embedded", "one-hot"] = option("embedded", "How text's bytes enter.")
+    series: str | None = option(
+        None, "Drive with a column of a CSV or NPY file.", parser=name_of_file, metavar="FILE[:COLUMN]"
+    )
+    noise: float | None = option(None, "Drive with Gaussian noise of this deviation.", metavar="STD")
+    silent: bool = option(False, "Zero input only.")
+
+
 @app.command()
+@with_options()
 def compare(
-    cells: Annotated[str, typer.Option(help="Cells, separated by commas: rnn, gru, lstm.")] = "rnn,gru,lstm",
-    horizon: Annotated[int, typer.Option(parser=whole, metavar="N", help=f"Time steps, 1 to {LONGEST:,}.")] = 10_000,
-    hidden: Annotated[int, typer.Option(parser=whole, metavar="N", help="Hidden units.")] = 128,
-    batch: Annotated[int, typer.Option(parser=whole, metavar="N", help="Sequences, whose log norms are averaged.")] = 1,
-    seeds: Annotated[
-        int, typer.Option(parser=whole, metavar="N", help="Seeds of the weights; tables give medians.")
-    ] = 3,
-    dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.FLOAT32,
-    text: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of, metavar="FILE", help="Drive with a UTF-8 text file (default: Python's help text)."
-        ),
-    ] = None,
-    encoding: Annotated[Encoding, typer.Option(help="How text's bytes enter.")] = Encoding.EMBEDDED,
-    series: Annotated[
-        str | None,
-        typer.Option(parser=name_of_file, metavar="FILE[:COLUMN]", help="Drive with a column of a CSV or NPY file."),
-    ] = None,
-    noise: Annotated[
-        float | None, typer.Option(parser=number, metavar="STD", help="Drive with Gaussian noise of this deviation.")
-    ] = None,
-    silent: Annotated[bool, typer.Option("--silent", help="Zero input only.")] = False,
-    out: Annotated[
-        Path,
-        typer.Option(parser=path_of, metavar="DIR", help="Folder for the report, the pictures and the numbers."),
-    ] = Path("gradient-flow"),
-    quick: Annotated[bool, typer.Option("--quick", help="A small run: at most 1,000 steps, 32 units, 1 seed.")] = False,
+    cells: str = option(",".join(CELLS), f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL."),
+    horizon: int = option(10_000, f"Time steps, 1 to {LONGEST:,}.", check=size(most=LONGEST, unit=" steps")),
+    hidden: int = option(128, "Hidden units.", check=size()),
+    batch: int = option(1, "Sequences, whose log norms are averaged.", check=size()),
+    seeds: int = option(3, "Seeds of the weights; tables give medians.", check=size(most=1_000)),
+    dtype: Literal["float32", "float64", "bfloat16"] = option("float32", "Dtype of the weights."),
+    drive: Drive = Drive(),
+    out: Path = option(Path("gradient-flow"), "Folder for the report, the pictures and the numbers."),
+    quick: bool = option(False, "A small run: at most 1,000 steps, 32 units, 1 seed."),
 ) -> None:
     """Compare how gradient flows back through cells over a long horizon, at rest and driven by input.
 
@@ -74,39 +59,21 @@ def compare(
     """
     if quick:
         horizon, hidden, seeds = min(horizon, 1_000), min(hidden, 32), min(seeds, 1)
-    for name, size in (("horizon", horizon), ("hidden", hidden), ("batch", batch), ("seeds", seeds)):
-        check_size(name, size)
-    for name, size, most, unit in (("horizon", horizon, LONGEST, " steps"), ("seeds", seeds, MOST_SEEDS, "")):
-        if size > most:
-            raise fail(name, f"at most {most:,}{unit}", f"{size:,}")
     import jax
 
-    jax.config.update("jax_enable_x64", dtype is Dtype.FLOAT64)
+    jax.config.update("jax_enable_x64", dtype == "float64")
     import gatedrnn
     from gatedrnn import report
 
-    chosen = find_cells(cells)
+    chosen = [find_cell(name, "cells") for name in split_cells(cells)]
     check_writable(out)
-    drive = Drive(text, encoding, series, noise, silent)
-    inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype.value)
+    inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype)
     with _progress() as on_run:
-        result = gatedrnn.flow.compare(
-            chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype.value, on_run=on_run
-        )
+        result = gatedrnn.flow.compare(chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype, on_run=on_run)
     command = shlex.join(["gatedrnn", *sys.argv[1:]])
     result = replace(result, notes=(*notes, *result.notes), command=command)
     written = report.save(result, out)
     _print(result, written)
-
-
-class Drive(NamedTuple):
-    """What the command line says of the input."""
-
-    text: Path | None
-    encoding: Encoding
-    series: str | None
-    noise: float | None
-    silent: bool
 
 
 def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) -> tuple[dict[str, Any], list[str]]:
@@ -123,7 +90,7 @@ def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) 
     if len(given) > 1:
         raise fail(given[1], f"left out beside `{given[0]}`: one input drives a comparison", "both")
     kind = given[0] if given else "text"
-    width = {"series": 1, "text": 256 if drive.encoding is Encoding.ONE_HOT else FEATURES}.get(kind, FEATURES)
+    width = {"series": 1, "text": 256 if drive.encoding == "one-hot" else FEATURES}.get(kind, FEATURES)
     check_memory(*shape, width, hidden, dtype)
     inputs = {"silent": jnp.zeros((*shape, width), dtype)}
     notes: list[str] = []
@@ -147,7 +114,7 @@ def _read_text(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str
             )
             data *= -(-horizon // len(data))
     symbols = text.windows(data, *shape)
-    if drive.encoding is Encoding.ONE_HOT:
+    if drive.encoding == "one-hot":
         return text.one_hot(symbols, dtype)
     return text.embed(symbols, FEATURES, dtype)
 

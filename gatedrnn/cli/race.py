@@ -4,75 +4,43 @@ import math
 import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gatedrnn._check import fail
 from gatedrnn._output import check_writable, whole_files, write_json
-from gatedrnn.cli import _settings as given
+from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
+from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import fit
-from gatedrnn.cli._options import find_cells, formatted, path_of
-from gatedrnn.cli._prepare import prepare
-from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, of_agreement, on_file
+from gatedrnn.cli._options import find_cell, formatted, split_cells
+from gatedrnn.cli._prepare import ask_for_devices, inits_of, prepare
+from gatedrnn.cli._settings import Settings
 
 
 @app.command()
+@with_options("cell", "init")
 def race(
-    task: given.Task = None,
-    cells: Annotated[str, typer.Option(help="Cells, separated by commas: rnn, gru, lstm.")] = "rnn,gru,lstm",
-    horizon: given.Horizon = 1_000,
-    hidden: given.Hidden = 32,
-    batch: given.Batch = 16,
-    steps: given.Steps = STEPS,
-    seeds: given.Seeds = 1,
-    seed: given.FirstSeed = 0,
-    rule: given.RuleOption = Rule.ADAM,
-    rate: given.Rate = 1e-2,
-    clip: given.Clip = 1.0,
-    target: given.Target = None,
-    test_every: given.TestEvery = 50,
-    test_batches: given.TestBatches = 4,
-    method: given.BackwardOption = Backward.SEGMENTED,
-    window: given.Window = None,
-    devices: given.Devices = 1,
-    text: given.Text = None,
-    series: given.Series = None,
-    embedding: given.Embedding = 32,
-    attractors: given.Attractors = None,
-    differ: given.Differ = None,
-    out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder for race.json and the picture.")
-    ] = Path("race"),
+    context: typer.Context,
+    cells: str = option(",".join(CELLS), f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL."),
+    settings: Settings = Settings(),
+    out: Path = option(Path("race"), "Folder for race.json and the picture."),
 ) -> None:
     """Train every cell from every initialisation on the same data, and draw their losses beside chance.
 
     Prints one table and writes race.json and plateau (PNG and SVG) to the out folder.
     """
-    if task is None:
-        raise fail("task", f"one of {', '.join(given.TASKS)}", "nothing")
-    names = [cell.name for cell in find_cells(cells)]
-    first = Settings(
-        *(task, names[0], Init.DEFAULT.value, horizon, hidden, batch, STEPS if steps is None else steps, seeds, seed),
-        *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
-        *(None if text is None else str(text.absolute()), on_file(series), embedding),
-        *of_agreement(task, attractors, differ),
-    )
-    first.check()
+    settings.check(typed(context))
+    names = split_cells(cells)
     check_writable(out)
-    entries = [
-        replace(first, cell=name, init=init.value)
-        for name in names
-        for init in Init
-        if not (name == "rnn" and init is Init.CHRONO)
-    ]
+    ask_for_devices(settings)
+    entries = [replace(settings, cell=name, init=init) for name in names for init in inits_of(find_cell(name, "cells"))]
     runs = [_one(entry) for entry in entries]
-    _write(first, runs, out)
-    _print(first, runs)
+    _write(settings, runs, out)
+    _print(settings, runs)
     print(f"wrote race.json, plateau.png and plateau.svg to {out}/")
 
 

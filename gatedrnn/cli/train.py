@@ -4,7 +4,7 @@ import contextlib
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich import box
@@ -13,85 +13,40 @@ from rich.table import Table
 
 from gatedrnn._check import fail
 from gatedrnn._output import check_writable, whole_files, write_json
-from gatedrnn.cli import _settings as given
 from gatedrnn.cli._app import INTERRUPTED, app, stop
+from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import check_last, checkpoints, fit, freeing
-from gatedrnn.cli._options import formatted, number, path_of
+from gatedrnn.cli._options import formatted
 from gatedrnn.cli._prepare import prepare
-from gatedrnn.cli._settings import STEPS, Backward, Init, Rule, Settings, of_agreement, on_file
+from gatedrnn.cli._settings import TASKS, Settings
 
 CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every")
 
 
 @app.command()
+@with_options()
 def train(
     context: typer.Context,
-    task: given.Task = None,
-    cell: Annotated[str, typer.Option(help="rnn, gru or lstm.")] = "lstm",
-    init: Annotated[Init, typer.Option(help="chrono: gate biases drawn for the horizon.")] = Init.DEFAULT,
-    horizon: given.Horizon = 1_000,
-    hidden: given.Hidden = 32,
-    batch: given.Batch = 16,
-    steps: given.Steps = None,
-    seeds: given.Seeds = 1,
-    seed: given.FirstSeed = 0,
-    rule: given.RuleOption = Rule.ADAM,
-    rate: given.Rate = 1e-2,
-    clip: given.Clip = 1.0,
-    target: given.Target = None,
-    test_every: given.TestEvery = 50,
-    test_batches: given.TestBatches = 4,
-    method: given.BackwardOption = Backward.SEGMENTED,
-    window: given.Window = None,
-    devices: given.Devices = 1,
-    text: given.Text = None,
-    series: given.Series = None,
-    embedding: given.Embedding = 32,
-    attractors: given.Attractors = None,
-    differ: given.Differ = None,
-    out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="DIR", help="Folder for checkpoints, metrics and the trained model.")
-    ] = Path("training"),
-    metrics: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of,
-            metavar="FILE",
-            help="A .csv or .jsonl file for the metrics (default: metrics.csv in the folder).",
-        ),
-    ] = None,
-    save_every: Annotated[float, typer.Option(parser=number, metavar="S", help="Seconds between checkpoints.")] = 60.0,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of, metavar="DIR", help="Go on with the training in this folder; steps may be raised."
-        ),
-    ] = None,
+    settings: Settings = Settings(),
+    out: Path = option(Path("training"), "Folder for checkpoints, metrics and the trained model."),
+    metrics: Path | None = option(
+        None, "A .csv or .jsonl file for the metrics (default: metrics.csv in the folder).", metavar="FILE"
+    ),
+    save_every: float = option(60.0, "Seconds between checkpoints.", metavar="S"),
+    resume: Path | None = option(None, "Go on with the training in this folder; steps may be raised."),
 ) -> None:
     """Train a cell on a long-horizon task; killed at any moment, `--resume` ends where it would have ended.
 
     Writes run.json, metrics.csv, checkpoints/ and, at the end, result.json and the model: model.safetensors with
     model.json, one pair per seed.
     """
+    given = typed(context)
+    folder = resume or out
     if resume is not None:
-        _check_untouched(context)
-        folder, settings = resume, Settings.load(resume)
-        settings = replace(
-            settings,
-            steps=settings.steps if steps is None else steps,
-            target=settings.target if target is None else target,
-        )
-    else:
-        if task is None:
-            raise fail("task", f"one of {', '.join(given.TASKS)}, or `resume` given", "neither")
-        folder = out
-        settings = Settings(
-            *(task, cell, init.value, horizon, hidden, batch, STEPS if steps is None else steps, seeds, seed),
-            *(rule.value, rate, clip, target, test_every, test_batches, method.value, window, devices),
-            *(None if text is None else str(text.absolute()), on_file(series), embedding),
-            *of_agreement(task, attractors, differ),
-        )
-    settings.check()
+        settings = _resumed(settings, Settings.load(resume), given)
+    elif not settings.task:
+        raise fail("task", f"one of {', '.join(TASKS)}, or `resume` given", "neither")
+    settings.check(given)
     if not save_every >= 0:
         raise fail("save-every", "a number of seconds of at least 0", save_every)
     if metrics is not None:
@@ -105,12 +60,19 @@ def train(
     _run(settings, folder, metrics, save_every, resume is not None)
 
 
-def _check_untouched(context: typer.Context) -> None:
-    """A resumed training is the one that was begun: nothing that its numbers depend on may be given anew."""
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in CHANGEABLE and source is not None and source.name == "COMMANDLINE":
+def _resumed(settings: Settings, begun: Settings, given: list[str]) -> Settings:
+    """What was begun, with what may change: nothing that its numbers depend on may be given anew.
+
+    But a cell of the user's must be, as it was: what a file names is not imported.
+    """
+    own = ":" in begun.cell
+    for name in given:
+        if name not in CHANGEABLE and not (own and name == "cell"):
             raise fail(name.replace("_", "-"), "left out beside `resume`, which goes on with what was begun", "both")
+    if own and settings.cell != begun.cell:
+        got = repr(settings.cell) if "cell" in given else "nothing"
+        raise fail("cell", f"given beside `resume` as it was when this training was begun, {begun.cell!r}", got)
+    return replace(begun, **{name: getattr(settings, name) for name in ("steps", "target") if name in given})
 
 
 def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: float, resumed: bool) -> None:
@@ -136,7 +98,9 @@ def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: flo
             check_last(settings, fitted)
         _finish(settings, folder, run.setup, fitted)
     except KeyboardInterrupt:
-        stop(f"interrupted; go on with: gatedrnn train --resume {shlex.quote(str(folder))}", INTERRUPTED)
+        own = ("--cell", settings.cell) if ":" in settings.cell else ()
+        line = shlex.join(["gatedrnn", "train", "--resume", str(folder), *own])
+        stop(f"interrupted; go on with: {line}", INTERRUPTED)
 
 
 def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:

@@ -32,7 +32,11 @@ def over_pieces(
     def segment(state: tuple[Any, Any], steps: Any, _: None) -> tuple[Any, Any, None]:
         before, total = state
         after, part = run(before, steps)
-        return (after, None if outputs.per_step else outputs.join(total, part)), part if outputs.per_step else None, None
+        return (
+            (after, None if outputs.per_step else outputs.join(total, part)),
+            part if outputs.per_step else None,
+            None,
+        )
 
     empty = None
     if not outputs.per_step:  # what no step gives: zeros

@@ -1,8 +1,9 @@
 """Models: a recurrence with a readout, saved and loaded, and text generated from one."""
 
+from gatedrnn.cells import CELLS
 from gatedrnn.models._generate import generate
 from gatedrnn.models._model import Model, ModelParams, count, hidden_size_for, read_out
-from gatedrnn.models._saved import CELLS, Loaded, load, save
+from gatedrnn.models._saved import Loaded, load, save
 
 __all__ = [
     "CELLS",

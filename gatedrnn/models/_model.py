@@ -15,9 +15,9 @@ from jax.typing import DTypeLike
 
 from gatedrnn._cell import Carry, Cell, Params
 from gatedrnn._check import check_size, fail
-from gatedrnn.linear import add_bias, product
 from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
+from gatedrnn.linear import add_bias, product
 from gatedrnn.methods.segmented import Segmented
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,9 @@ import jax
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
 from gatedrnn._output import whole_files, write_json
-from gatedrnn.cells.gru import cell as gru
-from gatedrnn.cells.lstm import cell as lstm
-from gatedrnn.cells.rnn import cell as rnn
+from gatedrnn.cells import CELLS
 from gatedrnn.models._model import Model, ModelParams
 
-CELLS: Mapping[str, Cell] = {cell.name: cell for cell in (rnn, gru, lstm)}
 FORMAT = "gatedrnn model 1"
 SIZES = ("input_size", "hidden_size", "output_size", "embedding_size")
 KINDS = {"F64", "F32", "F16", "BF16"}
@@ -41,7 +38,7 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
 
     Args:
         folder: made if it is not there.
-        model: its cell must be one of the package's, which are found again by name.
+        model: its cell is found again by its name: among those of the package, or those that are given to `load`.
         params: the weights.
         about: anything else worth knowing, as JSON; a number that is not finite becomes null.
         name: of the two files.
@@ -50,12 +47,11 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
         The path of the weights.
 
     Raises:
-        ValueError: the cell is not one of the package's, the weights are not the model's, `about` is no JSON, or the
-            folder cannot be written to.
+        ValueError: the cell has the name of another one of the package's, the weights are not the model's, `about` is
+            no JSON, or the folder cannot be written to.
     """
-    if CELLS.get(model.cell.name) is not model.cell:
-        wanted = f"of a cell that can be found by its name: {', '.join(CELLS)}"
-        raise fail("model", wanted, f"another one, called {model.cell.name!r}")
+    if CELLS.get(model.cell.name, model.cell) is not model.cell:
+        raise fail("model", "of a cell with a name of its own", f"{model.cell.name!r}, which is another cell")
     if not name or Path(name).name != name:
         raise fail("name", "a name for files, without a folder", repr(name))
     named = _named(params)
@@ -84,11 +80,12 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     return Path(folder) / f"{name}.safetensors"
 
 
-def load(path: str | Path) -> Loaded:
+def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:
     """Reads a saved model.
 
     Args:
         path: the `.safetensors` file, its JSON beside it; or a folder with `model.safetensors`.
+        cells: your own, beside those of the package: the model's is found among them by its name.
 
     Raises:
         ValueError: a file is missing, is not of a saved model, or does not fit the other; or the weights are float64
@@ -111,7 +108,7 @@ def load(path: str | Path) -> Loaded:
         weights.open("rb").close()  # its error has the system's reason, which the library's lacks
     beside = weights.with_suffix(".json")
     with _plainly(beside):
-        model, about = _read_described(beside)
+        model, about = _read_described(beside, {cell.name: cell for cell in (*cells, *CELLS.values())})
         shapes = _expected(model)
     with _plainly(weights):
         arrays = _read_weights(weights)
@@ -122,18 +119,18 @@ def load(path: str | Path) -> Loaded:
     return Loaded(model, jax.tree.unflatten(jax.tree.structure(shapes), leaves), about)
 
 
-def _read_described(path: Path) -> tuple[Model, dict[str, Any]]:
+def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[str, Any]]:
     described = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(described, dict) or described.get("format") != FORMAT:
         raise ValueError(f"not of the format {FORMAT!r}")
     missing = {"cell", *SIZES, "about"} - set(described)
     if missing:
         raise ValueError(f"without {', '.join(sorted(missing))}")
-    if described["cell"] not in list(CELLS):
+    if described["cell"] not in list(cells):
         raise ValueError(f"the unknown cell {described['cell']!r}")
     if not isinstance(described["about"], dict):
         raise ValueError("`about` is no object")
-    return Model(CELLS[described["cell"]], **{name: described[name] for name in SIZES}), described["about"]
+    return Model(cells[described["cell"]], **{name: described[name] for name in SIZES}), described["about"]
 
 
 def _read_weights(path: Path) -> dict[str, Any]:

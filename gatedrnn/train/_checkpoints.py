@@ -132,8 +132,10 @@ def _plainly(place: Path, done: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What the operating system said, if it did: below orbax that stands last, after pages of paths and settings."""
-    number = re.search(r"os_error_code='(\d+)'|\[Errno (\d+)\]", str(error))
+    """What the operating system said, if it did; tensorstore hands its number on in the text of a ValueError alone."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    number = re.search(r"os_error_code='(\d+)'", str(error))
     if number:
-        return os.strerror(int(number[1] or number[2]))
+        return os.strerror(int(number[1]))
     return f"{(str(error).strip() or type(error).__name__).splitlines()[0]:.160}"

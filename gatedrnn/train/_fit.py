@@ -62,6 +62,22 @@ class Fitted(NamedTuple):
         return jax.tree.map(lambda a: a[index], self.state.params)
 
 
+class Diverged(ValueError):
+    """No seed's training loss is finite any more.
+
+    Attributes:
+        loss: the first seed's: infinite, or no number.
+        step: updates made.
+    """
+
+    def __init__(self, loss: float, step: int) -> None:
+        super().__init__(loss, step)
+        self.loss, self.step = loss, step
+
+    def __str__(self) -> str:
+        return str(fail("setup", "one that stays finite", f"a loss of {self.loss} at step {self.step:,}"))
+
+
 def fit(
     setup: Setup,
     *,
@@ -107,7 +123,8 @@ def fit(
 
     Raises:
         ValueError: an argument is out of range; `folder` holds a run already and `resume` is not set, or holds none of
-            this setup and it is; a file cannot be written; every seed's loss is no longer finite.
+            this setup and it is; a file cannot be written.
+        Diverged: no seed's training loss is finite any more; the rows of that test are in the metrics.
     """
     for name, size in (("steps", steps), ("test_every", test_every), ("test_batches", test_batches)):
         check_size(name, size)
@@ -146,7 +163,7 @@ def fit(
                 if file is not None:
                     file.append(tested)
                 if not any(np.isfinite(row.train_loss) for row in tested):
-                    raise fail("setup", "one that stays finite", f"a loss of {tested[0].train_loss} at step {until:,}")
+                    raise Diverged(tested[0].train_loss, until)
                 late = seconds is not None and time.monotonic() - began >= seconds
             if on_progress is not None:
                 on_progress(loop.progress(steps, len(seeds)))

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._outputs import Readout
 from gatedrnn._method import Method
+from gatedrnn._outputs import Readout
 from gatedrnn._unroll import unroll
 from gatedrnn.models import Model, ModelParams, read_out
 from gatedrnn.tasks import Batch, Task

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from benchmark_runs import run
 
 
 @pytest.mark.parametrize(
@@ -14,9 +13,9 @@ from benchmark_runs import run
         ("gru", ("--forward",), {"forward, loop"}),
     ],
 )
-def test_every_loop_has_its_line(cell, options, loops):
+def test_every_loop_has_its_line(run, cell, options, loops):
     """Products in the loops, none in the replay; segments and the rest beside."""
-    done = run("benchmarks/breakdown.py", cell, "8", "16", "64", "800", *options)  # whole segments
+    done = run("-m", "benchmarks.speed.breakdown", cell, "8", "16", "64", "800", *options)  # whole segments
     assert done.returncode == 0, done.stderr
     assert re.match(rf"{cell} 8 16 64 800: \d+\.\d\d µs per step, [\d,]+ page faults per run\n", done.stdout)
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", done.stdout, re.MULTILINE)
@@ -32,14 +31,14 @@ def test_every_loop_has_its_line(cell, options, loops):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["lstm", "0", "1", "1", "1"], "B D H T must be at least 1 each; got 0 1 1 1"),
+        (["lstm", "0", "1", "1", "1"], "four sizes B D H T of at least 1 are wanted; got lstm 0 1 1 1"),
         (["lstm", "8", "16", "64", "811"], "the program has 5 loops over segments, not 2."),  # a rest after each
         (["rnn", "8", "16", "64", "10"], "the program has 0 loops over segments, not 2."),  # one segment
     ],
 )
-def test_sizes_without_a_breakdown_are_refused(arguments, told):
+def test_sizes_without_a_breakdown_are_refused(run, arguments, told):
     """In a sentence, without a traceback."""
-    done = run("benchmarks/breakdown.py", *arguments)
+    done = run("-m", "benchmarks.speed.breakdown", *arguments)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(told)
     assert "Traceback" not in done.stderr

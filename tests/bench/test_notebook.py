@@ -5,25 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from notebook_runs import code_cells, execute, outputs, read
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_gradients_over_10000_steps.ipynb"
 HORIZON = 1_000
 SMALL = {"HORIZON": HORIZON, "HIDDEN": 16, "DELAY": 30, "UPDATES": 4}
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-
-
-def table(notebook, header):
-    """Rows of the one table whose first line contains `header`, without emphasis."""
-    tables = [content for content in outputs(notebook, "text/markdown") if content.startswith("|")]
-    (source,) = [content for content in tables if header in content.split("\n")[0]]
-    return [[cell.strip(" *") for cell in line.strip("| ").split(" | ")] for line in source.split("\n")[2:]]
-
-
-def sentence(notebook, pattern):
-    """The groups of the one place where `pattern` occurs in the displayed text."""
-    (match,) = re.finditer(pattern, "\n".join(outputs(notebook, "text/markdown")))
-    return match.groups()
 
 
 def log10_of(printed):
@@ -35,38 +21,23 @@ def log10_of(printed):
     return math.log10(float(mantissa.strip("×") or 1)) - float(exponent)
 
 
-@pytest.fixture(scope="module")
-def committed():
-    return read(NOTEBOOK)
-
-
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    return execute(NOTEBOOK, SMALL, tmp_path_factory.mktemp("notebook"))
-
-
-def test_every_cell_runs(executed):
-    cells = code_cells(executed)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
-    assert len(outputs(executed, "image/png")) == 10
+def test_every_cell_ran(either):
+    either.assert_whole(pictures=10)
 
 
 def test_verbs_agree_with_their_subjects(executed):
-    assert sentence(executed, r"At \*\*are\*\*.*\*\*(\w+)\*\*") == ("plural",)
-    assert sentence(executed, r"At \*\*sleeps\*\*.*\*\*(\w+)\*\*") == ("singular",)
+    assert executed.sentence(r"At \*\*are\*\*.*\*\*(\w+)\*\*") == ("plural",)
+    assert executed.sentence(r"At \*\*sleeps\*\*.*\*\*(\w+)\*\*") == ("singular",)
 
 
 def test_ways_to_take_a_step_agree(executed):
-    rows = table(executed, "`gr.unroll`")
+    rows = executed.table("`gr.unroll`")
     assert [row[:2] for row in rows] == [["RNN", "h"], ["GRU", "h"], ["LSTM", "h, c"]]
     assert all(float(gap) < 1e-5 for row in rows for gap in row[2:])
 
 
 def test_grad_is_zero_where_the_gradient_is_not(executed):
-    rows = {
-        (cell, name): (float(plain), log10_of(norm)) for cell, name, plain, norm in table(executed, "largest entry")
-    }
+    rows = {(cell, name): (float(plain), log10_of(norm)) for cell, name, plain, norm in executed.table("largest entry")}
     for cell in ("RNN", "GRU", "LSTM"):
         plain, norm = rows[cell, "text"]
         assert plain == 0
@@ -77,11 +48,11 @@ def test_grad_is_zero_where_the_gradient_is_not(executed):
 
 def test_instrument_agrees_with_grad_where_grad_sees(executed):
     for name in ("GRU", "LSTM"):
-        assert float(sentence(executed, rf"{name}: at the \d+ lags .* at most (\S+) decades")[0]) < 1e-3
+        assert float(executed.sentence(rf"{name}: at the \d+ lags .* at most (\S+) decades")[0]) < 1e-3
 
 
 def test_closed_form(executed):
-    rows = table(executed, "σ(b)ᵀ")
+    rows = executed.table("σ(b)ᵀ")
     assert len(rows) == 6
     for row in rows:
         b, _, _, gru, gru_measured, lstm, lstm_measured = map(float, (cell.replace(",", "") for cell in row))
@@ -93,41 +64,31 @@ def test_closed_form(executed):
 
 
 def test_backward_and_forward_rates_agree(executed):
-    rows = {row[0]: row for row in table(executed, "λ/ln 10")}
+    rows = {row[0]: row for row in executed.table("λ/ln 10")}
     for name in ("RNN", "GRU", "LSTM"):
         assert float(rows[name][4]) == pytest.approx(1, abs=0.1)
 
 
 def test_verdicts(executed):
-    rows = [[cell.replace("*", "") for cell in row[1:]] for row in table(executed, "Untrained, over")]
+    rows = [[cell.replace("*", "") for cell in row[1:]] for row in executed.table("Untrained, over")]
     kept, lost = "isometric", "vanishing"
     wanted = [(kept, lost), (lost, lost), (lost, lost), (kept, kept), (kept, kept)]
     assert [tuple(re.search(r"\((\w+)\)", cell)[1] for cell in row) for row in rows] == wanted
     assert [["false" in cell for cell in row] for row in rows[:2]] == [[True, False], [True, True]]
 
 
-def test_committed_outputs_are_of_one_run(committed):
-    cells = code_cells(committed)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
-    assert len(outputs(committed, "image/png")) == 10
-    assert [float(row[4]) for row in table(committed, "σ(b)ᵀ")] == pytest.approx(
+def test_committed_closed_form(committed):
+    assert [float(row[4]) for row in committed.table("σ(b)ᵀ")] == pytest.approx(
         [-3010.30, -1360.48, -551.24, -211.01, -29.164, -3.9585], rel=1e-3
     )
 
 
 def test_committed_run_shows_that_the_bias_matters_for_learning(committed):
-    learned = {row[0]: row[-1] for row in table(committed, "right answers on new data")}
+    learned = {row[0]: row[-1] for row in committed.table("right answers on new data")}
     assert learned["GRU chrono"] == learned["LSTM chrono"] == "3 of 3"
     assert learned["GRU"] == learned["LSTM"] == "0 of 3"
 
 
 def test_committed_notebook_is_clean(committed):
     assert NOTEBOOK.stat().st_size < 2_000_000
-    assert committed.metadata.kernelspec.name == "python3"
-    assert set(committed.metadata) == {"kernelspec", "language_info"}
-    assert all(not cell.metadata for cell in committed.cells)
-    streams = [output for cell in code_cells(committed) for output in cell.outputs if output.output_type == "stream"]
-    assert {output.name for output in streams} == {"stdout"}
-    shown = "\n".join([*(output.text for output in streams), *outputs(committed, "text/markdown")])
-    assert not re.search(r"[Ww]arning|/(home|root|tmp|usr|work|Users)/", shown)
+    committed.assert_clean()

@@ -1,19 +1,22 @@
 """What bounds the times: the operations of a step, what starting one costs, and the products alone."""
 
-import importlib
 import re
 
 import chex
 import jax
 import jax.numpy as jnp
 import pytest
-from benchmark_runs import ROOT, run
+
+from benchmarks.speed.bounds import aims
+from benchmarks.speed.hlo import innermost
+from benchmarks.speed.problem import Size
+from benchmarks.speed.products import programs, run_forward
 
 
 @pytest.mark.usefixtures("peers")
-def test_operations_are_counted():
+def test_operations_are_counted(run):
     """One loop forward in every system; every loop runs once per step; ours has one product per direction."""
-    done = run("benchmarks/operations.py", "lstm", "2", "16", "64", "200")
+    done = run("-m", "benchmarks.speed.operations", "lstm", "2", "16", "64", "200")
     assert done.returncode == 0, done.stderr
     header, _, *lines = ([each.strip() for each in line.strip("|").split("|")] for line in done.stdout.splitlines())
     rows = [dict(zip(header, line, strict=True)) for line in lines]
@@ -28,16 +31,16 @@ def test_operations_are_counted():
 
 
 @pytest.mark.parametrize("arguments", [["lstm", "0", "1", "1", "1"], ["lstm", "1", "1"], []])
-def test_operations_of_nothing_are_refused(arguments):
+def test_operations_of_nothing_are_refused(run, arguments):
     """In a sentence, without a traceback."""
-    done = run("benchmarks/operations.py", *arguments)
+    done = run("-m", "benchmarks.speed.operations", *arguments)
     assert done.returncode == 2
     assert "four sizes B D H T of at least 1" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_starting_an_operation_costs():
+def test_what_starting_an_operation_costs(run):
     """Of every scan the operations, which grow with its vectors."""
-    done = run("benchmarks/operations.py", "--baseline")
+    done = run("-m", "benchmarks.speed.operations", "--baseline")
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^\| (\d+) \| (\d+) \| [\d.]+ \|$", done.stdout, re.MULTILINE)
     assert [int(vectors) for vectors, _ in rows] == [2, 4, 8, 16, 32]
@@ -45,38 +48,29 @@ def test_what_starting_an_operation_costs():
     assert re.search(r"One operation more: -?\d+\.\d+ µs\.", done.stdout)
 
 
-@pytest.fixture
-def bounds(monkeypatch):
-    """The module."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module("bounds")
-
-
 @pytest.mark.parametrize("devices", [1, 2])
-def test_products_alone_are_a_recurrence_and_its_gradient(bounds, devices):
+def test_products_alone_are_a_recurrence_and_its_gradient(devices):
     """What is timed has one product per step each way, and is a function and its derivative by `jax.grad`."""
-    gates, size = 3, (4, 3, 16, 1_000)
-    ready = bounds.programs(gates, size, devices)
-    innermost = importlib.import_module("operations").innermost
-    loops = {kind: innermost(program.as_text()) for kind, (program, _) in ready.items()}
+    gates, size = 3, Size(4, 3, 16, 1_000)
+    ready = programs(gates, size, devices, length=100)
+    loops = {kind: innermost(program.compiled.as_text()) for kind, program in ready.items()}
     products = {kind: [loop.counts["products"] for loop in found] for kind, found in loops.items()}
     assert products == {"forward": [1], "backward": [1], "recomputed": [1]}
-    forward, (w, u, h, xs) = ready["forward"]
-    hs = forward(w, u, h, xs)
-    loss = lambda w, u, xs: jnp.sum(bounds.run_forward(gates, w, u, h, xs) ** 2) / 2
+    w, u, h, xs = ready["forward"].arguments
+    hs = ready["forward"]()
+    loss = lambda w, u, xs: jnp.sum(run_forward(gates, w, u, h, xs) ** 2) / 2
     want = jax.grad(loss, argnums=(0, 1, 2))(w, u, xs)
     flat = jnp.concatenate([h[None], hs.reshape(-1, *h.shape)[:-1]])
-    backward, arrays = ready["backward"]
-    place = lambda a: jax.device_put(a, arrays[-1].sharding)
-    got = backward(w, u, xs, place(flat.reshape(hs.shape)), place(hs))
+    place = lambda a: jax.device_put(a, ready["backward"].arguments[-1].sharding)
+    got = ready["backward"].compiled(w, u, xs, place(flat.reshape(hs.shape)), place(hs))
     chex.assert_trees_all_close(jax.device_get(got), jax.device_get(want), rtol=1e-4, atol=1e-5)
 
 
-def test_aims_are_the_bars(bounds):
+def test_aims_are_the_bars():
     """Half of the fastest trainer's time, 0.6 for one sequence and forward; forward onnxruntime's, gates or not."""
     times = {"gatedrnn": (1.0, 1.0), "torch.nn": (10.0, 50.0), "flax nnx": (20.0, 40.0), "onnxruntime": (5.0, None)}
     kinds = ("forward", "gradient")
     told = lambda each: {kind: None if ms is None else {"ms": ms} for kind, ms in zip(kinds, each, strict=True)}
     for cell, batch, want in (("lstm", 16, (5.0, 20.0)), ("gru", 1, (5.0, 24.0)), ("rnn", 16, (6.0, 20.0))):
         found = {name: {"cell": cell} | told(each) for name, each in times.items()}
-        assert bounds.aims(found, batch) == pytest.approx(want)
+        assert aims(found, batch) == pytest.approx(want)

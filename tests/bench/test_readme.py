@@ -3,18 +3,17 @@
 import re
 
 import pytest
-from benchmark_runs import ROOT, run
 
 
-def test_tables_come_from_the_records():
+def test_tables_come_from_the_records(run):
     """No number in the README's tables was typed by hand."""
-    assert run("benchmarks/readme.py", "--check").returncode == 0
+    assert run("-m", "benchmarks.tables", "--check").returncode == 0
 
 
 @pytest.mark.parametrize(("index", "begins"), [(0, ("isometric\n", "vanishing\n", "exploding\n")), (1, "0.1732")])
-def test_examples_run(index, begins):
+def test_examples_run(run, project, index, begins):
     """The examples are complete as printed; they name a verdict, and the chance loss."""
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(examples) == 2
     done = run("-W", "error", "-c", examples[index])
     assert done.returncode == 0, done.stderr
@@ -22,9 +21,9 @@ def test_examples_run(index, begins):
 
 
 @pytest.mark.parametrize("target", ["benchmarks/results/gradient-flow/waterfall.png", "notebooks"])
-def test_links_lead_somewhere(target):
+def test_links_lead_somewhere(project, target):
     """What the README links to within the project is there."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (project / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", text)
     assert any(link.startswith(target) for link in links)
-    assert all((ROOT / link).exists() for link in links)
+    assert all((project / link).exists() for link in links)

@@ -1,16 +1,19 @@
-"""The script of the records: an entry is trained once, with its tests; what is there is left alone."""
+"""The program of the records: an entry is trained once, with its tests; what is there is left alone."""
 
+import functools
 import json
 
 import jax
-from benchmark_runs import run
+import pytest
 
 
-def records(*arguments):
-    return run("benchmarks/records.py", *map(str, arguments))
+@pytest.fixture
+def records(run):
+    """`(*arguments) -> CompletedProcess` of the program."""
+    return functools.partial(run, "-m", "benchmarks.learning")
 
 
-def test_an_entry_is_trained_once_and_its_tests_are_added(tmp_path):
+def test_an_entry_is_trained_once_and_its_tests_are_added(records, tmp_path):
     """A hundredth of the horizon; without its tests an entry gets them, and keeps everything else."""
     arguments = ("--quick", "--results", tmp_path, "--runs", tmp_path / "runs", "adding-100000")
     done = records(*arguments)
@@ -36,7 +39,7 @@ def test_an_entry_is_trained_once_and_its_tests_are_added(tmp_path):
         assert json.loads(path.read_bytes()) == record
 
 
-def test_lists_and_refuses():
+def test_lists_and_refuses(records):
     """Without a name every record with its line; a wrong one is named, with status 2."""
     listed = records()
     assert listed.returncode == 0

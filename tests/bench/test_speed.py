@@ -1,28 +1,27 @@
 """The benchmarks of speed: equality comes before the clock, and every part is measured."""
 
+import dataclasses
 import json
 import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
-from benchmark_runs import ROOT, run
 
 import gatedrnn as gr
+from benchmarks.speed import costs, measures, record as speed
+from benchmarks.speed.problem import Size
+from benchmarks.speed.systems import OURS, REFERENCE, SYSTEMS
+from gatedrnn.cells import CELLS
 
-SIZE = (2, 4, 8, 100)
+SIZE = Size(2, 4, 8, 100)
 
 
-@pytest.fixture
-def speed(monkeypatch):
-    """The module; what it measures is written as most people write it, broadcasts included."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    import speed
-
+@pytest.fixture(autouse=True)
+def broadcasts():
+    """What is measured is written as most people write it."""
     with jax.numpy_rank_promotion("allow"):
-        yield speed
+        yield
 
 
 def scaled(ready_of, *problem):
@@ -43,33 +42,44 @@ def not_a_number(ready_of, *problem):
 
 
 @pytest.mark.parametrize("wrong", [scaled, not_a_number])
-def test_other_numbers_end_the_run_before_the_clock(speed, monkeypatch, wrong):
+def test_other_numbers_end_the_run_before_the_clock(monkeypatch, wrong):
     """Nothing is timed, of the right systems neither."""
-    ready_of, cells = speed.SYSTEMS["gatedrnn"]
-    monkeypatch.setitem(speed.SYSTEMS, "wrong", (lambda *problem: wrong(ready_of, *problem), cells))
+    system = SYSTEMS["gatedrnn"]
+    monkeypatch.setitem(SYSTEMS, "wrong", system._replace(build=lambda *problem: wrong(system.build, *problem)))
     timed = []
     given = lambda systems, *_: timed.append(systems) or {name: [1.0] for name in systems}
-    monkeypatch.setattr(sys.modules["measures"], "turns", given)
-    names = [speed.REFERENCE, "gatedrnn"]
-    assert len(speed.measure(gr.lstm, SIZE, names, 1)) == 2
+    monkeypatch.setattr(measures, "turns", given)
+    names = [REFERENCE, "gatedrnn"]
+    assert len(measures.measure(gr.lstm, SIZE, names, 1)) == 2
     assert len(timed) == 2  # forward, forward + backward
     timed.clear()
     with pytest.raises(SystemExit, match="wrong, lstm"):
-        speed.measure(gr.lstm, SIZE, [*names, "wrong"], 1)
+        measures.measure(gr.lstm, SIZE, [*names, "wrong"], 1)
     assert not timed
 
 
+def test_a_cell_of_the_house_needs_no_peer(monkeypatch):
+    """It is compared with the plain scan over its own step, and measured in our settings alone."""
+    cell = dataclasses.replace(gr.gru, name="house")
+    monkeypatch.setitem(CELLS, "house", cell)
+    names = measures.applicable(cell, SIZE, SYSTEMS)
+    assert names == [*OURS, REFERENCE]
+    rows = measures.measure(cell, SIZE, names, 1)
+    assert [row["system"] for row in rows] == names
+    assert {costs.necessary_gflop(row) for row in rows} == {2 * 2 * 100 * (4 + 8) * 3 * 8 / 1e9}
+
+
 @pytest.mark.parametrize("name", ["gatedrnn, Checkpointed", "wrong"])
-def test_memory_of_what_was_not_timed_is_compared_first(speed, monkeypatch, name):
+def test_memory_of_what_was_not_timed_is_compared_first(monkeypatch, name):
     """A system that is only measured for memory has its errors there, or ends the run before anything is measured."""
-    ready_of, cells = speed.SYSTEMS["gatedrnn, Checkpointed"]
-    wrong = lambda *problem: scaled(ready_of, *problem)
-    systems = {speed.REFERENCE: speed.SYSTEMS[speed.REFERENCE], name: (ready_of if name != "wrong" else wrong, cells)}
+    system = SYSTEMS["gatedrnn, Checkpointed"]
+    wrong = system._replace(build=lambda *problem: scaled(system.build, *problem))
+    systems = {REFERENCE: SYSTEMS[REFERENCE], name: wrong if name == "wrong" else system}
     monkeypatch.setattr(speed, "SYSTEMS", systems)
-    monkeypatch.setattr(sys.modules["measures"], "SYSTEMS", systems)
+    monkeypatch.setattr(measures, "SYSTEMS", systems)
     measured = []
     monkeypatch.setattr(speed, "apart", lambda *which: measured.append(which) or {"bytes": 1.0, "outputs_bytes": 0})
-    timed = {"system": speed.REFERENCE, "cell": "lstm"} | dict(zip("BDHT", SIZE, strict=True))
+    timed = {"system": REFERENCE, "cell": "lstm"} | dict(zip("BDHT", SIZE, strict=True))
     rows = speed.memory(True, {"rows": [timed], "growth": []})
     if name == "wrong":
         with pytest.raises(SystemExit, match="wrong, lstm"):
@@ -81,13 +91,13 @@ def test_memory_of_what_was_not_timed_is_compared_first(speed, monkeypatch, name
 
 
 @pytest.mark.usefixtures("peers")
-def test_speed_benchmark_asserts_before_it_times(tmp_path):
+def test_speed_benchmark_asserts_before_it_times(run, tmp_path):
     """The quick run covers every cell and system, and every error is there and within its tolerance."""
     out = tmp_path / "speed.json"
-    done = run("benchmarks/speed.py", "--quick", "--out", str(out))
+    done = run("-m", "benchmarks.speed", "--quick", "--out", str(out))
     assert done.returncode == 0, done.stderr
     record = json.loads(out.read_text())
-    assert {row["cell"] for row in record["rows"]} == {"rnn", "gru", "lstm"}
+    assert {row["cell"] for row in record["rows"]} == set(CELLS)
     assert len({row["system"] for row in record["rows"]}) == 10
     assert len({row["system"] for row in record["growth"]}) == 11
     for row in record["rows"] + record["growth"]:
@@ -105,11 +115,11 @@ def test_speed_benchmark_asserts_before_it_times(tmp_path):
 
 @pytest.mark.usefixtures("peers")
 @pytest.mark.parametrize("alone", [True, False])
-def test_systems_side_by_side_alone(tmp_path, monkeypatch, speed, alone):
+def test_systems_side_by_side_alone(tmp_path, monkeypatch, project, alone):
     """Without the rest where asked; the record names commit and allocator wherever it starts, and no folder."""
     monkeypatch.setenv("LD_PRELOAD", "/usr/lib/liballocator.so")
     monkeypatch.chdir(tmp_path)
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=project, capture_output=True, text=True)
     measured, apart = [], []
     given = {"memory": {"bytes": 1.0}, "compile": {"compile_s": 2.0, "trace_s": 1.0}, "times": [1.0]}
     monkeypatch.setattr(speed, "measure", lambda cell, size, *_: measured.append(size) or [])
@@ -124,7 +134,7 @@ def test_systems_side_by_side_alone(tmp_path, monkeypatch, speed, alone):
     assert {what for what, *_ in apart} == (set() if alone else {"memory", "compile", "times"})
     assert bool(record["memory"]) == bool(record["compile"]) == (not alone)
     memory = {(cell, *size) for what, name, cell, size, *_ in apart if what == "memory"}
-    everywhere = {(cell, *size) for size in speed.MEMORY_SIZES for cell in speed.CELLS}
+    everywhere = {(cell, *size) for size in speed.MEMORY_SIZES for cell in CELLS}
     assert alone or (everywhere < memory and {("lstm", *size) for size in speed.GROWTH} < memory)
 
 
@@ -134,7 +144,7 @@ def killed(_):
 
 
 @pytest.mark.usefixtures("peers")
-def test_one_part_again(tmp_path, monkeypatch, speed):
+def test_one_part_again(tmp_path, monkeypatch):
     """That part is replaced when all of it is there, by what is said to have measured it; all else stays as it was."""
     monkeypatch.setattr(speed, "apart", lambda what, *_: [1.0] if what == "times" else {"compile_s": 2.0})
     monkeypatch.setattr(speed, "limit_gflops", lambda: 1.0)
@@ -154,8 +164,8 @@ def test_one_part_again(tmp_path, monkeypatch, speed):
     assert again.keys() == {"compile"} and {"versions", "commit", "device", "limit_gflops"} < again["compile"].keys()
 
 
-def test_nothing_to_measure_again(tmp_path):
+def test_nothing_to_measure_again(run, tmp_path):
     """In a sentence, without a traceback."""
-    done = run("benchmarks/speed.py", "--again", "memory", "--out", str(tmp_path / "none.json"))
+    done = run("-m", "benchmarks.speed", "--again", "memory", "--out", str(tmp_path / "none.json"))
     assert done.returncode == 2
     assert "is no record" in done.stderr and "Traceback" not in done.stderr

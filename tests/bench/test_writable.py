@@ -5,7 +5,6 @@ import re
 import jax
 import numpy as np
 import pytest
-from benchmark_runs import run
 
 import gatedrnn as gr
 
@@ -34,9 +33,9 @@ def count(init, seed):
     return units, best
 
 
-def test_units_are_counted():
+def test_units_are_counted(run):
     """Every seed, from the narrow and from the wide input layer."""
-    done = run("benchmarks/writable.py")
+    done = run("-m", "benchmarks.learning.writable")
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     found = {name: cells for horizon, name, *cells in rows if horizon == f"{T:,}"}

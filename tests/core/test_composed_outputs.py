@@ -18,9 +18,13 @@ def made_of_all(cell, outputs, flags, reverse, targets):
         end, ys = gr.unroll(cell, params, xs, carry, **flags, reverse=reverse, method=gr.Autodiff())
         if outputs == "all":
             return end, ys
-        if outputs == "last":
-            return end, ys[0 if reverse else -1] if len(ys) else jnp.zeros(ys.shape[1:])
         mask = flags.get("mask", jnp.ones(ys.shape[:-1], bool))
+        if outputs == "last":
+            order = range(len(ys))[::-1] if reverse else range(len(ys))
+            last = jnp.zeros(ys.shape[1:])
+            for t in order:
+                last = jnp.where(mask[t][..., None], ys[t], last)
+            return end, last
         widen = lambda a: mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim))
         return end, jax.tree.map(lambda a: jnp.where(widen(a), a, 0).sum(0), losses(weights, ys, targets))
 

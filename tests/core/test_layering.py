@@ -14,13 +14,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A row may import the rows before it.
 LAYERS = (
-    ("_cell", "_check", "_memory"),
-    ("_linear", "_step", "_segments", "_output"),
-    ("_sequence",),
-    ("initializers",),
-    ("cells",),
-    ("methods", "_readout"),
-    ("composed",),
+    ("_check", "_jax", "_memory", "_registry"),
+    ("_cell", "_elementwise", "_output", "_segments"),
+    ("_contract", "_pointwise", "_step", "linear"),
+    ("_jacobian", "_sequence", "initializers"),
+    ("_outputs", "cells"),
+    ("_method",),
+    ("methods",),
     ("_unroll",),
     ("_plan",),
     ("flow",),
@@ -30,20 +30,22 @@ LAYERS = (
     ("tasks",),
     ("train",),
     ("interop",),
+    ("_public",),
     ("__init__",),
     ("cli",),
+    ("__main__",),
 )
-APART = ("cells", "methods", "composed")  # no imports between their files, but for helpers named with an underscore
+APART = ("cells",)  # no imports between their files, but for helpers named with an underscore
 CELL, LOOP = (
     ("initializers", "cells"),
-    ("_step", "_segments", "_sequence", "methods", "composed"),
+    ("_step", "_segments", "_sequence", "methods"),
 )  # neither knows the other
 HEAVY = ("flax", "optax", "orbax", "chex", "matplotlib", "torch", "keras", "rich", "typer")
 
 
 def test_every_file_has_a_layer():
     """A new file at the top must be given its place in the table."""
-    known = {name for row in LAYERS for name in row} | {"__main__"}
+    known = {name for row in LAYERS for name in row}
     assert {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES} <= known
 
 
@@ -58,14 +60,11 @@ def test_imports_point_down(path):
 def test_the_rule_bites():
     """The imports are found, and the rule refuses those it is there to refuse."""
     found = set(imported(ROOT / "_unroll.py"))
-    assert {("_cell",), ("methods", "autodiff"), ("methods", "segmented")} <= found
+    assert {("_cell",), ("methods", "segmented")} <= found
     refused = [
         (("cells", "lstm"), ("cells", "gru")),
-        (("methods", "segmented"), ("methods", "autodiff")),
         (("cells", "lstm"), ("methods", "segmented")),
         (("methods", "segmented"), ("cells", "lstm")),
-        (("methods", "segmented"), ("composed", "truncated")),
-        (("composed", "truncated"), ("composed", "sharded")),
         (("_cell",), ("_unroll",)),
         (("_unroll",), ("flow", "adjoint")),
         (("flow", "adjoint"), ("__init__",)),
@@ -85,15 +84,55 @@ def test_the_rule_bites():
     assert all(allowed(*pair) for pair in passed)
 
 
-def test_import_is_light():
-    """`import gatedrnn` loads jax and numpy, and nothing that only some users need."""
-    program = "import sys, gatedrnn; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+def loaded(program):
+    """The packages that a program has loaded when it ends."""
+    program += "; import sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent
     )
-    loaded = set(result.stdout.split())
-    assert {"gatedrnn", "jax", "numpy"} <= loaded
-    assert not loaded & set(HEAVY)
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def test_import_is_light():
+    """`import gatedrnn` loads nothing; the first name in use, jax and numpy, and nothing that only some users need."""
+    assert not loaded("import gatedrnn; gatedrnn.__version__") & {"jax", "numpy", *HEAVY}
+    both = loaded("import gatedrnn; gatedrnn.unroll"), loaded("from gatedrnn import cells")
+    assert all({"gatedrnn", "jax", "numpy"} <= found for found in both)
+    assert not (both[0] | both[1]) & set(HEAVY)
+
+
+@pytest.mark.parametrize("line", ["--help", "--version", "train --help", "race --help", "compare --help"])
+def test_the_command_explains_itself_without_jax(line):
+    """So that help is there at once."""
+    assert not loaded(HELP.format(line.split())) & ({"jax", "numpy", *HEAVY} - {"rich", "typer"})
+
+
+HELP = "import sys, contextlib; from gatedrnn.cli import app\nwith contextlib.suppress(SystemExit): app({})\npass"
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("*/__init__.py")))
+def test_each_part_can_be_the_first_in_use(name):
+    """Whichever is asked for first, by an import or as an attribute, finds the rest."""
+    for program in (f"import gatedrnn.{name}", f"import gatedrnn as gr; gr.{name}; gr.unroll"):
+        assert "gatedrnn" in loaded(program)
+
+
+def test_public_names():
+    """Each is there, in `dir` and behind a star; another is an AttributeError in Python's words."""
+    assert set(gatedrnn.__all__) <= set(dir(gatedrnn))
+    assert all(hasattr(gatedrnn, name) for name in gatedrnn.__all__)
+    star = {}
+    exec("from gatedrnn import *", star)
+    assert star.keys() - {"__builtins__"} == set(gatedrnn.__all__)
+    with pytest.raises(AttributeError, match="^module 'gatedrnn' has no attribute 'unrol'$"):
+        _ = gatedrnn.unrol
+
+
+def test_the_module_is_the_command():
+    """`python -m gatedrnn` for where scripts are not on the path."""
+    line = [sys.executable, "-m", "gatedrnn", "--version"]
+    result = subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert result.stdout == f"gatedrnn {gatedrnn.__version__}\n"
 
 
 def imported(path):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gatedrnn as gr
-from gatedrnn.linear import affine, product, split, zeros
-from gatedrnn.initializers import gate_weights, gaussian, orthogonal
 from gatedrnn._pointwise import take_apart, values_of
+from gatedrnn.initializers import gate_weights, gaussian, orthogonal
+from gatedrnn.linear import affine, product, split, zeros
 
 B, D, H, T = 3, 2, 4, 11
 

@@ -1,6 +1,7 @@
 """Models saved and loaded bit for bit, in plain files; what cannot be saved is refused and nothing is written."""
 
 import json
+from dataclasses import replace
 
 import chex
 import jax
@@ -93,10 +94,25 @@ def foreign():
 SMALL = Model(gr.gru, 2, 3, 1)
 
 
+def test_a_cell_of_the_users(tmp_path):
+    """Found by its name among those given; the package's names stay the package's."""
+    own, taken = replace(gr.gru, name="own"), replace(gr.gru, name="lstm")
+    model = Model(own, 2, 3, 1)
+    save(tmp_path, model, drawn(model), {})
+    assert load(tmp_path, cells=(taken, own)).model == model
+    with pytest.raises(ValueError, match="the unknown cell 'own'"):
+        load(tmp_path, cells=(taken,))
+    save(tmp_path, SMALL, drawn(SMALL), {})
+    assert load(tmp_path, cells=(own, replace(gr.gru))).model.cell is gr.gru
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": Model(foreign(), 2, 3, 1)}, "`model` must be of a cell that can be found by its name: rnn, gru, ls"),
+        (
+            {"model": Model(foreign(), 2, 3, 1)},
+            "`model` must be of a cell with a name of its own; got 'gru', which is another",
+        ),
         ({"model": Model(gr.gru, 2, 4, 1)}, "`params` must be weights of the model's sizes; got "),
         ({"model": Model(gr.lstm, 2, 3, 1)}, "`params` must be weights of the model's sizes; got "),
         ({"model": Model(gr.gru, 2, 3, 1, 2)}, "`params` must be weights of the model's sizes; got "),

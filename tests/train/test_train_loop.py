@@ -1,5 +1,6 @@
 """The loop: what is compiled, how much one device call does, when it ends, where it goes on, and every refusal."""
 
+import pickle
 import re
 from collections import Counter
 from dataclasses import replace
@@ -117,8 +118,10 @@ def test_fit_refuses(options, message):
 
 def test_a_loss_that_is_no_number_ends_the_run():
     broken = replace(gr.tasks.adding, sample=lambda *given: _with_nan(gr.tasks.adding.sample(*given)))
-    with pytest.raises(ValueError, match="`setup` must be one that stays finite; got a loss of nan at step 5"):
+    with pytest.raises(gr.train.Diverged, match="`setup` must be one that stays finite; got a loss of nan") as caught:
         gr.train.fit(replace(SETUP, task=broken), steps=50, test_every=5, test_batches=1)
+    assert np.isnan(caught.value.loss) and caught.value.step == 5
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def _with_nan(batch):

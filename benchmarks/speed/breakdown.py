@@ -1,7 +1,7 @@
 """Where the time of a recurrence goes on a CPU: microseconds per step, by loop, products apart from the rest.
 
-python benchmarks/breakdown.py lstm 8 32 128 1000              forward and backward of B D H T
-python benchmarks/breakdown.py lstm 8 32 128 1000 --forward    forward alone
+python -m benchmarks.speed.breakdown lstm 8 32 128 1000              forward and backward of B D H T
+python -m benchmarks.speed.breakdown lstm 8 32 128 1000 --forward    forward alone
 
 One device on one core, as each of two devices has it. Every operation of the compiled program is timed by XLA's own
 tracing, which takes some tenths of a microsecond per operation itself: where operations are small the parts add up to
@@ -17,30 +17,29 @@ import re
 import resource
 import statistics
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
-
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_enable_xprof_traceme=true"
 
 import jax
 import jax.numpy as jnp
-from operations import computations
 
 import gatedrnn as gr
+from benchmarks.shared import Row, table
+from benchmarks.speed.clock import Program, repeated
+from benchmarks.speed.hlo import computations
+from benchmarks.speed.problem import Size, add_problem, asked_for, problem
 
 PRODUCTS = ("dot", "ynn_fusion")  # those of Eigen, and of YNNPACK
+CALLS = 9
 
 
-def program(cell: gr.Cell, size: tuple[int, int, int, int], forward: bool) -> tuple[Any, tuple[Any, ...]]:
-    """Compiled, and its arguments."""
-    batch, width, hidden, steps = size
-    params = cell.init(jax.random.key(0), width, hidden)
-    xs = jax.random.normal(jax.random.key(1), (steps, batch, width))
+def program(cell: gr.Cell, size: Size, forward: bool) -> Program:
+    """`unroll` as it comes, or its gradient in everything."""
+    arguments = problem(cell, size)
     run = lambda params, xs, carry: gr.unroll(cell, params, xs, carry)[1]
     loss = lambda *given: jnp.mean(run(*given) ** 2)
-    arguments = (params, xs, cell.initial_carry(params, batch))
-    return jax.jit(run if forward else jax.grad(loss, argnums=(0, 1, 2))).lower(*arguments).compile(), arguments
+    return Program(
+        jax.jit(run if forward else jax.grad(loss, argnums=(0, 1, 2))).lower(*arguments).compile(), arguments
+    )
 
 
 def places(text: str, directions: tuple[str, ...]) -> dict[str, str]:
@@ -71,53 +70,61 @@ def places(text: str, directions: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def traced(compiled: Any, arguments: tuple[Any, ...]) -> list[dict[str, Any]]:
+def traced(program: Program) -> list[Row]:
     """The events of one run."""
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            jax.block_until_ready(compiled(*arguments))
+            program()
         (path,) = Path(folder).rglob("*.trace.json.gz")
-        events: list[dict[str, Any]] = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+        events: list[Row] = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
         return events
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("cell", choices=list(gr.models.CELLS))
-    parser.add_argument("size", nargs=4, type=int, metavar=("B", "D", "H", "T"))
-    parser.add_argument("--forward", action="store_true")
-    options = parser.parse_args()
-    if min(options.size) < 1:
-        parser.error(f"B D H T must be at least 1 each; got {' '.join(map(str, options.size))}")
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before the backend starts its threads
-    compiled, arguments = program(gr.models.CELLS[options.cell], tuple(options.size), options.forward)
-    jax.block_until_ready(compiled(*arguments))
-    taken, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(9):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*arguments))
-        taken.append(time.perf_counter() - start)
-    faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / len(taken)
-    steps = options.size[3]
-    try:
-        where = places(compiled.as_text(), ("forward",) if options.forward else ("forward", "backward"))
-    except ValueError as error:
-        parser.error(str(error))
+def parts_table(program: Program, where: dict[str, str], steps: int) -> str:
+    """By loop: microseconds and operations per step; `where` says in which loop an operation stands."""
     parts: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0, 0.0])  # all, products, operations
-    for event in traced(compiled, arguments):
+    for event in traced(program):
         name = event.get("name", "")
         if event.get("ph") == "X" and name in where and not name.startswith("while"):
             part = parts[where[name]]
             part[0] += event["dur"] / steps
             part[1] += event["dur"] / steps * name.startswith(PRODUCTS)
             part[2] += 1 / steps
-    each = statistics.median(taken) / steps * 1e6
-    what = f"{options.cell} {' '.join(map(str, options.size))}"
-    print(f"{what}: {each:.2f} µs per step, {faults:,.0f} page faults per run")
-    print("| µs per step, traced | all | products | operations |\n| --- | --- | --- | --- |")
-    for label, (every, products, operations) in sorted(parts.items()):
-        print(f"| {label} | {every:.2f} | {products:.2f} | {operations:.2f} |")
+    lines = [(label, *(f"{each:.2f}" for each in part)) for label, part in sorted(parts.items())]
+    return table(("µs per step, traced", "all", "products", "operations"), lines)
+
+
+def use_one_core() -> None:
+    """To be called before the backend starts its threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def page_faults() -> int:
+    """Of this process, until now."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add_problem(parser)
+    parser.add_argument("--forward", action="store_true")
+    options = parser.parse_args()
+    cell, size = asked_for(parser, options.cell, options.size)
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_enable_xprof_traceme=true"
+    use_one_core()
+    run = program(cell, size, options.forward)
+    try:
+        text = run.compiled.as_text() or ""
+        where = places(text, ("forward",) if options.forward else ("forward", "backward"))
+    except ValueError as error:
+        parser.error(str(error))
+    run()
+    before = page_faults()
+    each = statistics.median(repeated(run, CALLS)) / size.steps * 1e3
+    faults = (page_faults() - before) / (CALLS + 1)
+    print(f"{cell.name} {size}: {each:.2f} µs per step, {faults:,.0f} page faults per run")
+    print(parts_table(run, where, size.steps))
 
 
 if __name__ == "__main__":

@@ -1,62 +1,17 @@
 """The README's tables of training: who learned what."""
 
-import json
 import math
 import statistics
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-from formats import RESULTS, number, spread, table
-
-PUBLISHED = {
-    "adding-10000": "LEM, 128 units, batch 50: below 0.01 at 1,900 (Rusch 2022)",
-    "adding-100000": "none",
-    "adding-1000000": "none",
-    "copy-1000": "LSTM 0.0204, chance (Bai 2018)",
-    "adding-600": "LSTM 0.164, GRU 5.3e-5, RNN 0.177 (Bai 2018)",
-    "adding-750": "LSTM: chrono about 7 times fewer updates than bias 1 (Tallec, Ollivier 2018)",
-    "temporal-order": "LSTM, T = 100 to 110: 31,390 sequences for two symbols, 571,100 for three (Hochreiter, "
-    "Schmidhuber 1997)",
-    "temporal-order-1997": "the same with 156 and 308 weights, 1 and 2 of 2,560 wrong",
-}
-"""What others report for the records with a target."""
-MARK = 0.01  # a loss that counts as learned
-OWN_MARK = ("adding-100000",)  # where it is the loss that each entry was to reach
-MARGIN = 0.02
-BELOW_CHANCE = ("copy-1000",)  # whose mark is the loss without memory, as what is published is just that
-
-
-def records() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of training that there are, by name."""
-    for path in sorted((RESULTS / "records").glob("*.json")):
-        yield path.stem, json.loads(path.read_text())
-
-
-def entries(name: str) -> list[dict[str, Any]]:
-    """The entries of a record of training; none where it was not taken."""
-    path = RESULTS / "records" / f"{name}.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text())["entries"] if path.exists() else []
-    return found
-
-
-def first_below(entry: dict[str, Any], mark: float) -> dict[int, int | None]:
-    """For each seed the updates at its first test at or below a loss."""
-    found: dict[int, int | None] = dict.fromkeys(row["seed"] for row in entry["rows"])
-    for row in reversed(entry["rows"]):
-        if row["test_loss"] <= mark:
-            found[row["seed"]] = row["step"]
-    return found
-
-
-def learned_at(name: str, entry: dict[str, Any]) -> float:
-    """The loss that counts as learned."""
-    if name in BELOW_CHANCE:
-        return float((1 - MARGIN) * entry["chance"])
-    return float(entry["target"]) if name in OWN_MARK else MARK
+from benchmarks.learning.setups import ATTRACTORS, DIFFER, FRONTED
+from benchmarks.shared import Row, number, table
+from benchmarks.tables.learned import BELOW_CHANCE, MARGIN, MARK, PUBLISHED, entries, first_below, learned_at, spread
+from gatedrnn.tasks import sentences
 
 
 def learning_table() -> str:
-    """Who learned what, of `benchmarks/records.py`: the records that stand beside published ones."""
+    """Who learned what, of `benchmarks.learning`: the records that stand beside published ones."""
     header = ("record", "model", "weights", "seeds", "after updates", "test loss", "chance", "minutes")
     lines = []
     for name in PUBLISHED:
@@ -141,10 +96,6 @@ def digits_table() -> str:
 
 def agreement_table() -> str:
     """Accuracy by the words and the nouns between the subject and its verb, beside rules that need no grammar."""
-    from setups import ATTRACTORS, DIFFER, FRONTED  # with jax, which the other tables do without
-
-    from gatedrnn.tasks import sentences
-
     numbers = [str(k) for k in ATTRACTORS]
     lines = []
     for entry in entries("agreement"):
@@ -183,11 +134,11 @@ def distance_table() -> str:
 
 def choice_table() -> str:
     """RNN, GRU and LSTM of equal units and of equal weights."""
-    groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
     for entry in entries("gru-or-lstm"):
         task, size, cell = entry["label"].split(", ")
         groups.setdefault((size, cell), {})[task] = entry
-    columns: dict[str, Callable[[dict[str, dict[str, Any]]], str]] = {
+    columns: dict[str, Callable[[dict[str, Row]], str]] = {
         "lines of equations": lambda row: f"{row['adding']['analysis']['equations']}",
         "units (adding)": lambda row: f"{row['adding']['setup']['hidden_size']}",
         "weights (adding)": lambda row: f"{row['adding']['weights']:,}",

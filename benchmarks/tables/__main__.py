@@ -1,17 +1,16 @@
 """Writes the README's tables, and the pictures of speed and learning, from the records: no number is typed by hand.
 
-python benchmarks/readme.py            writes them
-python benchmarks/readme.py --check    exits with 1 where the README differs
+python -m benchmarks.tables            writes them
+python -m benchmarks.tables --check    exits with 1 where the README differs
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Callable
 
-import learning_tables
-import pictures
-import speed_tables
-from formats import RESULTS, ROOT
+from benchmarks.shared import RESULTS, ROOT
+from benchmarks.tables import learning_tables, pictures, speed_tables
 
 TABLES: dict[str, Callable[[], str]] = {
     "compare": speed_tables.compare_table,
@@ -37,11 +36,14 @@ def filled(text: str) -> str:
     return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", fill, text, flags=re.DOTALL)
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 where the README differs")
+    options = parser.parse_args()
     readme = ROOT / "README.md"
     before = readme.read_text(encoding="utf-8")
     after = filled(before)
-    if "--check" in arguments:
+    if options.check:
         return int(before != after)
     readme.write_text(after, encoding="utf-8")
     pictures.speed_picture(RESULTS / "speed.png")
@@ -50,4 +52,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

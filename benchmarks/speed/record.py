@@ -1,69 +1,32 @@
-"""Time and memory of a recurrence, forward and back, beside the other frameworks. Equality first, then the clock.
+"""The record of speed: what it consists of, and how it is written."""
 
-python benchmarks/speed.py                 the record: benchmarks/results/speed.json
-python benchmarks/speed.py --quick         tiny sizes, to see that it runs
-python benchmarks/speed.py --side-by-side  the first part alone: no growth, no memory, no compilation
-python benchmarks/speed.py --again memory  one part of the record anew
-
-Every system gets the same inputs and the same weights, converted. Outputs and gradients are compared with plain
-`jax.lax.scan` under `jax.grad` before any number is taken; the systems then take turns. Peak memory and compilation are
-measured in a process of its own per system. The limit is the rate of a large float32 matrix product on all cores in
-this run.
-"""
-
-import argparse
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
-import jax
-from measures import (
-    CELLS,
-    Row,
-    Size,
-    applicable,
-    compared,
-    compilation,
-    limit_gflops,
-    measure,
-    necessary_gflop,
-    peak_memory,
-    place,
-    summary,
-    times,
-)
-from provenance import described, write_whole
-from systems import FORWARD_ONLY, REFERENCE, SYSTEMS
-
 import gatedrnn as gr
+from benchmarks.shared import Row, described, write_whole
+from benchmarks.speed.apart import apart
+from benchmarks.speed.costs import limit_gflops, necessary_gflop
+from benchmarks.speed.measures import applicable, compared, measure, summary
+from benchmarks.speed.problem import Size, place
+from benchmarks.speed.systems import REFERENCE, SYSTEMS
+from gatedrnn.cells import CELLS
 
-SIZES: tuple[Size, ...] = ((1, 32, 64, 10_000), (16, 32, 64, 10_000), (16, 32, 128, 10_000), (32, 64, 256, 2_000))
+SIZES = (Size(1, 32, 64, 10_000), Size(16, 32, 64, 10_000), Size(16, 32, 128, 10_000), Size(32, 64, 256, 2_000))
 SIDE_BY_SIDE = tuple(name for name in SYSTEMS if name != "gatedrnn, Checkpointed")  # it trades time for memory
-GROWTH: tuple[Size, ...] = tuple((1, 32, 64, 10**k) for k in range(3, 7))
-GROWTH_IN_BATCH: tuple[Size, ...] = tuple((2**k, 32, 64, 2_000) for k in range(7))
-MEMORY_SIZES: tuple[Size, ...] = (SIZES[1], SIZES[0], SIZES[2])
-COMPILE_SIZE: Size = (16, 32, 64, 2_000)
+GROWTH = tuple(Size(1, 32, 64, 10**k) for k in range(3, 7))
+GROWTH_IN_BATCH = tuple(Size(2**k, 32, 64, 2_000) for k in range(7))
+MEMORY_SIZES = (SIZES[1], SIZES[0], SIZES[2])
+COMPILE_SIZE = Size(16, 32, 64, 2_000)
 COMPILED = ("gatedrnn", REFERENCE, "flax linen", "flax nnx")
 FLAG = "--xla_cpu_use_fusion_emitters=false"  # compiles sooner; what that costs is measured at `FLAG_SIZES`
 FLAG_SIZES = SIZES[:3]
-QUICK: tuple[Size, ...] = ((2, 4, 8, 100),)
+QUICK = (Size(2, 4, 8, 100),)
 VERSIONS = ("jax", "jaxlib", "torch", "flax", "keras", "dm-haiku", "equinox", "onnxruntime", "numpy")
-APART: dict[str, Callable[[str, str, Size], Any]] = {"memory": peak_memory, "compile": compilation, "times": times}
-
-
-def apart(what: str, name: str, cell: str, size: Size, flags: str = "") -> Any:
-    """One of `APART` in a process of its own, with some of XLA's flags."""
-    command = [sys.executable, __file__, "--apart", what, name, cell, *map(str, size)]
-    environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
-    shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    return json.loads(shown.splitlines()[-1])
 
 
 def allocator() -> dict[str, str]:
@@ -84,7 +47,7 @@ def side_by_side(quick: bool, _: Row) -> Iterator[Row]:
 def growth(quick: bool, _: Row) -> Iterator[Row]:
     """The LSTM, longer and longer, then with more and more sequences."""
     for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH):
-        yield from measure(gr.lstm, size, applicable(gr.lstm, size, tuple(SYSTEMS)), 1 if size[3] > 10**5 else 3)
+        yield from measure(gr.lstm, size, applicable(gr.lstm, size, SYSTEMS), 1 if size.steps > 10**5 else 3)
 
 
 def memory(quick: bool, record: Row) -> Iterator[Row]:
@@ -92,12 +55,12 @@ def memory(quick: bool, record: Row) -> Iterator[Row]:
     sizes = dict.fromkeys(() if quick else MEMORY_SIZES, tuple(CELLS))
     for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH[::2]):
         sizes.setdefault(size, ("lstm",))
-    both = tuple(name for name in SYSTEMS if name not in FORWARD_ONLY)
     wanted = [
         (name, cell, size)
         for size, cells in sizes.items()
         for cell in cells
-        for name in applicable(CELLS[cell], size, both)
+        for name in applicable(CELLS[cell], size, SYSTEMS)
+        if SYSTEMS[name].trains
     ]
     equal = {tuple(row[key] for key in ("system", "cell", *"BDHT")) for row in record["rows"] + record["growth"]}
     found = {}
@@ -113,8 +76,8 @@ def memory(quick: bool, record: Row) -> Iterator[Row]:
 def compiling(quick: bool, _: Row) -> Iterator[Row]:
     """Seconds to compile, without and with `FLAG`, and what the flag does to our times."""
     for cell in ("rnn",) if quick else CELLS:
-        for name in COMPILED[:1] if quick else COMPILED:
-            size = QUICK[0] if quick else COMPILE_SIZE
+        size = QUICK[0] if quick else COMPILE_SIZE
+        for name in COMPILED[:1] if quick else applicable(CELLS[cell], size, COMPILED):
             for flags in ("", FLAG):
                 yield place(name, cell, size) | {"flags": flags} | apart("compile", name, cell, size, flags)
         for size in QUICK if quick else FLAG_SIZES:
@@ -160,6 +123,7 @@ def record(quick: bool, alone: bool, out: Path, again: str | None = None) -> Non
 
 
 def show(row: Row) -> None:
+    """Prints what was measured, as soon as it is."""
     told: dict[str, Callable[[Any], str]] = {
         "forward": lambda each: f"forward {each['ms']:6.0f} ms",
         "gradient": lambda each: f"+ backward {each['ms']:6.0f} ms",
@@ -170,28 +134,3 @@ def show(row: Row) -> None:
     size = " ".join(str(row[letter]) for letter in "BDHT")
     numbers = [tell(row[key]) for key, tell in told.items() if row.get(key)]
     print(f"{row['system']:22} {row['cell']:5} {size:18} {'   '.join(numbers)}", flush=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--side-by-side", action="store_true", help="no growth, no memory, no compilation")
-    parser.add_argument("--again", choices=list(PARTS), help="one part of the record anew")
-    parser.add_argument("--out", type=Path, help="results/speed.json; speed-part.json for what is not the whole record")
-    parser.add_argument("--apart", nargs=7, metavar=("WHAT", "SYSTEM", "CELL", "B", "D", "H", "T"), help="one number")
-    options = parser.parse_args()
-    jax.config.update("jax_num_cpu_devices", 2)
-    if options.apart:
-        what, name, cell, *size = options.apart
-        batch, width, hidden, steps = map(int, size)
-        print(json.dumps(APART[what](name, cell, (batch, width, hidden, steps))))
-    else:
-        name = "speed-part.json" if options.quick or options.side_by_side else "speed.json"
-        out = options.out or Path(__file__).parent / "results" / name
-        if options.again and not out.exists():
-            parser.error(f"{out} is no record; --again replaces a part of one")
-        record(options.quick, options.side_by_side, out, options.again)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,59 +1,34 @@
 """What the records train: every entry's setup, budget, seeds and tests, by the name of its record."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import optax
-from analyses import costs, reach
 
 import gatedrnn as gr
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a record: a setup, its budget and its seeds."""
-
-    label: str
-    setup: gr.train.Setup
-    steps: int
-    seeds: tuple[int, ...]
-    target: float | None = None
-    test_every: int = 50
-    test_batches: int = 4
-    tests: tuple[tuple[str, gr.tasks.Task, int], ...] = ()  # after training: name, task, T
-    test_batch: int | None = None  # B of those, where it is not the training's
-    analysis: Callable[[gr.train.Setup, Any], dict[str, Any]] | None = None  # of the trained weights [S, ...]
-    seconds: float | None = None  # a limit on training
-
+from benchmarks.learning.analyses import costs, reach
+from benchmarks.learning.entries import (
+    Entry,
+    Tests,
+    Units,
+    adding,
+    each,
+    final_test,
+    for_horizon,
+    units_for,
+    wide_adding,
+)
+from gatedrnn.cells import CELLS
 
 ATTRACTORS = range(6)
 DIFFER, FRONTED = 0.5, 0.5
-
-Units = Callable[[gr.Cell, gr.tasks.Task], int]
-"""H of a cell for a task."""
-
-
-def chrono(horizon: int) -> dict[str, Any]:
-    """The option of a cell's `init` that sets its gates for a horizon."""
-    return {"chrono": horizon}
-
-
-def adding(horizon: int, cell: gr.Cell, options: dict[str, Any], **sizes: Any) -> gr.train.Setup:
-    """Adam 1e-2, clipping 1, 32 units, 16 sequences."""
-    return gr.train.Setup(gr.tasks.adding, cell, horizon, cell_options=options, **sizes)
-
-
-def final_test(setup: gr.train.Setup) -> tuple[tuple[str, gr.tasks.Task, int], ...]:
-    """20 batches of held-out data at the end, for what the tests on the way, on fewer, leave open."""
-    return (("20 batches", setup.task, setup.horizon),)
 
 
 def adding_10000() -> list[Entry]:
     """Four cells and initialisations in the same budget, five seeds each."""
     models = {
-        "lstm chrono": (gr.lstm, chrono(10_000)),
-        "gru chrono": (gr.gru, chrono(10_000)),
+        "lstm chrono": (gr.lstm, for_horizon(gr.lstm, 10_000)),
+        "gru chrono": (gr.gru, for_horizon(gr.gru, 10_000)),
         "lstm bias 1": (gr.lstm, {}),
         "rnn": (gr.rnn, {}),
     }
@@ -66,7 +41,7 @@ def adding_10000() -> list[Entry]:
 
 def adding_100000() -> list[Entry]:
     """Three seeds, each an entry of half an hour; and what learns it in fewer updates of fewer sequences."""
-    setup, wide = adding(100_000, gr.lstm, chrono(100_000)), wide_adding(100_000)
+    setup, wide = adding(100_000, gr.lstm, for_horizon(gr.lstm, 100_000)), wide_adding(100_000)
     return [
         *(
             Entry(f"lstm chrono, seed {seed}", setup, 2_000, (seed,), 0.001, 25, 2, final_test(setup), seconds=1_800)
@@ -76,44 +51,17 @@ def adding_100000() -> list[Entry]:
     ]
 
 
-def wide_adding(horizon: int) -> gr.train.Setup:
-    """chrono closes the input gates to 1 / T. Drawn eight times as wide, some are opened by the marks at once."""
-    options = {**chrono(horizon), "input_init": gr.initializers.gaussian(8.0)}
-    setup = adding(horizon, gr.lstm, options, method=gr.Checkpointed(), batch=4)
-    return replace(setup, optimiser=gr.train.Optimiser(optax.adam, 2e-2, 1.0))
-
-
 def adding_1000000() -> list[Entry]:
     """As far as an hour allows, in little memory: the setup of the shorter ones, and the wide one."""
-    setup, wide = adding(1_000_000, gr.lstm, chrono(1_000_000), method=gr.Checkpointed()), wide_adding(1_000_000)
+    setup, wide = (
+        adding(1_000_000, gr.lstm, for_horizon(gr.lstm, 1_000_000), method=gr.Checkpointed()),
+        wide_adding(1_000_000),
+    )
     name, tests = "lstm chrono, wide input, seed", final_test(wide)
     return [
         Entry("lstm chrono", setup, 1_000, (0,), 0.01, 10, 1, seconds=3_600),
         *(Entry(f"{name} {seed}", wide, 1_000, (seed,), 0.01, 25, 8, tests, seconds=3_600) for seed in range(3)),
     ]
-
-
-def units_for(weights: int) -> Units:
-    """H that comes nearest to a number of weights, none more."""
-    return lambda cell, task: gr.models.hidden_size_for(cell, task.input_size, task.output_size, weights)
-
-
-def each(
-    task: gr.tasks.Task,
-    horizon: int,
-    units: Units | int,
-    batch: int,
-    rule: gr.train.Optimiser = gr.train.Optimiser(),
-    cells: str = "rnn gru lstm",
-    memory: int | None = None,
-) -> Iterator[tuple[str, gr.train.Setup]]:
-    """Label and setup of every cell from every initialisation; chrono is for `memory` steps, by default T."""
-    for name in cells.split():
-        cell = gr.models.CELLS[name]
-        hidden = units if isinstance(units, int) else units(cell, task)
-        for init in ("default",) if name == "rnn" else ("default", "chrono"):
-            options = chrono(memory or horizon) if init == "chrono" else {}
-            yield f"{name} {init}", gr.train.Setup(task, cell, horizon, hidden, batch, rule, cell_options=options)
 
 
 def copy_1000() -> list[Entry]:
@@ -122,7 +70,7 @@ def copy_1000() -> list[Entry]:
     chrono closes the input gates. Drawn four times as wide, some are opened by some symbols from the first update on.
     """
     rule, faster = (gr.train.Optimiser(optax.adam, rate, 1.0) for rate in (3e-3, 1e-2))
-    wide = {**chrono(1_020), "input_init": gr.initializers.gaussian(4.0)}
+    wide = {**for_horizon(gr.lstm, 1_020), "input_init": gr.initializers.gaussian(4.0)}
     setups = dict(each(gr.tasks.copy, 1_000, units_for(16_000), 32, rule, memory=1_020))
     setups["lstm chrono, wide input"] = replace(setups["lstm chrono"], optimiser=faster, cell_options=wide)
     budgets = {"lstm default": 4_000, "lstm chrono": 4_000}  # the last to leave the plateau
@@ -146,7 +94,7 @@ def adding_750() -> list[Entry]:
     rule = gr.train.Optimiser(optax.rmsprop, 1e-3, None)
     return [
         Entry(label, setup, 3_000, (0, 1, 2), 0.01, 50, 4, final_test(setup))
-        for label, setup in each(gr.tasks.adding, 750, 128, 32, rule, "lstm")
+        for label, setup in each(gr.tasks.adding, 750, 128, 32, rule, (gr.lstm,))
     ]
 
 
@@ -201,7 +149,7 @@ def gru_or_lstm() -> list[Entry]:
     distances = tuple(
         (f"T = {steps:,}", gr.tasks.agreement_with(2, DIFFER, FRONTED), steps) for steps in (30, 100, 1_000)
     )
-    problems: dict[str, tuple[gr.tasks.Task, int, tuple[Any, ...]]] = {
+    problems: dict[str, tuple[gr.tasks.Task, int, Tests]] = {
         "adding": (gr.tasks.adding, 200, ()),
         "copy": (gr.tasks.copy, 100, ()),
         "agreement": (gr.tasks.agreement_with(2, DIFFER, FRONTED), 30, distances),
@@ -213,7 +161,8 @@ def gru_or_lstm() -> list[Entry]:
     entries = []
     for name, (task, horizon, tests) in problems.items():
         for size, hidden in sizes.items():
-            for cell, options in ((gr.rnn, {}), (gr.gru, chrono(horizon)), (gr.lstm, chrono(horizon))):
+            for cell in CELLS.values():
+                options = for_horizon(cell, horizon)
                 setup = gr.train.Setup(task, cell, horizon, hidden(cell, task), 32, rule, cell_options=options)
                 entry = Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests)
                 entries.append(replace(entry, analysis=costs) if name == "adding" else entry)
@@ -226,7 +175,7 @@ def text() -> list[Entry]:
     rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
     entries = []
     for window in (100, 1_000, 10_000):
-        for cell in gr.models.CELLS.values():
+        for cell in CELLS.values():
             setup = gr.train.Setup(task, cell, window, 64, 10_000 // window, rule)
             tests = (("10,000 bytes", task, 10_000),)
             entries.append(Entry(f"{window:,} {cell.name}", setup, 1_000, (0, 1, 2), None, 250, 2, tests, 4, reach))

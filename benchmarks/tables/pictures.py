@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from formats import RESULTS
-from learning_tables import BELOW_CHANCE, records
-from speed_tables import speed_record
-from systems import FORWARD_ONLY, OURS
+from benchmarks.shared import RESULTS, Row
+from benchmarks.speed.reading import speed_record
+from benchmarks.speed.systems import FORWARD_ONLY, OURS
+from benchmarks.tables.learned import BELOW_CHANCE, records
 
 # Okabe and Ito's palette, and brown
 PEERS = ("#000000", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#7f3b08")
@@ -74,7 +74,7 @@ def learning_pictures() -> None:
     from gatedrnn import plots
 
     for name, record in records():
-        pictures: dict[str, list[dict[str, Any]]] = {}
+        pictures: dict[str, list[Row]] = {}
         apart = len({entry["chance"] for entry in record["entries"]}) > 1 or len(record["entries"]) > MOST_CURVES
         for entry in record["entries"]:
             setup = entry["setup"]
@@ -96,7 +96,7 @@ def learning_pictures() -> None:
             figure.savefig(RESULTS / "records" / f"{place}.png", dpi=120)
 
 
-def words(entry: dict[str, Any], apart: bool) -> str:
+def words(entry: Row, apart: bool) -> str:
     """What tells an entry from the others in its picture, beside its cell."""
     setup = entry["setup"]
     known = {setup["cell"]}

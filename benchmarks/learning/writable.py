@@ -1,6 +1,6 @@
 """Which units of an LSTM can be written by the marks of the adding task before it is trained, and by nothing else.
 
-python benchmarks/writable.py
+python -m benchmarks.learning.writable
 
 A unit can when what a marked value adds to its cell state stands out from what the unmarked ones add over T steps, and
 when it keeps a tenth of its cell state over half of them. Where there is none, training has to make one first.
@@ -9,10 +9,10 @@ when it keeps a tenth of its cell state over half of them. Where there is none, 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from formats import number, table
-from setups import adding, chrono, wide_adding
 
 import gatedrnn as gr
+from benchmarks.learning.entries import adding, for_horizon, wide_adding
+from benchmarks.shared import number, table
 
 HORIZONS, SEEDS = (10_000, 100_000, 1_000_000), (0, 1, 2)
 VALUES = 1_001  # an even grid, in place of the task's draws from [0, 1]
@@ -37,7 +37,7 @@ def main() -> None:
     lines = []
     for horizon in HORIZONS:
         for name, setup in (
-            ("lstm chrono", adding(horizon, gr.lstm, chrono(horizon))),
+            ("lstm chrono", adding(horizon, gr.lstm, for_horizon(gr.lstm, horizon))),
             ("lstm chrono, wide input", wide_adding(horizon)),
         ):
             found = [writable(setup, seed) for seed in SEEDS]

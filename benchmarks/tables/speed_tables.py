@@ -1,12 +1,10 @@
 """The README's tables of gradient flow, time, memory and compilation."""
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
 
-from formats import RESULTS, number, table
-from systems import FORWARD_ONLY, OURS
-
+from benchmarks.shared import RESULTS, Row, number, table
+from benchmarks.speed.reading import by_problem, fastest, size_of, speed_record
+from benchmarks.speed.systems import FORWARD_ONLY, OURS
 from gatedrnn.flow import SCALARS
 
 
@@ -31,39 +29,14 @@ def compare_table() -> str:
     return f"{table(header, rows)}\n\n{caption}"
 
 
-def speed_record() -> dict[str, Any]:
-    """What `benchmarks/speed.py` measured."""
-    return json.loads((RESULTS / "speed.json").read_text())
-
-
-def size(row: dict[str, Any]) -> str:
-    """B D H T."""
-    return " ".join(f"{row[letter]:,}" for letter in "BDHT")
-
-
-def by_problem(record: dict[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
-    """For each cell and size of the record, its rows by system."""
-    groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for row in record["rows"]:
-        groups.setdefault((row["cell"], size(row)), {})[row["system"]] = row
-    yield from groups.values()
-
-
-def fastest(rows: dict[str, dict[str, Any]], kind: str, names: Iterable[str]) -> tuple[str, float]:
-    """The name and the milliseconds of the fastest of some systems."""
-    times = {name: rows[name][kind]["ms"] for name in names if name in rows and rows[name][kind] is not None}
-    name = min(times, key=lambda name: times[name])
-    return name, times[name]
-
-
-def against_peer(rows: dict[str, dict[str, Any]], kind: str) -> tuple[float, tuple[str, ...]]:
+def against_peer(rows: dict[str, Row], kind: str) -> tuple[float, tuple[str, ...]]:
     """Our best time, and a line's first cells: the problem, our times, the fastest trainer's and the ratio to that."""
     name, peer = fastest(rows, kind, [name for name in rows if name not in (*OURS, *FORWARD_ONLY)])
     ours, two = rows[OURS[0]], rows.get(OURS[1])
     best = fastest(rows, kind, OURS)[1]
     return best, (
         ours["cell"],
-        size(ours),
+        size_of(ours),
         number(ours[kind]["ms"], ",.0f"),
         number(two[kind]["ms"] if two else None, ",.0f"),
         f"{name} {number(peer, ',.0f')}",
@@ -71,13 +44,13 @@ def against_peer(rows: dict[str, dict[str, Any]], kind: str) -> tuple[float, tup
     )
 
 
-def share(gflop: float, ms: float, record: dict[str, Any]) -> str:
+def share(gflop: float, ms: float, record: Row) -> str:
     """The necessary work's rate, of the rate of a large product."""
     return number(gflop / ms * 1e3 / record["limit_gflops"], ".0%")
 
 
 def backward_table() -> str:
-    """Forward and backward times of `benchmarks/speed.py`."""
+    """Forward and backward times of `benchmarks.speed`."""
     record = speed_record()
     header = ("", "B D H T", "gatedrnn, ms", "on 2 devices", "fastest peer", "ratio", "share of the limit")
     lines = []
@@ -93,7 +66,7 @@ def backward_table() -> str:
 
 
 def forward_table() -> str:
-    """Forward times of `benchmarks/speed.py`."""
+    """Forward times of `benchmarks.speed`."""
     record = speed_record()
     header = (
         "",
@@ -109,26 +82,26 @@ def forward_table() -> str:
     lines = []
     for rows in by_problem(record):
         best, cells = against_peer(rows, "forward")
-        onnx = rows["onnxruntime"]["forward"]["ms"]
+        onnx = rows["onnxruntime"]["forward"]["ms"] if "onnxruntime" in rows else None
         of_limit = share(rows[OURS[0]]["necessary_forward_gflop"], best, record)
-        lines.append((*cells, number(onnx, ",.0f"), number(best / onnx, ".2f"), of_limit))
+        lines.append((*cells, number(onnx, ",.0f"), number(onnx and best / onnx, ".2f"), of_limit))
     return table(header, lines)
 
 
 def memory_table() -> str:
-    """Peak memory of `benchmarks/speed.py`: every system at one size, ours against the leanest peer at all of them."""
+    """Peak memory of `benchmarks.speed`: every system at one size, ours against the leanest peer at all of them."""
     groups: dict[str, dict[tuple[str, str], float]] = {}  # by size
     record = speed_record()
     rows = record["memory"]
     for row in rows:
-        groups.setdefault(size(row), {})[row["system"], row["cell"]] = row["bytes"]
-    first = groups[size(rows[0])]
+        groups.setdefault(size_of(row), {})[row["system"], row["cell"]] = row["bytes"]
+    first = groups[size_of(rows[0])]
     names, cells = (list(dict.fromkeys(names)) for names in zip(*first, strict=True))
     lines = []
     for name in names:
         found = [first.get((name, cell)) for cell in cells]
         lines.append((name, *(number(None if value is None else value / 1e6, ",.0f") for value in found)))
-    text = table((f"B D H T = {size(rows[0])}; MB beyond inputs, outputs and gradients", *cells), lines)
+    text = table((f"B D H T = {size_of(rows[0])}; MB beyond inputs, outputs and gradients", *cells), lines)
     told = [
         f"{where}: {', '.join(leanness(taken, cell) for cell in cells)}"
         for where, taken in groups.items()
@@ -151,22 +124,22 @@ def compile_table() -> str:
     return f"{compiled_apart(record['compile'])}\n\ngatedrnn, lstm, by T: {lengths}."
 
 
-def compiled_apart(rows: list[dict[str, Any]]) -> str:
+def compiled_apart(rows: list[Row]) -> str:
     """Every system in a process of its own, without and with the flag; and our times without and with it."""
     seconds = [row for row in rows if "compile_s" in row]
     found = {(row["system"], row["cell"], row["flags"]): row for row in seconds}
     names, cells, flags = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
-    tell = lambda row: f"{row['compile_s']:.2f} ({row['trace_s']:.2f})"
-    header = (f"B D H T = {size(seconds[0])}; seconds, of which tracing and lowering", *names)
+    tell = lambda row: f"{row['compile_s']:.2f} ({row['trace_s']:.2f})" if row else "–"
+    header = (f"B D H T = {size_of(seconds[0])}; seconds, of which tracing and lowering", *names)
     lines = [
-        (f"{cell}, with the flag" if flag else cell, *(tell(found[name, cell, flag]) for name in names))
+        (f"{cell}, with the flag" if flag else cell, *(tell(found.get((name, cell, flag))) for name in names))
         for cell in cells
         for flag in flags
     ]
     times: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         if row.get("gradient"):
-            times.setdefault((row["cell"], size(row)), {})[row["flags"]] = row["gradient"]["ms"]
+            times.setdefault((row["cell"], size_of(row)), {})[row["flags"]] = row["gradient"]["ms"]
     (flag,) = filter(None, flags)
     header_of_times = ("gatedrnn, forward + backward, ms", "B D H T", "without", "with the flag", "longer by")
     lines_of_times = [

@@ -1,0 +1,1 @@
+"""Three programs: `speed` and `learning` measure and write records, `tables` writes them into the README."""

@@ -1,0 +1,1 @@
+"""Who learns over long horizons."""

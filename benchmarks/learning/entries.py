@@ -1,0 +1,79 @@
+"""What a line of a record trains, and the parts that its setups are made of."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optax
+
+import gatedrnn as gr
+from benchmarks.shared import Row
+from gatedrnn.cells import CELLS
+
+Units = Callable[[gr.Cell, gr.tasks.Task], int]
+"""H of a cell for a task."""
+Tests = tuple[tuple[str, gr.tasks.Task, int], ...]
+"""After training: name, task, T."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a record: a setup, its budget and its seeds."""
+
+    label: str
+    setup: gr.train.Setup
+    steps: int
+    seeds: tuple[int, ...]
+    target: float | None = None
+    test_every: int = 50
+    test_batches: int = 4
+    tests: Tests = ()
+    test_batch: int | None = None  # B of those, where it is not the training's
+    analysis: Callable[[gr.train.Setup, gr.models.ModelParams], Row] | None = None  # of the trained weights [S, ...]
+    seconds: float | None = None  # a limit on training
+
+
+def for_horizon(cell: gr.Cell, horizon: int) -> dict[str, Any]:
+    """The option of the cell's `init` that sets its gates for a horizon; none where it has no such gates."""
+    return {cell.horizon_option: horizon} if cell.horizon_option else {}
+
+
+def adding(horizon: int, cell: gr.Cell, options: dict[str, Any], **sizes: Any) -> gr.train.Setup:
+    """Adam 1e-2, clipping 1, 32 units, 16 sequences."""
+    return gr.train.Setup(gr.tasks.adding, cell, horizon, cell_options=options, **sizes)
+
+
+def wide_adding(horizon: int) -> gr.train.Setup:
+    """chrono closes the input gates to 1 / T. Drawn eight times as wide, some are opened by the marks at once."""
+    options = {**for_horizon(gr.lstm, horizon), "input_init": gr.initializers.gaussian(8.0)}
+    setup = adding(horizon, gr.lstm, options, method=gr.Checkpointed(), batch=4)
+    return replace(setup, optimiser=gr.train.Optimiser(optax.adam, 2e-2, 1.0))
+
+
+def final_test(setup: gr.train.Setup) -> Tests:
+    """20 batches of held-out data at the end, for what the tests on the way, on fewer, leave open."""
+    return (("20 batches", setup.task, setup.horizon),)
+
+
+def units_for(weights: int) -> Units:
+    """H that comes nearest to a number of weights, none more."""
+    return lambda cell, task: gr.models.hidden_size_for(cell, task.input_size, task.output_size, weights)
+
+
+def each(
+    task: gr.tasks.Task,
+    horizon: int,
+    units: Units | int,
+    batch: int,
+    rule: gr.train.Optimiser = gr.train.Optimiser(),
+    cells: Iterable[gr.Cell] = CELLS.values(),
+    memory: int | None = None,
+) -> Iterator[tuple[str, gr.train.Setup]]:
+    """Label and setup of every cell from every initialisation; chrono is for `memory` steps, by default T."""
+    for cell in cells:
+        hidden = units if isinstance(units, int) else units(cell, task)
+        chosen = for_horizon(cell, memory or horizon)
+        inits: dict[str, dict[str, Any]] = {"default": {}} | dict.fromkeys(chosen, chosen)
+        for init, options in inits.items():
+            setup = gr.train.Setup(task, cell, horizon, hidden, batch, rule, cell_options=options)
+            yield f"{cell.name} {init}", setup

@@ -1,0 +1,1 @@
+"""Time and memory of a recurrence beside the other frameworks."""

@@ -1,0 +1,1 @@
+"""The README's tables and pictures, from the records alone."""

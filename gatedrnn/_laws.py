@@ -1,0 +1,259 @@
+"""The laws of cells and of methods, tried on a small problem of random numbers: which hold, and which do not.
+
+A cell                                                      A method
+    fit          weights, gates and carry go together           values       those of `Autodiff`
+    affine       JAX can transpose `recur`                      gradients    those of `Autodiff`
+    elementwise  no unit sees another in `pointwise`            last         each row's last step that is run
+    keeps        the gate named is d after / d before           readout      a sum over the steps that are run
+    batch        rows are what they are alone                   mask         a masked step is as if deleted
+    mask         a masked step is as if deleted                 reset        a reset is a fresh start
+    reset        a reset is a fresh start                       direction    `reverse` is the flipped sequence
+    gradient     `Segmented` is `Autodiff`                      empty        no steps: the carry as it was
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gatedrnn._cell import Cell
+from gatedrnn._check import check_size, fail
+from gatedrnn._contract import affine, elementwise
+from gatedrnn._jacobian import kept
+from gatedrnn._method import Method, check_method_value
+from gatedrnn._outputs import Readout
+from gatedrnn._unroll import gate_activations, unroll
+from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.segmented import Segmented
+
+T, B = 7, 3
+TOLERANCE = 1e-4  # of the largest entry: float32 over a few steps
+
+Law = Callable[[], str | None]
+"""Tries a law; gives what is wrong, or None where it holds."""
+
+
+class _Problem:
+    """A cell's random weights and inputs, a first carry, a mask and resets."""
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, options: dict[str, Any]) -> None:
+        self.cell = cell
+        keys = iter(jax.random.split(jax.random.key(0), 4))
+        self.params = cell.init(next(keys), input_size, hidden_size, **options)
+        self.xs = jax.random.normal(next(keys), (T, B, input_size))  # [T, B, D]
+        key = next(keys)
+        shake = lambda a: a + 0.3 * jax.random.normal(key, a.shape, a.dtype)
+        self.carry = jax.tree.map(shake, cell.initial_carry(self.params, B))
+        self.mask = jnp.array([[0, 1, 1], [1, 1, 1], [0, 1, 0], [1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 1]], bool)
+        self.reset = jax.random.bernoulli(next(keys), 0.3, (T, B)).at[3].set(True)
+
+    def run(self, method: Any = Autodiff(), xs: Any = None, carry: Any = None, **options: Any) -> Any:
+        """`unroll` of the problem, or of other inputs."""
+        xs = self.xs if xs is None else xs
+        return unroll(self.cell, self.params, xs, self.carry if carry is None else carry, method=method, **options)
+
+    def gradients(self, method: Any, **options: Any) -> Any:
+        """In weights, inputs and first carry, of a loss that reads every output and every part of the last carry."""
+
+        def loss(params: Any, xs: Array, carry: Any) -> Array:
+            end, ys = unroll(self.cell, params, xs, carry, method=method, **options)
+            return sum((jnp.sum(jnp.sin(part + 1)) for part in jax.tree.leaves(end)), jnp.sum(jnp.sin(ys)))
+
+        return jax.grad(loss, argnums=(0, 1, 2))(self.params, self.xs, self.carry)
+
+
+def check_cell(cell: Cell, *, input_size: int = 3, hidden_size: int = 4, **options: Any) -> tuple[str, ...]:
+    """Tries the laws of a cell.
+
+    Args:
+        cell: any `Cell`; one with `step` alone is asked for those that it can have.
+        input_size: D of the problem.
+        hidden_size: H of the problem.
+        options: of the cell's `init`.
+
+    Returns:
+        The laws that were tried; all of them hold.
+
+    Raises:
+        ValueError: some do not; the message names each and says how.
+
+    Example:
+        >>> import gatedrnn as gr
+        >>> gr.check_cell(gr.gru)
+        ('fit', 'affine', 'elementwise', 'keeps', 'batch', 'mask', 'reset', 'gradient')
+    """
+    if not isinstance(cell, Cell):
+        raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", repr(cell))
+    sizes = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
+    problem = _Problem(cell, *sizes, options)
+    laws: dict[str, Law] = {"fit": lambda: _fit(problem)}
+    if cell.factored:
+        laws |= {
+            "affine": lambda: affine(cell, problem.params, problem.carry.h),
+            "elementwise": lambda: _elementwise(problem),
+            "keeps": lambda: _keeps(problem),
+        }
+    laws |= {
+        "batch": lambda: _batch(problem),
+        "mask": lambda: _mask(problem, Autodiff()),
+        "reset": lambda: _reset(problem, Autodiff()),
+    }
+    if cell.factored:
+        laws["gradient"] = lambda: _gradient(problem, Segmented(3))
+    return _tried("cell", cell.name, laws)
+
+
+def check_method(method: Method, *, cells: Iterable[Cell] = ()) -> tuple[str, ...]:
+    """Tries the laws of a method.
+
+    Args:
+        method: any `Method`. (`Truncated` breaks the law of gradients, as it should.)
+        cells: those that it is tried on; `gr.rnn`, `gr.gru` and `gr.lstm` where none are given.
+
+    Returns:
+        The laws that were tried; all of them hold.
+
+    Raises:
+        ValueError: some do not; the message names each, with the cell, and says how.
+
+    Example:
+        >>> import gatedrnn as gr
+        >>> gr.check_method(gr.Segmented(2), cells=[gr.lstm])
+        ('values', 'gradients', 'last', 'readout', 'mask', 'reset', 'direction', 'empty')
+    """
+    from gatedrnn.cells import CELLS
+
+    method = check_method_value(method)
+    names: tuple[str, ...] = ()
+    for cell in tuple(cells) or CELLS.values():
+        problem = _Problem(cell, 3, 4, {})
+        names = _tried("method", f"{method!r} with the cell {cell.name!r}", _laws_of(method, problem))
+    return names
+
+
+def _laws_of(method: Method, problem: _Problem) -> dict[str, Law]:
+    flags = {"mask": problem.mask, "reset": problem.reset}
+    readout = Readout(_squares, jnp.float32(2.0), problem.xs[..., 0])
+
+    def same(**options: Any) -> Law:
+        return lambda: _apart(problem.run(method, **options), problem.run(Autodiff(), **options))
+
+    def flipped() -> str | None:
+        end, ys = problem.run(method, reverse=True)
+        return _apart((end, ys[::-1]), problem.run(Autodiff(), xs=problem.xs[::-1]))
+
+    return {
+        "values": same(**flags),
+        "gradients": lambda: _gradient(problem, method, **flags),
+        "last": same(**flags, outputs="last"),
+        "readout": same(**flags, outputs=readout),
+        "mask": lambda: _mask(problem, method),
+        "reset": lambda: _reset(problem, method),
+        "direction": flipped,
+        "empty": lambda: _apart(problem.run(method, xs=problem.xs[:0])[0], problem.carry),
+    }
+
+
+def _squares(scale: Array, ys: Array, targets: Array) -> Array:
+    return jnp.square(scale * ys).sum(-1) + targets
+
+
+def _tried(argument: str, name: str, laws: dict[str, Law]) -> tuple[str, ...]:
+    """The names of the laws, or the ValueError that says which fail; a law that cannot be tried has failed."""
+    broken = {}
+    for law, attempt in laws.items():
+        try:
+            wrong = attempt()
+        except Exception as error:  # the cell's own, of any kind
+            wrong = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+        if wrong:
+            broken[law] = wrong
+    if broken:
+        listed = "; ".join(f"{law}: {wrong}" for law, wrong in broken.items())
+        raise fail(argument, "one that keeps the laws", f"{name}, which breaks {len(broken)} of them: {listed}")
+    return tuple(laws)
+
+
+def _apart(got: Any, want: Any) -> str | None:
+    """By how much two trees differ, as a fraction of the largest entry of each leaf; None where they agree."""
+    if str(jax.tree.structure(got)) != str(jax.tree.structure(want)):
+        return f"{jax.tree.structure(got)} in the place of {jax.tree.structure(want)}"
+    worst = 0.0
+    for one, other in zip(map(np.asarray, jax.tree.leaves(got)), map(np.asarray, jax.tree.leaves(want)), strict=True):
+        if one.shape != other.shape:
+            return f"the shape {one.shape} in the place of {other.shape}"
+        if one.size:
+            off = np.abs(one - other).max() / max(np.abs(other).max(), 1e-3)
+            worst = max(worst, np.inf if np.isnan(off) else float(off))
+    return f"{worst:.1g} of the largest entry apart" if worst > TOLERANCE else None
+
+
+def _fit(problem: _Problem) -> str | None:
+    """One step is taken; the options that the cell names are options of its `init`."""
+    cell = problem.cell
+    problem.run(xs=problem.xs[:1])
+    if cell.horizon_option:
+        width, hidden = problem.xs.shape[-1], jax.tree.leaves(problem.carry)[0].shape[-1]
+        cell.init(jax.random.key(0), width, hidden, **{cell.horizon_option: 10})
+    if cell.activations is not None:
+        found = gate_activations(cell, problem.params, problem.xs)
+        if found._fields != cell.gates:
+            return f"`activations` names {found._fields}, `gates` {cell.gates}"
+    return None
+
+
+def _halves(problem: _Problem) -> tuple[Any, ...]:
+    cell, params = problem.cell, problem.params
+    gates_x = cell.project(params.input, problem.xs[0])
+    return gates_x, cell.recur(params.recurrent, problem.carry.h), problem.carry
+
+
+def _elementwise(problem: _Problem) -> str | None:
+    found = elementwise(problem.cell, problem.params, *_halves(problem))
+    return None if found is None else f"`{found}` in `pointwise` mixes units"
+
+
+def _keeps(problem: _Problem) -> str | None:
+    cell, halves, unit = problem.cell, _halves(problem), problem.params.spread(problem.carry.h)
+    if not cell.keeps:
+        return None
+    gate = getattr(cell.activations(*halves, *unit), cell.keeps.removeprefix("1 - "))
+    factor = kept(cell, *halves, unit)
+    return _apart(1 - gate if cell.keeps.startswith("1 - ") else gate, factor)
+
+
+def _batch(problem: _Problem) -> str | None:
+    def alone(row: int) -> Any:
+        return problem.run(xs=problem.xs[:, row], carry=jax.tree.map(lambda a: a[row], problem.carry))
+
+    rows = [alone(row) for row in range(B)]
+    ends = jax.tree.map(lambda *parts: jnp.stack(parts), *(end for end, _ in rows))
+    return _apart(problem.run(), (ends, jnp.stack([ys for _, ys in rows], axis=1)))
+
+
+def _mask(problem: _Problem, method: Any) -> str | None:
+    end, ys = problem.run(method, mask=problem.mask)
+    for row in range(B):
+        ran = np.flatnonzero(problem.mask[:, row])
+        carry = jax.tree.map(lambda a, row=row: a[row : row + 1], problem.carry)
+        want = problem.run(xs=problem.xs[ran, row : row + 1], carry=carry)
+        got = jax.tree.map(lambda a, row=row: a[row : row + 1], end), ys[ran, row : row + 1]
+        wrong = _apart(got, want)
+        if wrong:
+            return wrong
+    return None
+
+
+def _reset(problem: _Problem, method: Any) -> str | None:
+    """Every row is reset at step 3."""
+    reset = jnp.zeros((T, B), bool).at[3].set(True)
+    end, ys = problem.run(method, reset=reset)
+    fresh = problem.cell.initial_carry(problem.params, B)
+    return _apart((end, ys[3:]), problem.run(xs=problem.xs[3:], carry=fresh))
+
+
+def _gradient(problem: _Problem, method: Any, **flags: Any) -> str | None:
+    return _apart(problem.gradients(method, **flags), problem.gradients(Autodiff(), **flags))
