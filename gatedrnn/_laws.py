@@ -205,7 +205,7 @@ def _fit(problem: _Problem) -> str | None:
     return None
 
 
-def _halves(problem: _Problem) -> tuple[Any, ...]:
+def _halves(problem: _Problem) -> tuple[Any, Any, Any]:
     cell, params = problem.cell, problem.params
     gates_x = cell.project(params.input, problem.xs[0])
     return gates_x, cell.recur(params.recurrent, problem.carry.h), problem.carry
@@ -217,11 +217,12 @@ def _elementwise(problem: _Problem) -> str | None:
 
 
 def _keeps(problem: _Problem) -> str | None:
-    cell, halves, unit = problem.cell, _halves(problem), problem.params.spread(problem.carry.h)
+    cell, (gates_x, gates_h, carry) = problem.cell, _halves(problem)
     if not cell.keeps:
         return None
-    gate = getattr(cell.activations(*halves, *unit), cell.keeps.removeprefix("1 - "))
-    factor = kept(cell, *halves, unit)
+    unit = problem.params.spread(carry.h)
+    gate = getattr(cell.activations(gates_x, gates_h, carry, *unit), cell.keeps.removeprefix("1 - "))
+    factor = kept(cell, gates_x, gates_h, carry, unit)
     return _apart(1 - gate if cell.keeps.startswith("1 - ") else gate, factor)
 
 

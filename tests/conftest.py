@@ -1,6 +1,7 @@
 """Strict promotion around every test, two devices, and a compiler told to hurry."""
 
 import importlib.util
+import json
 import os
 
 import jax
@@ -27,11 +28,39 @@ def strict_promotion():
 
 
 @pytest.fixture
+def keras_broadcasts(strict_promotion):
+    """keras adds its biases, and draws its orthogonal matrices, by implicit rank promotion."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
 def peers(monkeypatch):
     """Skips where one is missing; keras cannot be imported without knowing its backend."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     for peer in PEERS:
         pytest.importorskip(peer)
+
+
+@pytest.fixture(scope="session")
+def tree():
+    """(folder) -> everything below it, with its content."""
+
+    def read(folder):
+        found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+        return {name: path.read_bytes() if path.is_file() else None for name, path in found.items()}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def strict_json():
+    """(text) -> what it says; NaN and Infinity are no JSON."""
+
+    def reject(constant):
+        raise AssertionError(constant)
+
+    return lambda text: json.loads(text, parse_constant=reject)
 
 
 def pytest_configure() -> None:

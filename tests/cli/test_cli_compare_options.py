@@ -2,11 +2,9 @@
 
 import re
 
-import commands
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compare_command import invoke
 
 import gatedrnn as gr
 from gatedrnn import report
@@ -35,17 +33,22 @@ def asked(monkeypatch, tmp_path):
     return calls
 
 
-def only(asked, *arguments):
-    """The one measurement that a command line asks for."""
-    result = invoke(*arguments)
-    assert (result.exit_code, result.stderr.strip()) == (0, "")
-    (call,) = asked
-    return call
+@pytest.fixture
+def only(asked, invoke):
+    """(arguments) -> the one measurement that a command line asks for."""
+
+    def run(*arguments):
+        result = invoke("compare", *arguments)
+        assert (result.exit_code, result.stderr.strip()) == (0, "")
+        (call,) = asked
+        return call
+
+    return run
 
 
-def test_defaults(asked):
+def test_defaults(only):
     """Three cells, 10,000 steps of the help text, 128 units, three seeds, at rest and driven."""
-    cells, inputs, options = only(asked)
+    cells, inputs, options = only()
     assert cells == ["rnn", "gru", "lstm"]
     assert options == {"hidden_size": 128, "seeds": 3, "dtype": "float32"}
     assert list(inputs) == ["silent", "text"]
@@ -55,23 +58,23 @@ def test_defaults(asked):
     assert inputs["silent"].shape == want.shape == (10_000, 1, 32)
 
 
-def test_quick_is_a_bound(asked):
+def test_quick_is_a_bound(only):
     """At most 1,000 steps, 32 units and one seed; less stays less."""
-    _, inputs, options = only(asked, "--quick", "--hidden", "5", "--seeds", "4", "--cells", " gru , rnn,gru")
+    cells, inputs, options = only("--quick", "--hidden", "5", "--seeds", "4", "--cells", " gru , rnn,gru")
     assert (inputs["text"].shape, options["hidden_size"], options["seeds"]) == ((1000, 1, 32), 5, 1)
-    assert asked[0][0] == ["gru", "rnn"]
+    assert cells == ["gru", "rnn"]
 
 
-def test_text_one_hot(asked, tmp_path):
+def test_text_one_hot(only, tmp_path):
     """The bytes of the file, batch by batch from its beginning to its end."""
     (tmp_path / "t").write_bytes("äbc".encode())
-    _, inputs, _ = only(asked, "--text", "t", "--encoding", "one-hot", "--horizon", 3, "--batch", 2)
+    _, inputs, _ = only("--text", "t", "--encoding", "one-hot", "--horizon", 3, "--batch", 2)
     assert inputs["text"].shape == inputs["silent"].shape == (3, 2, 256)
     np.testing.assert_array_equal(np.asarray(inputs["text"]).argmax(-1).T, [[0xC3, 0xA4, 0x62], [0xA4, 0x62, 0x63]])
 
 
 @pytest.mark.parametrize("name", ["d.csv:b", "d.csv:1", "d:1.csv:b", "d:1.csv:a:b", "d.npy:1", "e.npy", "d:2.csv"])
-def test_series_columns(asked, tmp_path, name):
+def test_series_columns(only, tmp_path, name):
     """FILE or FILE:COLUMN, by name or number; both may contain colons."""
     table = np.array([[5.0, 1.0], [6.0, -1.0]])
     np.save(tmp_path / "d.npy", table)
@@ -79,30 +82,30 @@ def test_series_columns(asked, tmp_path, name):
     (tmp_path / "d.csv").write_text("a,b\n5,1\n6,-1\n")
     (tmp_path / "d:1.csv").write_text("b,a:b\n1,1\n-1,-1\n")
     (tmp_path / "d:2.csv").write_text("1\n-1\n")
-    _, inputs, _ = only(asked, "--series", name, "--horizon", 2)
+    _, inputs, _ = only("--series", name, "--horizon", 2)
     np.testing.assert_array_equal(inputs["series"], [[[1]], [[-1]]])
     assert inputs["silent"].shape == (2, 1, 1)
 
 
-def test_noise(asked):
+def test_noise(only):
     """Gaussian, of the deviation asked for, the same each time."""
-    _, inputs, _ = only(asked, "--noise", "2.5", "--horizon", 2000)
+    _, inputs, _ = only("--noise", "2.5", "--horizon", 2000)
     noise = np.asarray(inputs["noise"], np.float64)
     assert noise.shape == (2000, 1, 32)
     assert abs(noise.std() / 2.5 - 1) < 4 / noise.size**0.5
     assert abs(noise.mean()) < 4 * 2.5 / noise.size**0.5
 
 
-def test_silent_alone(asked):
+def test_silent_alone(only):
     """No other input."""
-    _, inputs, options = only(asked, "--silent", "--dtype", "bfloat16", "--horizon", 7)
+    _, inputs, options = only("--silent", "--dtype", "bfloat16", "--horizon", 7)
     assert list(inputs) == ["silent"]
     assert (inputs["silent"].dtype, options["dtype"]) == (jnp.bfloat16, "bfloat16")
 
 
-def test_help_text_is_read_again_for_a_longer_horizon(asked):
+def test_help_text_is_read_again_for_a_longer_horizon(asked, invoke):
     """A million steps of half a million bytes, with a note."""
-    result = invoke("--horizon", 600_000)
+    result = invoke("compare", "--horizon", 600_000)
     assert result.exit_code == 0
     assert "bytes; it is read again from its start to fill the horizon." in " ".join(result.stdout.split())
     values = np.asarray(asked[0][1]["text"])
@@ -110,25 +113,25 @@ def test_help_text_is_read_again_for_a_longer_horizon(asked):
     np.testing.assert_array_equal(values[count : count + 1000], values[:1000])
 
 
-def test_the_widest_numbers_fit_the_terminal(asked):
+def test_the_widest_numbers_fit_the_terminal(asked, invoke):
     """A million steps, a half-life of 300 million: 80 columns, and no number is cut."""
-    out = invoke("--silent").stdout
+    out = invoke("compare", "--silent").stdout
     assert max(map(len, out.splitlines())) <= 80
     assert "…" not in out
     assert re.search(r"lstm +default +series +-1.\de-09 ", out)
 
 
-def test_a_folder_is_printed_as_it_is_called(asked):
+def test_a_folder_is_printed_as_it_is_called(asked, invoke):
     """A name that looks like markup, or like an emoji, is printed and not obeyed."""
-    result = invoke("--silent", "--out", "a [/b] [red] :smile:")
+    result = invoke("compare", "--silent", "--out", "a [/b] [red] :smile:")
     assert result.exit_code == 0
     assert "to a [/b] [red] :smile:/" in " ".join(result.stdout.split())
 
 
-def test_bare_command_and_version():
+def test_bare_command_and_version(invoke):
     """The first lists the commands."""
-    bare = commands.invoke()
+    bare = invoke()
     assert (bare.exit_code, bare.stderr) == (0, "")
     for name in ("compare", "generate", "race", "train"):
         assert re.search(rf"^ +{name} ", bare.stdout, re.MULTILINE)
-    assert commands.invoke("--version").stdout == f"gatedrnn {gr.__version__}\n"
+    assert invoke("--version").stdout == f"gatedrnn {gr.__version__}\n"

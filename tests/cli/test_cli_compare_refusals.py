@@ -5,8 +5,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commands import check_refused, tree
-from compare_command import command, finish, invoke
 from typer.testing import CliRunner
 
 import gatedrnn as gr
@@ -99,28 +97,28 @@ def in_a_full_folder(line):
 
 
 @pytest.mark.parametrize("line", BAD, ids=[line[:40] for line in BAD])
-def test_bad_input(inputs_on_disk, line):
+def test_bad_input(inputs_on_disk, line, check_refused):
     """One sentence that names the argument, what was expected and what came; nothing is written, nothing left."""
     check_refused(("compare", *in_a_full_folder(line)), BAD[line])
 
 
 @pytest.mark.parametrize("line", ["--horizon -5", "--text binary", f"--hidden {BIG}", "--out short"])
-def test_bad_input_in_a_process_of_its_own(inputs_on_disk, line):
+def test_bad_input_in_a_process_of_its_own(inputs_on_disk, line, check_refused, start_compare, finish):
     """The same through the installed command: horizon, text, memory and folder."""
-    check_refused(in_a_full_folder(line), BAD[line], run=lambda *line: finish(command(*line, cwd=inputs_on_disk)))
+    check_refused(in_a_full_folder(line), BAD[line], run=lambda *line: finish(start_compare(*line, cwd=inputs_on_disk)))
 
 
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (KeyboardInterrupt(), 130, "gatedrnn: interrupted; no file was changed.\n"),
-        (MemoryError(), 2, "gatedrnn: out of memory"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes"), 2, "gatedrnn: out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted; no file was changed"),
+        (MemoryError(), 2, "out of memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes"), 2, "out of memory"),
         (OSError(28, "No space left on device"), 2, "No space left on device"),
         (RuntimeError("a bug of ours"), 1, ""),
     ],
 )
-def test_errors_while_it_runs(inputs_on_disk, monkeypatch, error, status, message):
+def test_errors_while_it_runs(inputs_on_disk, monkeypatch, error, status, message, invoke, tree):
     """What the reader can act upon is a sentence; what is a mistake of the program's own stays an error."""
 
     def compare(*_, **__):
@@ -128,7 +126,7 @@ def test_errors_while_it_runs(inputs_on_disk, monkeypatch, error, status, messag
 
     monkeypatch.setattr(gr.flow, "compare", compare)
     before = tree(inputs_on_disk)
-    result = invoke("--silent", "--out", "new/er")
+    result = invoke("compare", "--silent", "--out", "new/er")
     assert (result.exit_code, result.stdout) == (status, "")
     assert message in result.stderr
     assert (result.exception is error) == (status == 1)

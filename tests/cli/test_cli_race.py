@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import chex
@@ -12,7 +10,6 @@ import jax
 import numpy as np
 import pytest
 import typer
-from commands import DEFAULTS, TINY, WORDS, check_refused, invoke, names, read_json, reject, succeeds
 from safetensors.numpy import load_file
 
 import gatedrnn as gr
@@ -23,47 +20,41 @@ from gatedrnn.train._metrics import Row
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory):
-    """A folder with a text, the current one from here on."""
-    folder, before = tmp_path_factory.mktemp("here"), os.getcwd()
-    os.chdir(folder)
-    Path("cats.txt").write_text(WORDS)
-    Path("file").write_text("a file")
+def untrained(there):
+    """A saved model of another task than text."""
     model = gr.models.Model(gr.rnn, 2, 3, 1)
     weights = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), jax.eval_shape(model.init, jax.random.key(0)))
     gr.models.save("other", model, weights, {"task": "adding"})
-    yield folder
-    os.chdir(before)
 
 
 @pytest.fixture(scope="module")
-def text(there):
+def text(there, tiny, succeeds):
     """A model trained on a text."""
     sizes = ("--cell", "rnn", "--embedding", "3")
     result = succeeds(
-        "train", "text", "--text", "cats.txt", *TINY, *sizes, "--out", "text", "--metrics", "text/m.jsonl"
+        "train", "text", "--text", "cats.txt", *tiny, *sizes, "--out", "text", "--metrics", "text/m.jsonl"
     )
     return result, there / "text"
 
 
-def test_a_text(text):
+def test_a_text(text, defaults, read_json, names, strict_json):
     """From a file, with an embedding; metrics as JSONL where that is asked for; one model."""
     result, folder = text
     files = ["checkpoints", "m.jsonl", "model.json", "model.safetensors", "result.json", "run.json"]
     assert names(folder) == files
     changes = {"task": "text", "cell": "rnn", "embedding": 3, "text": str(folder.parent / "cats.txt")}
-    assert read_json(folder / "run.json") == DEFAULTS | changes
-    rows = [json.loads(line, parse_constant=reject) for line in (folder / "m.jsonl").read_text().splitlines()]
+    assert read_json(folder / "run.json") == defaults | changes
+    rows = [strict_json(line) for line in (folder / "m.jsonl").read_text().splitlines()]
     assert [(row["step"], row["seed"]) for row in rows] == [(2, 0), (4, 0)]
     assert rows[-1:] == read_json(folder / "result.json")["last"]
     assert load_file(folder / "model.safetensors")["embedding"].shape == (256, 3)
     assert result.stdout.endswith("wrote model, metrics and result.json to text/\n")
 
 
-def test_a_language(there):
+def test_a_language(there, tiny, succeeds, read_json):
     """Its own options reach the task, and chance follows from them."""
     options = ("--attractors", "1", "--differ", "0.2", "--horizon", "20", "--cell", "rnn")
-    succeeds("train", "agreement", *TINY, *options, "--out", "agreement")
+    succeeds("train", "agreement", *tiny, *options, "--out", "agreement")
     found, model = read_json(there / "agreement" / "result.json"), gr.load(there / "agreement").model
     task = gr.tasks.agreement_with(1, 0.2)
     assert (found["attractors"], found["differ"], found["chance"]) == (1, 0.2, task.chance(20))
@@ -72,18 +63,18 @@ def test_a_language(there):
 
 
 @pytest.fixture(scope="module")
-def raced(text, there):
+def raced(text, there, tiny, succeeds):
     """A race of two cells on the text."""
-    options = ("--text", "cats.txt", *TINY, "--embedding", "3", "--target", "5.5", "--cells", "rnn,gru")
+    options = ("--text", "cats.txt", *tiny, "--embedding", "3", "--target", "5.5", "--cells", "rnn,gru")
     return succeeds("race", "text", *options, "--out", "raced"), there / "raced"
 
 
-def test_race(raced):
+def test_race(raced, defaults, read_json, names):
     """A row per cell and initialisation, in the table and in the file, with every test of every seed; the picture."""
     result, folder = raced
     assert names(folder) == ["plateau.png", "plateau.svg", "race.json"]
     found = read_json(folder / "race.json")
-    expected = DEFAULTS | {"task": "text", "embedding": 3, "target": 5.5, "text": str(folder.parent / "cats.txt")}
+    expected = defaults | {"task": "text", "embedding": 3, "target": 5.5, "text": str(folder.parent / "cats.txt")}
     assert {name: value for name, value in found.items() if name != "runs"} == {
         name: value for name, value in expected.items() if name not in ("cell", "init")
     }
@@ -111,14 +102,14 @@ def test_race(raced):
     assert ElementTree.fromstring((folder / "plateau.svg").read_bytes()).tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_race_is_training(raced, text):
+def test_race_is_training(raced, text, read_json):
     """An entry is what `train` makes of the same options: test by test."""
     rows = [json.loads(line) for line in (text[1] / "m.jsonl").read_text().splitlines()]
     run = read_json(raced[1] / "race.json")["runs"][0]
     assert run["rows"] == rows[: len(run["rows"])]
 
 
-def test_all_cells_of_a_race_see_the_same_data(raced):
+def test_all_cells_of_a_race_see_the_same_data(raced, read_json):
     """Equal seeds give equal keys, whatever the cell and its initialisation; and so equal batches."""
     found = read_json(raced[1] / "race.json")
     runs = found.pop("runs")
@@ -130,10 +121,10 @@ def test_all_cells_of_a_race_see_the_same_data(raced):
     assert len({setup.cell for setup in setups}) == 2
 
 
-def test_the_shortest_horizon_has_a_chrono_initialisation(there):
+def test_the_shortest_horizon_has_a_chrono_initialisation(there, defaults):
     """Gates that are drawn for at least three steps."""
     for horizon, chrono in ((2, 3), (3, 3), (8, 8)):
-        settings = Settings(**DEFAULTS | {"task": "adding", "init": "chrono", "horizon": horizon})
+        settings = Settings(**defaults | {"task": "adding", "init": "chrono", "horizon": horizon})
         setup = prepare(settings).setup
         assert dict(setup.cell_options) == {"chrono": chrono}
         jax.eval_shape(gr.train.init, setup)
@@ -146,11 +137,11 @@ def pretended(setup, *, seeds, **_):
     return gr.train.Fitted(state, rows, dict.fromkeys(seeds), 1.0, 1.0)
 
 
-def test_every_cell_and_initialisation_by_default(there, monkeypatch):
+def test_every_cell_and_initialisation_by_default(there, monkeypatch, tiny, succeeds, read_json):
     """In one order, and each entry's setup is the one that it is called by."""
     setups = []
     monkeypatch.setattr(gr.train, "fit", lambda setup, **given: setups.append(setup) or pretended(setup, **given))
-    succeeds("race", "adding", *TINY, "--out", "all")
+    succeeds("race", "adding", *tiny, "--out", "all")
     entries = [("rnn", "default"), ("gru", "default"), ("gru", "chrono"), ("lstm", "default"), ("lstm", "chrono")]
     assert [(run["cell"], run["init"]) for run in read_json(there / "all" / "race.json")["runs"]] == entries
     options = {"default": {}, "chrono": {"chrono": 8}}
@@ -158,12 +149,12 @@ def test_every_cell_and_initialisation_by_default(there, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["race", "train"])
-def test_one_seed_that_diverged(there, monkeypatch, command):
+def test_one_seed_that_diverged(there, monkeypatch, command, tiny, succeeds, read_json):
     """Its loss is null in the files, which stay strict, and the worst in the table; the others keep theirs."""
     monkeypatch.setattr(gr.train, "fit", pretended)
     cells = ("--cells", "rnn") if command == "race" else ("--cell", "rnn")
     out = f"diverged {command}"
-    result = succeeds(command, "adding", *TINY, *cells, "--seeds", 3, "--out", out)
+    result = succeeds(command, "adding", *tiny, *cells, "--seeds", 3, "--out", out)
     if command == "race":
         (run,) = read_json(there / out / "race.json")["runs"]
         assert run["test_loss"] == [0.5, None, 0.5]
@@ -175,7 +166,7 @@ def test_one_seed_that_diverged(there, monkeypatch, command):
         assert re.search(r"^ +1 +4 +nan ", result.stdout, re.MULTILINE)
 
 
-def test_generate(text):
+def test_generate(text, succeeds):
     """The prompt and what follows, byte for byte; equal seeds, equal text."""
     line = ("generate", "text", "--prompt", "größe", "--length", 12, "--seed", 3, "--temperature", 1)
     said = [succeeds(*line).stdout_bytes, succeeds(*line[:-4], "--seed", 4, "--temperature", 1).stdout_bytes]
@@ -212,13 +203,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("line", BAD, ids=[line[:50] for line in BAD])
-def test_bad_input(text, line):
+def test_bad_input(text, untrained, line, check_refused):
     """One sentence that names the argument and what came."""
     check_refused(line.split(), BAD[line])
 
 
 @pytest.mark.parametrize("command", ["train", "race", "generate", "compare"])
-def test_help(command):
+def test_help(command, invoke):
     """Every option is explained, in 80 columns."""
     result = invoke(command, "--help")
     assert (result.exit_code, result.stderr) == (0, "")

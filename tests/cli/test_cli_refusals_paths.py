@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from commands import check_refused, outcome
 
 NOBODY = 65_534  # a user's number
 
@@ -30,14 +29,14 @@ EMPTY = {
 @pytest.mark.parametrize(
     ("command", "option"), [(command, option) for command, options in EMPTY.items() for option in options]
 )
-def test_an_empty_path(command, option):
+def test_an_empty_path(command, option, check_refused):
     """It does not stand for the current folder."""
     task = () if command == "compare" or option == "resume" else (option if option in ("text", "series") else "adding",)
     message = f"Invalid value for '--{option}': must be the name of a file or a folder; got nothing."
     check_refused((command, *task, f"--{option}", ""), message)
 
 
-def test_an_empty_model():
+def test_an_empty_model(check_refused):
     check_refused(("generate", ""), "Invalid value for 'model': must be the name of a file or a folder; got nothing.")
 
 
@@ -55,25 +54,30 @@ NOT_READ = {
 
 @pytest.mark.parametrize("command", ["train", "race", "compare"])
 @pytest.mark.parametrize("line", NOT_READ)
-def test_what_is_no_regular_file(tmp_path, command, line):
+def test_what_is_no_regular_file(tmp_path, command, line, check_refused):
     """A pipe would be waited for, and a device may give bytes without end."""
     task = () if command == "compare" else (line.split()[0].removeprefix("--"),)
     message = NOT_READ[line].format("" if command == "compare" else f"{tmp_path}/")
     check_refused((command, *task, *line.split()), message)
 
 
-def outcome_of_nobody(*arguments):
-    """Root may read everything, so the command runs as somebody else then."""
-    before = os.geteuid()
-    os.seteuid(before or NOBODY)
-    try:
-        return outcome(*arguments)
-    finally:
-        os.seteuid(before)
+@pytest.fixture
+def outcome_of_nobody(outcome):
+    """(arguments) -> as `outcome`; root may read everything, so the command runs as somebody else then."""
+
+    def run(*arguments):
+        before = os.geteuid()
+        os.seteuid(before or NOBODY)
+        try:
+            return outcome(*arguments)
+        finally:
+            os.seteuid(before)
+
+    return run
 
 
 @pytest.mark.parametrize("option", ["text", "series"])
-def test_a_file_that_may_not_be_read(monkeypatch, option):
+def test_a_file_that_may_not_be_read(monkeypatch, option, check_refused, outcome_of_nobody):
     """In a folder that may; it is refused for its absence first, with which everything is imported."""
     with TemporaryDirectory() as current, TemporaryDirectory() as folder:
         Path(current).chmod(0o777)
@@ -86,7 +90,7 @@ def test_a_file_that_may_not_be_read(monkeypatch, option):
         monkeypatch.undo()
 
 
-def test_a_series_with_few_rows():
+def test_a_series_with_few_rows(check_refused):
     """The option is named, which the user has."""
     message = "`series` must be at least 20 numbers, of which a fifth is held out; got 18."
     check_refused(("train", "series", "--series", "short.csv", "--horizon", "2"), message)

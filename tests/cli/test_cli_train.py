@@ -11,27 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import train_command
-from commands import DEFAULTS, TINY, invoke, names, read_json, succeeds
 from rich.console import Console
-from train_command import RNN
 
 import gatedrnn as gr
 from gatedrnn.cli import _progress
 from gatedrnn.train import Progress
 
-there = train_command.there  # the fixture
-adding = train_command.adding  # the fixture
-
+RNN = ("--cell", "rnn")
 WEIGHTS = 3 * (2 + 3) + 3 + 3 + 1
 
 
-def test_a_generated_task(adding):
+def test_a_generated_task(adding, defaults, read_json, names):
     """One row per seed; the options as they were given; models that load and are as good as is said."""
     result, folder = adding
     models = [f"model-{seed}.{kind}" for seed in (5, 6) for kind in ("json", "safetensors")]
     assert names(folder) == ["checkpoints", "metrics.csv", *models, "result.json", "run.json"]
-    given = DEFAULTS | {"task": "adding", "cell": "rnn", "seeds": 2, "first_seed": 5}
+    given = defaults | {"task": "adding", "cell": "rnn", "seeds": 2, "first_seed": 5}
     assert read_json(folder / "run.json") == given
     found = read_json(folder / "result.json")
     assert {name: found[name] for name in given} == given
@@ -60,9 +55,9 @@ def test_a_generated_task(adding):
         ("digits", ("--horizon", "64", "--steps", "2"), 1, 10, 2.3010),
     ],
 )
-def test_other_tasks(there, task, options, inputs, outputs, chance):
+def test_other_tasks(there, task, options, inputs, outputs, chance, tiny, succeeds, read_json):
     """Each end to end, and told beside its own chance."""
-    succeeds("train", task, *TINY, *RNN, *options, "--out", task)
+    succeeds("train", task, *tiny, *RNN, *options, "--out", task)
     found, model = read_json(there / task / "result.json"), gr.load(there / task).model
     assert (found["task"], found["last"][-1]["step"]) == (task, found["steps"])
     assert found["chance"] == pytest.approx(chance, rel=1e-3)
@@ -72,22 +67,22 @@ def test_other_tasks(there, task, options, inputs, outputs, chance):
         assert found["series"] == f"{there / 'data.csv'}:temp"
 
 
-def test_a_window(adding):
+def test_a_window(adding, tiny, succeeds, read_json):
     """The backward pass is cut after four of eight steps: another course from the same weights on the same data."""
     _, folder = adding
-    succeeds("train", "adding", *TINY, *RNN, "--seeds", 2, "--seed", 5, "--window", 4, "--out", "windowed")
+    succeeds("train", "adding", *tiny, *RNN, "--seeds", 2, "--seed", 5, "--window", 4, "--out", "windowed")
     assert read_json(Path("windowed/run.json"))["window"] == 4
-    got, whole = (np.loadtxt(there / "metrics.csv", delimiter=",", skiprows=1) for there in (Path("windowed"), folder))
+    got, whole = (np.loadtxt(place / "metrics.csv", delimiter=",", skiprows=1) for place in (Path("windowed"), folder))
     np.testing.assert_array_equal(got[:, :2], whole[:, :2])
     assert np.isfinite(got).all() and (got[:, 3] != whole[:, 3]).all()
 
 
 @pytest.mark.parametrize("seeds", [2, 1])
-def test_two_devices(adding, seeds):
+def test_two_devices(adding, seeds, tiny, succeeds, read_json):
     """They share two seeds, or the two sequences of a batch; the numbers are those of one device, but for rounding."""
     _, folder = adding
     sizes = ("--seeds", seeds, "--seed", 5, "--devices", 2)
-    succeeds("train", "adding", *TINY, *RNN, *sizes, "--out", f"shared by {seeds}")
+    succeeds("train", "adding", *tiny, *RNN, *sizes, "--out", f"shared by {seeds}")
     assert read_json(Path(f"shared by {seeds}/run.json"))["devices"] == 2
     got = np.loadtxt(f"shared by {seeds}/metrics.csv", delimiter=",", skiprows=1)
     want = np.loadtxt(folder / "metrics.csv", delimiter=",", skiprows=1)
@@ -122,7 +117,7 @@ def test_a_bar_on_a_terminal():
     assert len(last) <= 80 and "…" not in last
 
 
-def test_a_terminal_gets_the_bar_and_no_lines(adding, tmp_path):
+def test_a_terminal_gets_the_bar_and_no_lines(adding, tmp_path, invoke):
     """The same command where standard error is one."""
     shutil.copytree(adding[1], tmp_path / "run")
     result = invoke("train", "--resume", tmp_path / "run", "--steps", 6, FORCE_COLOR="1")
@@ -132,11 +127,11 @@ def test_a_terminal_gets_the_bar_and_no_lines(adding, tmp_path):
     assert "test loss" not in result.stderr
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(adding, tmp_path):
+def test_a_resumed_run_is_the_uninterrupted_one(adding, tmp_path, tiny, succeeds, read_json):
     """With more updates: every byte of the models and metrics as in one long run; run.json knows the new number."""
     _, folder = adding
     shutil.copytree(folder, tmp_path / "part")
-    succeeds("train", "adding", *TINY, *RNN, "--seeds", 2, "--seed", 5, "--steps", 10, "--out", tmp_path / "whole")
+    succeeds("train", "adding", *tiny, *RNN, "--seeds", 2, "--seed", 5, "--steps", 10, "--out", tmp_path / "whole")
     for steps in (6, 10):
         result = succeeds("train", "--resume", tmp_path / "part", "--steps", steps)
         assert read_json(tmp_path / "part" / "run.json")["steps"] == steps
@@ -145,7 +140,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(adding, tmp_path):
         assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_again(adding, tmp_path):
+def test_a_run_killed_before_its_first_checkpoint_begins_again(adding, tmp_path, succeeds, names):
     """All that is left is run.json."""
     _, folder = adding
     (tmp_path / "run").mkdir()
@@ -156,7 +151,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(adding, tmp_path)
         assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_resumed_to_a_target_that_is_reached(adding, tmp_path):
+def test_resumed_to_a_target_that_is_reached(adding, tmp_path, succeeds, read_json):
     """Nothing is left to do, and the step is told at which it was reached."""
     _, folder = adding
     shutil.copytree(folder, tmp_path / "run")
@@ -166,9 +161,10 @@ def test_resumed_to_a_target_that_is_reached(adding, tmp_path):
     assert re.search(r"^ +5 +4 .* 2 *$", result.stdout, re.MULTILINE)
 
 
-def test_interrupted(there):
+@pytest.mark.slow
+def test_interrupted(there, tiny, succeeds, names):
     """SIGINT: status 130 and the command to go on with; it goes on from the checkpoint; the name needs quoting."""
-    command = [os.path.join(sysconfig.get_path("scripts"), "gatedrnn"), "train", "adding", *TINY, *RNN]
+    command = [os.path.join(sysconfig.get_path("scripts"), "gatedrnn"), "train", "adding", *tiny, *RNN]
     arguments = ["--steps", "100000000", "--test-every", "50", "--save-every", "0", "--out", "a run"]
     process = subprocess.Popen([*command, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     first = [process.stderr.readline() for _ in range(3)]
@@ -176,7 +172,7 @@ def test_interrupted(there):
     out, err = process.communicate(timeout=60)
     assert all(line.startswith("rnn adding ") for line in first)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "gatedrnn: interrupted; go on with: gatedrnn train --resume 'a run'"
+    assert re.search("interrupted; .*: gatedrnn train --resume 'a run'$", err.splitlines()[-1])
     done = max(int(path.name) for path in Path("a run/checkpoints").iterdir() if path.name.isdigit())
     assert done >= 50 and names(there / "a run") == ["checkpoints", "metrics.csv", "run.json"]
     result = succeeds("train", "--resume", "a run", "--steps", done + 50)

@@ -4,11 +4,6 @@ import json
 import shutil
 
 import pytest
-import train_command
-from commands import check_refused, invoke, read_json
-
-there = train_command.there  # the fixture
-adding = train_command.adding  # the fixture
 
 OTHERS = {
     **{"cell": "gru", "init": "chrono", "horizon": "9", "hidden": "4", "batch": "4", "seeds": "1", "seed": "6"},
@@ -19,7 +14,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_resumed_with_another_option(adding, name):
+def test_resumed_with_another_option(adding, name, check_refused):
     """The numbers of a run hang on it, so it stays what it was, even if it is given as it was."""
     check_refused(
         ("train", "--resume", "adding", f"--{name}", OTHERS[name]), f"`{name}` must be left out beside `resume`"
@@ -106,7 +101,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("line", BAD, ids=[line[:50] for line in BAD])
-def test_bad_input(adding, line):
+def test_bad_input(adding, line, check_refused):
     """One sentence that names the argument and what came."""
     check_refused(line.split(), BAD[line])
 
@@ -128,7 +123,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("content", RUNS.values(), ids=RUNS)
-def test_a_damaged_run_json(adding, tmp_path, monkeypatch, content):
+def test_a_damaged_run_json(adding, tmp_path, monkeypatch, content, check_refused, read_json):
     """Is named, with what is wrong in it; the checkpoints stay."""
     _, folder = adding
     if isinstance(content, dict):
@@ -139,7 +134,7 @@ def test_a_damaged_run_json(adding, tmp_path, monkeypatch, content):
     check_refused(("train", "--resume", "run"), "`resume` must be the folder of a training; got 'run/run.json': ")
 
 
-def test_resumed_as_another_run(adding, tmp_path, monkeypatch):
+def test_resumed_as_another_run(adding, tmp_path, monkeypatch, invoke, read_json):
     """Sound settings, but not those of the checkpoints."""
     _, folder = adding
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,5 @@
 """flax, linen and nnx: converted cells agree with `unroll` in values and in every gradient, there and back."""
 
-import re
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 from flax import nnx
 from tolerances import assert_close, tolerance
 
@@ -46,33 +44,22 @@ def nnx_of(kind, dtype="float32", **options):
     return nnx.merge(structure, randomised(state))
 
 
-def params_of(cell, dtype):
-    """Random weights and biases of ours; inside `jax.enable_x64` where they are float64."""
-    weights = gr.Params(*reference.weights(cell.name, D, H, np.random.default_rng(0)))
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype), weights)
-
-
-def inputs():
-    """Random xs, [T, B, D]."""
-    return np.random.default_rng(1).normal(size=(T, B, D))
-
-
 @each_linen
 @each_dtype
-def test_linen_verified(kind, dtype):
+def test_linen_verified(kind, dtype, inputs):
     """Outputs, last carry, and the gradients in xs, the first carry and each of linen's weights."""
     with jax.enable_x64(dtype == "float64"):
-        errors = interop.verify_linen(*linen_of(kind, dtype), inputs())
+        errors = interop.verify_linen(*linen_of(kind, dtype), inputs)
     assert len(errors.dweights) == LINEN[kind]
     assert errors.largest <= tolerance(dtype, LENGTH)
 
 
 @each_nnx
 @each_dtype
-def test_nnx_verified(kind, dtype):
+def test_nnx_verified(kind, dtype, inputs):
     """Outputs, last carry, and the gradients in xs, the first carry and each of nnx's weights."""
     with jax.enable_x64(dtype == "float64"):
-        errors = interop.verify_nnx(nnx_of(kind, dtype), inputs())
+        errors = interop.verify_nnx(nnx_of(kind, dtype), inputs)
     assert len(errors.dweights) == NNX[kind]
     assert errors.largest <= tolerance(dtype, LENGTH)
 
@@ -82,9 +69,9 @@ def ours(cell, params, xs):
     return gr.unroll(cell, params, xs.swapaxes(0, 1))[1].swapaxes(0, 1)
 
 
-def assert_agree(mine, theirs, weights):
+def assert_agree(mine, theirs, weights, xs):
     """Two functions of weights and batch-major inputs agree in values, and in gradients in both arguments."""
-    xs = jnp.float32(inputs()).swapaxes(0, 1)
+    xs = jnp.float32(xs).swapaxes(0, 1)
     (got, pull_got), (want, pull_want) = (jax.vjp(run, weights, xs) for run in (mine, theirs))
     assert_close(got, want, "float32", LENGTH)
     grads = (jax.tree.leaves(pull(jnp.cos(want))) for pull in (pull_got, pull_want))
@@ -92,24 +79,26 @@ def assert_agree(mine, theirs, weights):
 
 
 @each_linen
-def test_agrees_with_linen_rnn(kind):
+def test_agrees_with_linen_rnn(kind, inputs):
     """The layer flax's users call, from its own first carry."""
     module, variables = linen_of(kind)
     assert_agree(
         lambda variables, xs: ours(*interop.from_linen(module, variables), xs),
         lambda variables, xs: nn.RNN(module).apply({"params": {"cell": variables["params"]}}, xs),
         variables,
+        inputs,
     )
 
 
 @each_nnx
-def test_agrees_with_nnx_rnn(kind):
+def test_agrees_with_nnx_rnn(kind, inputs):
     """The layer flax's users call, from its own first carry."""
     structure, weights = nnx.split(nnx_of(kind))
     assert_agree(
         lambda weights, xs: ours(*interop.from_nnx(nnx.merge(structure, weights)), xs),
         lambda weights, xs: nnx.RNN(nnx.merge(structure, weights))(xs),
         weights,
+        inputs,
     )
 
 
@@ -122,17 +111,17 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_wrong_conversion_shows(fault, monkeypatch):
+def test_a_wrong_conversion_shows(fault, monkeypatch, inputs):
     """What verify_linen proves can fail: in the outputs, and in the gradients of the weights."""
     right = interop.join
     monkeypatch.setattr(interop, "join", lambda cell, *blocks: right(cell, *FAULTS[fault](*blocks)))
-    errors = interop.verify_linen(*linen_of(nn.GRUCell), inputs())
+    errors = interop.verify_linen(*linen_of(nn.GRUCell), inputs)
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 
 
 @each_cell
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
-def test_linen_round_trip(cell, dtype):
+def test_linen_round_trip(cell, dtype, params_of):
     """Ours, through linen and back, bit for bit, and the variables are those that linen's `init` would make."""
     with jax.enable_x64(dtype == "float64"):
         params = params_of(cell, dtype)
@@ -145,7 +134,7 @@ def test_linen_round_trip(cell, dtype):
 
 @each_cell
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
-def test_nnx_round_trip(cell, dtype):
+def test_nnx_round_trip(cell, dtype, params_of, inputs):
     """Ours, through nnx and back, bit for bit; the GRU without the bias that nnx lacks."""
     with jax.enable_x64(dtype == "float64"):
         params = params_of(cell, dtype)
@@ -154,17 +143,14 @@ def test_nnx_round_trip(cell, dtype):
         module = interop.to_nnx(cell, params)
         back, again = interop.from_nnx(module)
         if dtype != "bfloat16":
-            assert interop.verify_nnx(module, inputs()).largest <= tolerance(dtype, LENGTH)
+            assert interop.verify_nnx(module, inputs).largest <= tolerance(dtype, LENGTH)
     assert back == cell
     chex.assert_trees_all_equal(again, params, strict=True)
 
 
-def test_nnx_gru_lacks_a_bias():
+def test_nnx_gru_lacks_a_bias(params_of):
     """A GRU whose candidate has a bias inside the reset gate's product does not fit."""
-    message = (
-        r"^`params.recurrent\[\"b\"\]` must be zero to make an nnx.GRUCell, which has no bias b_hn.*; got values up"
-    )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"^`params.recurrent\[\"b\"\]` must be zero .*nnx.GRUCell.*; got values up"):
         interop.to_nnx(gr.gru, params_of(gr.gru, "float32"))
 
 
@@ -187,7 +173,7 @@ each_option = pytest.mark.parametrize(("kind", "option", "value", "want", "got")
 def test_linen_option_refused(kind, option, value, want, got):
     """Each option that makes another function, by name."""
     module, variables = linen_of(getattr(nn, kind), **{option: value})
-    with pytest.raises(ValueError, match=rf"^`{option}` must be {want} to make gatedrnn.*; got {got}\.$"):
+    with pytest.raises(ValueError, match=f"^`{option}` must be {want} to make gatedrnn.*; got {got}"):
         interop.from_linen(module, variables)
 
 
@@ -195,27 +181,26 @@ def test_linen_option_refused(kind, option, value, want, got):
 def test_nnx_option_refused(kind, option, value, want, got):
     """Each option that makes another function, by name."""
     module = nnx_of(getattr(nnx, kind), **{option: value})
-    with pytest.raises(ValueError, match=rf"^`{option}` must be {want} to make gatedrnn.*; got {got}\.$"):
+    with pytest.raises(ValueError, match=f"^`{option}` must be {want} to make gatedrnn.*; got {got}"):
         interop.from_nnx(module)
 
 
 def test_first_carry_refused():
     """`unroll` begins from zeros."""
-    with pytest.raises(ValueError, match=r"^`carry_init` must be zeros to make gatedrnn.gru; got one\.$"):
+    with pytest.raises(ValueError, match="^`carry_init` must be zeros to make gatedrnn.gru; got one"):
         interop.from_linen(*linen_of(nn.GRUCell, carry_init=one))
     module = nnx_of(nnx.GRUCell)
     module.carry_init = one
-    with pytest.raises(ValueError, match=r"^`carry_init` must be None to make gatedrnn.gru; got one\.$"):
+    with pytest.raises(ValueError, match="^`carry_init` must be None to make gatedrnn.gru; got one"):
         interop.from_nnx(module)
 
 
 def test_other_modules_refused():
     """Other cells, and variables of another cell."""
-    message = "`module` must be one of SimpleCell, GRUCell, LSTMCell, OptimizedLSTMCell; got {}."
     module, variables = linen_of(nn.MGUCell)
-    with pytest.raises(ValueError, match=re.escape(message.format("MGUCell"))):
+    with pytest.raises(ValueError, match="^`module` must be one of .*, OptimizedLSTMCell; got MGUCell"):
         interop.from_linen(module, variables)
-    with pytest.raises(ValueError, match=re.escape(message.format("Linear"))):
+    with pytest.raises(ValueError, match="^`module` must be one of .*, OptimizedLSTMCell; got Linear"):
         interop.from_nnx(nnx.Linear(D, H, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r'^`variables` must be {"params": {...}} with the layers .*; got \[\'hn\', '):
         interop.from_linen(nn.LSTMCell(H), linen_of(nn.GRUCell)[1])

@@ -2,14 +2,12 @@
 
 import importlib
 import os
-import re
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 from tolerances import assert_close, tolerance
 
 import gatedrnn as gr
@@ -17,6 +15,7 @@ import gatedrnn as gr
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
 interop = importlib.import_module("gatedrnn.interop.keras")
+pytestmark = pytest.mark.usefixtures("keras_broadcasts")
 
 T, B, D, H = 7, 2, 3, 5
 LENGTH = T * (D + H)  # additions behind the last output
@@ -24,13 +23,6 @@ LAYERS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.
 CELLS = {"rnn": keras.layers.SimpleRNNCell, "gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 each_kind = pytest.mark.parametrize("kind", [*LAYERS.values(), *CELLS.values()], ids=lambda kind: kind.__name__)
 each_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
-
-
-@pytest.fixture(autouse=True)
-def keras_broadcasts(strict_promotion):
-    """keras adds its biases, and draws its orthogonal matrices, by implicit rank promotion."""
-    with jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def filled(layer):
@@ -41,30 +33,19 @@ def filled(layer):
     return layer
 
 
-def params_of(cell, dtype):
-    """Random weights and biases of ours; inside `jax.enable_x64` where they are float64."""
-    weights = gr.Params(*reference.weights(cell.name, D, H, np.random.default_rng(0)))
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype), weights)
-
-
-def inputs():
-    """Random xs, [T, B, D]."""
-    return np.random.default_rng(1).normal(size=(T, B, D))
-
-
 @each_kind
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
-def test_verified(kind, bias):
+def test_verified(kind, bias, inputs):
     """Outputs, last carry, and the gradients in xs, the first carry and each of keras's weights."""
-    errors = interop.verify_keras(filled(kind(H, use_bias=bias)), inputs())
+    errors = interop.verify_keras(filled(kind(H, use_bias=bias)), inputs)
     assert set(errors.dweights) == {"kernel", "recurrent_kernel"} | ({"bias"} if bias else set())
     assert errors.largest <= tolerance("float32", LENGTH)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_agrees_with_the_layer(name):
+def test_agrees_with_the_layer(name, inputs):
     """The layer as its users call it, batch-major, from zeros; and a general RNN over the cell."""
-    layer, xs = filled(LAYERS[name](H, return_sequences=True)), jnp.float32(inputs())
+    layer, xs = filled(LAYERS[name](H, return_sequences=True)), jnp.float32(inputs)
     general = filled(keras.layers.RNN(CELLS[name](H), return_sequences=True))
     for one in (layer, general):
         cell, params = interop.from_keras(one)
@@ -82,72 +63,69 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_wrong_conversion_shows(fault, monkeypatch):
+def test_a_wrong_conversion_shows(fault, monkeypatch, inputs):
     """What verify_keras proves can fail: in the outputs, and in the gradients of the weights."""
     right = interop.converted
     monkeypatch.setattr(interop, "converted", lambda cell, weights: right(cell, FAULTS[fault](weights)))
-    errors = interop.verify_keras(filled(keras.layers.GRU(H)), inputs())
+    errors = interop.verify_keras(filled(keras.layers.GRU(H)), inputs)
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 
 
 @each_cell
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
-def test_round_trip(cell, dtype):
+def test_round_trip(cell, dtype, params_of, inputs):
     """Ours, through keras and back, bit for bit."""
     with jax.enable_x64(dtype == "float64"):
         params = params_of(cell, dtype)
         layer = interop.to_keras(cell, params)
         back, again = interop.from_keras(layer)
     if dtype == "float32":
-        assert interop.verify_keras(layer, inputs()).largest <= tolerance(dtype, LENGTH)
+        assert interop.verify_keras(layer, inputs).largest <= tolerance(dtype, LENGTH)
     assert type(layer) is LAYERS[cell.name]
     assert back == cell
     chex.assert_trees_all_equal(again, params, strict=True)
 
 
-def test_returns_what_unroll_returns():
+def test_returns_what_unroll_returns(params_of, inputs):
     """The layer made of ours gives its sequence and its state."""
-    params, xs = params_of(gr.lstm, "float32"), jnp.float32(inputs())
+    params, xs = params_of(gr.lstm, "float32"), jnp.float32(inputs)
     (h, c), ys = gr.unroll(gr.lstm, params, xs)
     got = interop.to_keras(gr.lstm, params)(xs.swapaxes(0, 1))
     assert_close(tuple(got), (ys.swapaxes(0, 1), h, c), "float32", LENGTH)
 
 
 REFUSED = [
-    (keras.layers.SimpleRNN(H, activation="relu"), r"`activation` must be tanh to make gatedrnn.rnn; got relu\."),
-    (keras.layers.LSTM(H, activation=None), r"`activation` must be tanh to make gatedrnn.lstm; got linear\."),
-    (keras.layers.GRUCell(H, recurrent_activation="relu"), r"`recurrent_activation` must be sigmoid .*; got relu\."),
-    (keras.layers.GRU(H, reset_after=False), r"`reset_after` must be True .* another function; got False\."),
-    (keras.layers.LSTM(H, dropout=0.1), r"`dropout` must be 0 to make gatedrnn.lstm; got 0.1\."),
-    (keras.layers.GRU(H, recurrent_dropout=0.1), r"`recurrent_dropout` must be 0 to make gatedrnn.gru; got 0.1\."),
-    (keras.layers.SimpleRNN(H, go_backwards=True), r"`go_backwards` must be False to make gatedrnn.rnn; got True\."),
+    (keras.layers.SimpleRNN(H, activation="relu"), "`activation` must be tanh .*; got relu"),
+    (keras.layers.LSTM(H, activation=None), "`activation` must be tanh .*; got linear"),
+    (keras.layers.GRUCell(H, recurrent_activation="relu"), "`recurrent_activation` must be sigmoid .*; got relu"),
+    (keras.layers.GRU(H, reset_after=False), "`reset_after` must be True .* another function; got False"),
+    (keras.layers.LSTM(H, dropout=0.1), "`dropout` must be 0 .*; got 0.1"),
+    (keras.layers.GRU(H, recurrent_dropout=0.1), "`recurrent_dropout` must be 0 .*; got 0.1"),
+    (keras.layers.SimpleRNN(H, go_backwards=True), "`go_backwards` must be False .*; got True"),
     (
         keras.layers.RNN([keras.layers.LSTMCell(H), keras.layers.LSTMCell(H)]),
-        r"`layer` must be one of SimpleRNN, .* LSTMCell; got StackedRNNCells\.",
+        "`layer` must be one of SimpleRNN, .* LSTMCell; got StackedRNNCells",
     ),
-    (keras.layers.Dense(H), r"`layer` must be one of SimpleRNN, .* LSTMCell; got Dense\."),
+    (keras.layers.Dense(H), "`layer` must be one of SimpleRNN, .* LSTMCell; got Dense"),
 ]
 
 
 @pytest.mark.parametrize(("layer", "message"), REFUSED, ids=lambda part: type(part).__name__)
 def test_refused(layer, message):
     """Each option that makes another function, by name."""
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    with pytest.raises(ValueError, match=f"^{message}"):
         interop.from_keras(layer)
 
 
 def test_unbuilt_layer_refused():
     """A layer has no weights before it has seen an input."""
-    message = re.escape(
-        "`layer` must be built, by a first call or `layer.build((None, None, D))`; got one without weights"
-    )
     for kind in (keras.layers.LSTM, keras.layers.LSTMCell):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match="^`layer` must be built, .*; got one without weights"):
             interop.from_keras(kind(H))
 
 
-def test_other_backends_are_not_verified(monkeypatch):
+def test_other_backends_are_not_verified(monkeypatch, inputs):
     """JAX differentiates keras on JAX alone."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    with pytest.raises(ValueError, match=r"^`KERAS_BACKEND` must be jax, .*; got torch\.$"):
-        interop.verify_keras(filled(keras.layers.LSTM(H)), inputs())
+    with pytest.raises(ValueError, match="^`KERAS_BACKEND` must be jax, .*; got torch"):
+        interop.verify_keras(filled(keras.layers.LSTM(H)), inputs)

@@ -1,15 +1,12 @@
 """torch: converted modules agree with `unroll` in values and in every gradient, there and back."""
 
 import importlib
-import re
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
-from interop_refusals import check_foreign_refused, check_inputs_refused, check_narrowing_refused
 from tolerances import assert_close, tolerance
 
 import gatedrnn as gr
@@ -34,38 +31,27 @@ def module_of(kind, dtype="float64", **options):
     return module
 
 
-def params_of(cell, dtype):
-    """Random weights and biases of ours; inside `jax.enable_x64` where they are float64."""
-    weights = gr.Params(*reference.weights(cell.name, D, H, np.random.default_rng(0)))
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype), weights)
-
-
 def numpy(tensor):
     """A tensor's numbers."""
     return tensor.detach().numpy()
 
 
-def inputs():
-    """Random xs, [T, B, D]."""
-    return np.random.default_rng(1).normal(size=(T, B, D))
-
-
 @each_kind
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_verified(kind, bias, dtype):
+def test_verified(kind, bias, dtype, inputs):
     """Outputs, last carry, and the gradients in xs, the first carry and each of torch's weights."""
     module = module_of(kind, dtype, bias=bias)
     with jax.enable_x64(dtype == "float64"):
-        errors = interop.verify_torch(module, inputs())
+        errors = interop.verify_torch(module, inputs)
     assert len(errors.dweights) == (4 if bias else 2)
     assert errors.largest <= tolerance(dtype, LENGTH)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_agrees_by_hand(name):
+def test_agrees_by_hand(name, inputs):
     """The same in float64 with nothing of ours in torch's half, each gradient set against torch's own by name."""
-    module, xs = module_of(LAYERS[name]), torch.tensor(inputs(), requires_grad=True)
+    module, xs = module_of(LAYERS[name]), torch.tensor(inputs, requires_grad=True)
     cell = getattr(gr, name)
     first = [torch.randn(1, B, H, dtype=xs.dtype, requires_grad=True) for _ in range(2 if name == "lstm" else 1)]
     ys, end = module(xs, tuple(first) if name == "lstm" else first[0])
@@ -90,10 +76,10 @@ def test_agrees_by_hand(name):
     assert_close(dparams, want, "float64", LENGTH)
 
 
-def test_batch_first():
+def test_batch_first(inputs):
     """A layout, not another function."""
     with jax.enable_x64(True):
-        errors = interop.verify_torch(module_of(torch.nn.LSTM, batch_first=True), inputs())
+        errors = interop.verify_torch(module_of(torch.nn.LSTM, batch_first=True), inputs)
     assert errors.largest <= tolerance("float64", LENGTH)
 
 
@@ -114,24 +100,24 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("kind", [torch.nn.GRU, torch.nn.LSTM], ids=lambda kind: kind.__name__)
-def test_a_wrong_conversion_shows(kind, fault, monkeypatch):
+def test_a_wrong_conversion_shows(kind, fault, monkeypatch, inputs):
     """What verify_torch proves can fail: in the outputs, and in the gradients of the weights."""
     right = interop.converted
     monkeypatch.setattr(interop, "converted", lambda cell, weights: right(cell, FAULTS[fault](weights)))
-    errors = interop.verify_torch(module_of(kind, "float32"), inputs())
+    errors = interop.verify_torch(module_of(kind, "float32"), inputs)
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 
 
 @each_cell
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
-def test_round_trip(cell, dtype):
+def test_round_trip(cell, dtype, params_of, inputs):
     """Ours, through torch and back, bit for bit; our one bias is in `bias_ih`, so that `bias_hh` adds nothing to it."""
     with jax.enable_x64(dtype == "float64"):
         params = params_of(cell, dtype)
         module = interop.to_torch(cell, params)
         back, again = interop.from_torch(module)
         if dtype in ("float32", "float64"):
-            assert interop.verify_torch(module, inputs()).largest <= tolerance(dtype, LENGTH)
+            assert interop.verify_torch(module, inputs).largest <= tolerance(dtype, LENGTH)
     assert type(module) is LAYERS[cell.name]
     assert back == cell
     chex.assert_trees_all_equal(again, params, strict=True)
@@ -158,35 +144,35 @@ class Foreign(torch.nn.LSTM):
 
 
 REFUSED = [
-    (torch.nn.RNN(D, H, nonlinearity="relu"), "`nonlinearity` must be 'tanh' to make gatedrnn.rnn; got 'relu'."),
-    (torch.nn.RNNCell(D, H, nonlinearity="relu"), "`nonlinearity` must be 'tanh' to make gatedrnn.rnn; got 'relu'."),
-    (torch.nn.GRU(D, H, num_layers=2), "`num_layers` must be 1 to make gatedrnn.gru; got 2."),
-    (torch.nn.LSTM(D, H, bidirectional=True), "`bidirectional` must be False to make gatedrnn.lstm; got True."),
-    (torch.nn.LSTM(D, H, proj_size=2), "`proj_size` must be 0 to make gatedrnn.lstm; got 2."),
-    (Foreign(D, H), "`module` must be one of RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell; got Foreign."),
-    (torch.nn.Linear(D, H), "`module` must be one of RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell; got Linear."),
+    (torch.nn.RNN(D, H, nonlinearity="relu"), "`nonlinearity` must be 'tanh' .*; got 'relu'"),
+    (torch.nn.RNNCell(D, H, nonlinearity="relu"), "`nonlinearity` must be 'tanh' .*; got 'relu'"),
+    (torch.nn.GRU(D, H, num_layers=2), "`num_layers` must be 1 .*; got 2"),
+    (torch.nn.LSTM(D, H, bidirectional=True), "`bidirectional` must be False .*; got True"),
+    (torch.nn.LSTM(D, H, proj_size=2), "`proj_size` must be 0 .*; got 2"),
+    (Foreign(D, H), "`module` must be one of .*; got Foreign"),
+    (torch.nn.Linear(D, H), "`module` must be one of .*; got Linear"),
 ]
 
 
 @pytest.mark.parametrize(("module", "message"), REFUSED, ids=lambda part: type(part).__name__)
-def test_refused(module, message):
+def test_refused(module, message, inputs):
     """Each option that makes another function, by name."""
-    for refuse in (interop.from_torch, lambda module: interop.verify_torch(module, inputs())):
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    for refuse in (interop.from_torch, lambda module: interop.verify_torch(module, inputs)):
+        with pytest.raises(ValueError, match=f"^{message}"):
             refuse(module)
 
 
-def test_inputs_refused():
+def test_inputs_refused(inputs, check_inputs_refused):
     """The proof runs over a batch of the module's width."""
     module = module_of(torch.nn.LSTM, "float32")
-    check_inputs_refused(lambda xs: interop.verify_torch(module, xs), inputs())
+    check_inputs_refused(lambda xs: interop.verify_torch(module, xs), inputs)
 
 
-def test_narrowing_is_refused():
+def test_narrowing_is_refused(check_narrowing_refused):
     """float64 weights are not rounded in silence."""
     check_narrowing_refused(interop.from_torch, module_of(torch.nn.RNN, "float64"))
 
 
-def test_foreign_cells_and_weights_are_refused():
+def test_foreign_cells_and_weights_are_refused(check_foreign_refused):
     """`to_torch` takes our three cells, each with weights of its own structure and shapes."""
-    check_foreign_refused(interop.to_torch, params_of(gr.lstm, "float32"))
+    check_foreign_refused(interop.to_torch)

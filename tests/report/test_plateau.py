@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from figures import assert_legible, contrast, laid_out
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 
@@ -70,11 +69,16 @@ CASES = {
 }  # fmt: skip
 
 
-def draw(case, **options):
-    """The figure of a case, laid out, and its axis."""
-    runs, target = CASES[case]
-    figure = laid_out(plots.plateau_clock(runs, title="adding, 1,000 steps", target=target, **options))
-    return figure, figure.axes[0]
+@pytest.fixture
+def draw(laid_out):
+    """(case) -> the figure of a case, laid out, and its axis."""
+
+    def make(case, **options):
+        runs, target = CASES[case]
+        figure = laid_out(plots.plateau_clock(runs, title="adding, 1,000 steps", target=target, **options))
+        return figure, figure.axes[0]
+
+    return make
 
 
 def notes(axis):
@@ -86,7 +90,7 @@ def losses(runs):
     return [np.array([row["test_loss"] for row in one["rows"]]).reshape(-1, 3) for one in runs]
 
 
-def test_lines_are_the_medians_of_the_seeds():
+def test_lines_are_the_medians_of_the_seeds(draw):
     figure, axis = draw("sample")
     for line, found in zip(axis.lines, losses(SAMPLE), strict=False):
         np.testing.assert_array_equal(line.get_xdata(), [50, 100, 150])
@@ -115,7 +119,7 @@ def test_rows_in_any_order():
     assert plots.svg(plots.plateau_clock(shuffled, title="t")) == plots.svg(plots.plateau_clock(SAMPLE, title="t"))
 
 
-def test_chance_and_target():
+def test_chance_and_target(draw):
     """One line each, across the whole axis, with their numbers; no target, no line; both alike, one line."""
     for case, words, levels in (
         ("sample", ["chance 0.167", "target 0.01"], [CHANCE, 0.01]),
@@ -129,7 +133,7 @@ def test_chance_and_target():
         assert len(axis.lines) == 5 + len(levels)
 
 
-def test_labels_give_name_and_end():
+def test_labels_give_name_and_end(draw):
     """At the height of the line's end, where there is room."""
     figure, axis = draw("sample")
     ends = [note for note in notes(axis) if not note.startswith(("chance", "target"))]
@@ -149,7 +153,7 @@ def test_labels_give_name_and_end():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_legible(case):
+def test_legible(case, assert_legible, draw):
     """One label per line; no two texts overlap and none leaves the figure; at least two ticks say what the axis is."""
     figure, axis = draw(case)
     assert len([note for note in notes(axis) if not note.startswith(("chance", "target"))]) == len(CASES[case][0])
@@ -160,7 +164,7 @@ def test_legible(case):
     assert all(low <= tick <= high for tick, _ in ticks)
 
 
-def test_ticks_are_what_they_say():
+def test_ticks_are_what_they_say(draw):
     """Decimals, or powers of ten where decimals would be long."""
     _, axis = draw("all end alike")
     assert [label.get_text() for label in axis.get_yticklabels()] == ["10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]
@@ -171,7 +175,7 @@ def test_ticks_are_what_they_say():
 @pytest.mark.parametrize(
     ("case", "points"), [("one diverged", 0), ("one of JSON's null", 0), ("one diverged later", 1)]
 )
-def test_a_diverged_training_is_called_so(case, points):
+def test_a_diverged_training_is_called_so(case, points, draw):
     """Its line ends where its loss does, its label stands on top; the other curves keep the axis."""
     _, axis = draw(case)
     ends = [note for note in notes(axis) if not note.startswith(("chance", "target"))]
@@ -189,7 +193,7 @@ def test_one_diverged_seed_counts_as_the_worst():
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_looks_tell_lines_apart(dark):
+def test_looks_tell_lines_apart(dark, contrast, draw):
     """A colour each; default initialisations dashed; letters that stand out."""
     theme = plots.DARK if dark else plots.LIGHT
     figure, axis = draw("sample", dark=dark)
@@ -211,7 +215,7 @@ def test_from_race_json_to_files(tmp_path):
     assert ElementTree.fromstring((tmp_path / "first.svg").read_text()).tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_crowded_labels_keep_the_order_of_the_ends():
+def test_crowded_labels_keep_the_order_of_the_ends(laid_out, assert_legible):
     """Pushed apart, never past each other."""
     runs = [run(f"cell {i}", "default", falling(0.01 + 1e-5 * i)) for i in range(9)]
     figure = laid_out(plots.plateau_clock(runs, title="t"))
@@ -222,7 +226,7 @@ def test_crowded_labels_keep_the_order_of_the_ends():
 
 @pytest.mark.parametrize("runs", [[], [SAMPLE[0] | {"rows": []}], [SAMPLE[0], SAMPLE[1] | {"rows": []}]])
 def test_nothing_to_draw(runs):
-    with pytest.raises(ValueError, match=r"^`runs` must hold at least one run, each with rows; got one without\.$"):
+    with pytest.raises(ValueError, match="^`runs` must hold at least one run, each with rows"):
         plots.plateau_clock(runs, title="t")
 
 
@@ -235,7 +239,7 @@ def test_nothing_to_draw(runs):
         (([0], [0, 1]), "Median over seeds, whole range shaded; other seeds, other data."),
     ],
 )
-def test_seeds_are_told(seeds, terms):
+def test_seeds_are_told(seeds, terms, laid_out):
     """Only the same seeds have seen the same data."""
     both = run("gru", "default", falling(0.01))
     runs = [{**both, "rows": [row for row in both["rows"] if row["seed"] in own]} for own in seeds]

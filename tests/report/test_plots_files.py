@@ -7,14 +7,18 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from plotted_runs import CASES, gate_map, run, shrinking
 
 from gatedrnn import plots
 
 
-def test_same_data_give_the_same_bytes(tmp_path):
+def fading(k):
+    """The log10 of a norm that loses a third of a decade per step."""
+    return -0.3 * k
+
+
+def test_same_data_give_the_same_bytes(tmp_path, profiled_sample, gate_map):
     for name in ("first", "second"):
-        png, svg = plots.save(plots.waterfall(CASES["one seed"]), tmp_path / f"{name}.v1")
+        png, svg = plots.save(plots.waterfall(profiled_sample(seeds=1)), tmp_path / f"{name}.v1")
         plots.save(plots.gate_heatmap([gate_map()]), tmp_path / f"{name} gates")
         assert (png.name, svg.name) == (f"{name}.v1.png", f"{name}.v1.svg")
     for tail in (".v1.png", ".v1.svg", " gates.png", " gates.svg"):
@@ -23,8 +27,8 @@ def test_same_data_give_the_same_bytes(tmp_path):
     assert "dc:date" not in (tmp_path / "first.v1.svg").read_text()
 
 
-def test_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
-    figure = plots.waterfall(CASES["single cell"])
+def test_failed_save_leaves_what_was_there(tmp_path, monkeypatch, profiled):
+    figure = plots.waterfall([profiled("gru", "noise", "default", 0, fading)])
     (tmp_path / "picture.png").write_text("old")
 
     def interrupted(target, **_):
@@ -37,11 +41,11 @@ def test_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("picture.png", "old")]
 
 
-def test_settings_of_the_user_neither_change_nor_matter():
-    plain = plots.svg(plots.waterfall(CASES["single cell"]))
+def test_settings_of_the_user_neither_change_nor_matter(profiled):
+    plain = plots.svg(plots.waterfall([profiled("gru", "noise", "default", 0, fading)]))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "none", "savefig.dpi": 10}):
         before = dict(matplotlib.rcParams)
-        assert plots.svg(plots.waterfall(CASES["single cell"])) == plain
+        assert plots.svg(plots.waterfall([profiled("gru", "noise", "default", 0, fading)])) == plain
         assert dict(matplotlib.rcParams) == before
 
 
@@ -79,12 +83,12 @@ def test_steps(count, words):
     assert plots.steps(count) == words
 
 
-def test_wrong_data_are_named():
+def test_wrong_data_are_named(profiled, gate_map):
     with pytest.raises(ValueError, match="`runs` must hold at least one run"):
         plots.waterfall([])
     with pytest.raises(ValueError, match="`gate_maps` must hold at least one map"):
         plots.gate_heatmap([])
-    two = [run("rnn", "text", "default", 0, shrinking(1)), run("rnn", "text", "default", 1, shrinking(1), horizon=50)]
+    two = [profiled("rnn", "text", "default", seed, fading, horizon) for seed, horizon in enumerate((10_000, 50))]
     with pytest.raises(ValueError, match="seeds of rnn, default, text must share their `lags`"):
         plots.waterfall(two)
     with pytest.raises(ValueError, match=r"must be \[H, N\], \[H\] and \[N\]; got \(40, 16\), \(16,\) and \(40,\)"):

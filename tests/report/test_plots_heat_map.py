@@ -4,13 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from figures import assert_legible, contrast, laid_out
-from plotted_runs import gate_map
 
 from gatedrnn import plots
 
 
-def test_heat_map_holds_the_gates():
+def test_heat_map_holds_the_gates(gate_map, laid_out, assert_legible):
     maps = [gate_map(), gate_map("gru", "update"), gate_map(init="default", units=3)]
     figure = laid_out(plots.gate_heatmap(maps))
     assert_legible(figure)
@@ -29,14 +27,14 @@ def test_heat_map_holds_the_gates():
     assert "gate activation" in axes[3].get_ylabel()
 
 
-def test_what_no_gate_keeps_is_called_what_it_is():
+def test_what_no_gate_keeps_is_called_what_it_is(gate_map):
     """A cell may keep something without a gate's name for it; its complement may keep."""
     figure = plots.gate_heatmap([gate_map("mine", ""), gate_map("mgu", "1 - forget")])
     titles = [ax.get_title(loc="left").split(",")[0] for ax in figure.axes[:2]]
     assert titles == ["mine d after / d before", "mgu 1 - forget gate"]
 
 
-def test_heat_map_tells_long_time_scales_apart():
+def test_heat_map_tells_long_time_scales_apart(gate_map, contrast):
     """0.99 and 0.9999 hold a state for 100 and for 10,000 steps: they must not look the same."""
     mesh = plots.gate_heatmap([gate_map()]).axes[0].collections[0]
     brightness = np.array([contrast(mesh.cmap(mesh.norm(gate)), "black") for gate in (0.5, 0.9, 0.99, 0.999, 0.9999)])
@@ -44,12 +42,12 @@ def test_heat_map_tells_long_time_scales_apart():
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 4), (3, 2), (8, 1), (8, 4)])
-def test_heat_map_is_legible_in_any_arrangement(count, columns):
+def test_heat_map_is_legible_in_any_arrangement(count, columns, gate_map, laid_out, assert_legible):
     names = list(itertools.product(("gru", "lstm"), ("forget", "a long name"), ("default", "chrono")))[:count]
     assert_legible(laid_out(plots.gate_heatmap([gate_map(*name) for name in names], columns=columns)))
 
 
-def test_heat_map_at_its_edges():
+def test_heat_map_at_its_edges(gate_map, laid_out, assert_legible):
     """One unit and one bin; gates at exactly 0 and 1, whose time scales are 0 and infinite."""
     one = {**gate_map(units=1, bins=1), "values": np.ones((1, 1)), "timescales": np.array([np.inf])}
     two = {**gate_map(units=2, bins=3), "values": np.array([[1.0] * 3, [0.0] * 3]), "timescales": [np.inf, 0.0]}

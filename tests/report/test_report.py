@@ -3,33 +3,31 @@
 import base64
 import re
 from collections import Counter
-from functools import cache
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from reported_runs import run, sample
 
 import gatedrnn as gr
 from gatedrnn import report
 
-
-def gate_map():
-    names = {"cell": "lstm", "input": "text", "init": "chrono", "gate": "forget"}
-    return {**names, "steps": [25, 75], "values": [[0.99, 0.98], [0.6, 0.5]], "timescales": [70.0, 1.5]}
+NAMES = {"cell": "lstm", "input": "text", "init": "chrono", "gate": "forget"}
+MAP = {**NAMES, "steps": [25, 75], "values": [[0.99, 0.98], [0.6, 0.5]], "timescales": [70.0, 1.5]}
 
 
-def comparison(**changes):
+@pytest.fixture(scope="module")
+def comparison(sample):
+    """(changes) -> all that a page is made of."""
     parts = {
-        "runs": sample(),
-        "gate_maps": [gate_map()],
+        "runs": sample,
+        "gate_maps": [MAP],
         "summary": [],
         "versions": {"gatedrnn": "1.0"},
         "device": {"platform": "cpu", "count": 1},
         "command": "gatedrnn compare --horizon 100",
         "notes": ["Driven by 100 bytes of text."],
     }
-    return {**parts, **changes}
+    return lambda **changes: {**parts, **changes}
 
 
 class Page(HTMLParser):
@@ -60,13 +58,14 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-@cache
-def page():
+@pytest.fixture(scope="module")
+def page(comparison):
+    """What is written of it as it is."""
     return report.html(comparison())
 
 
-def test_page_is_semantic():
-    parsed = Page(page())
+def test_page_is_semantic(page):
+    parsed = Page(page)
     counts = Counter(tag for tag, _ in parsed.tags)
     assert counts["h1"] == counts["title"] == counts["main"] == 1
     assert parsed.all("html")[0]["lang"] == "en"
@@ -79,13 +78,13 @@ def test_page_is_semantic():
     assert parsed.text.index("At the left edge is the loss") < parsed.text.index("Each row of a map is one unit")
 
 
-def test_page_loads_nothing():
-    parsed = Page(page())
+def test_page_loads_nothing(page):
+    parsed = Page(page)
     for _, attributes in parsed.tags:
         for name in ("src", "srcset", "href", "action", "data", "poster"):
             assert attributes.get(name, "data:").startswith("data:")
     assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.tags}
-    assert not re.search(r"@import|url\(|http-equiv", page())
+    assert not re.search(r"@import|url\(|http-equiv", page)
     for picture in pictures(parsed):
         root = ElementTree.fromstring(picture)
         for element in root.iter():
@@ -99,8 +98,8 @@ def pictures(parsed):
     return [base64.b64decode(link.removeprefix("data:image/svg+xml;base64,")) for link in links]
 
 
-def test_each_picture_has_a_version_for_every_screen():
-    parsed = Page(page())
+def test_each_picture_has_a_version_for_every_screen(page):
+    parsed = Page(page)
     sources = [tag["media"] for tag in parsed.all("source")]
     phone, night = "(max-width: 700px)", "(prefers-color-scheme: dark)"
     assert sources == 2 * [f"{phone} and {night}", phone, night]
@@ -111,17 +110,17 @@ def test_each_picture_has_a_version_for_every_screen():
     assert widths[0] == widths[1] < 0.6 * widths[2]
 
 
-def test_wide_tables_scroll_in_their_own_box():
-    boxes = [tag for tag in Page(page()).all("div") if tag.get("class") == "scroll"]
+def test_wide_tables_scroll_in_their_own_box(page):
+    boxes = [tag for tag in Page(page).all("div") if tag.get("class") == "scroll"]
     assert len(boxes) == 2
     assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
-    assert ".scroll, pre { overflow-x: auto;" in page()
+    assert ".scroll, pre { overflow-x: auto;" in page
 
 
-def test_strings_are_escaped():
+def test_strings_are_escaped(run, comparison):
     nasty = """<script>alert("1")</script> & 'more' {braces}"""
-    runs = [run(nasty, kind, nasty, verdict="vanishing") for kind in ("silent", nasty)]
-    maps = [{**gate_map(), "cell": nasty, "gate": nasty}]
+    runs = [run(nasty, kind, nasty) for kind in ("silent", nasty)]
+    maps = [{**MAP, "cell": nasty, "gate": nasty}]
     dicts = {nasty: nasty}
     written = report.html(
         comparison(runs=runs, gate_maps=maps, notes=[nasty], versions=dicts, device=dicts, command=nasty)
@@ -132,13 +131,13 @@ def test_strings_are_escaped():
     assert parsed.text.count(nasty) >= 5
 
 
-def test_same_data_give_the_same_page():
-    assert report.html(comparison()) == page()
+def test_same_data_give_the_same_page(comparison, page):
+    assert report.html(comparison()) == page
 
 
-def test_every_configuration_is_told_in_numbers():
+def test_every_configuration_is_told_in_numbers(page):
     """The paragraph of a vanishing configuration, number by number: rates 0.5, 0.55 and 0.6."""
-    text = " ".join(Page(page()).text.split())
+    text = " ".join(Page(page).text.split())
     assert (
         "LSTM default, silent: vanishing The gradient norm at lag 100 is 10⁻⁵⁵ (10⁻⁶⁰ to 10⁻⁵⁰). "
         "The fitted rate is −0.55 (−0.6 to −0.5) decades per step: the norm halves every 0.547 (0.502 to 0.602) steps. "
@@ -149,25 +148,25 @@ def test_every_configuration_is_told_in_numbers():
     assert "RNN default, silent: isometric The gradient norm at lag 100 is 1. " in text
 
 
-def test_table_holds_every_number():
-    row = re.search(r"<tr><th scope=\"row\">LSTM default</th><td>driven by text</td>.*?</tr>", page())[0]
+def test_table_holds_every_number(page):
+    row = re.search(r"<tr><th scope=\"row\">LSTM default</th><td>driven by text</td>.*?</tr>", page)[0]
     cells = [re.sub(r"<small>.*?</small>", "", cell) for cell in re.findall(r"<td>(.*?)</td>", row)]
     names = ["driven by text", "vanishing", "10⁻⁶⁶"]
     assert cells == [*names, "−0.66", "0.456", "5", "58", "not reached", "−66", "0", "−1.52"]
     assert "<small>10⁻⁷² to 10⁻⁶⁰</small>" in row
 
 
-def test_columns_follow_from_the_table():
-    headings = re.findall(r'<th scope="col">(.*?)</th>', page())
+def test_columns_follow_from_the_table(page):
+    headings = re.findall(r'<th scope="col">(.*?)</th>', page)
     assert [scalar.heading for scalar in gr.flow.SCALARS.values()] == headings[4 : 4 + len(gr.flow.SCALARS)]
 
 
-def test_verdicts_are_printed_whole():
-    text = Page(page()).text
-    assert all(report.verdict(one) in text for one in sample())
+def test_verdicts_are_printed_whole(sample, page):
+    text = Page(page).text
+    assert all(report.verdict(one) in text for one in sample)
 
 
-def test_time_scales_are_told():
+def test_time_scales_are_told(run, comparison):
     runs = [run("gru", timescale_quantiles=[3.0, 20.0, None]), run("lstm", timescale_quantiles=[2.0, 2.0, 2.0])]
     told = report.html(comparison(runs=runs, gate_maps=[]))
     assert (
@@ -177,11 +176,11 @@ def test_time_scales_are_told():
     assert "Its units hold their state for 2 steps." in told
 
 
-EDGES = {
-    "single run": [run()],
-    "horizon 1": [run(horizon=1, lags=[0, 1], log10_norm=[0.0, -0.1], closed_form_log10_norm=None)],
-    "explosion": [run(rate=-50.0)],
-    "zero at once": [
+EDGES = {  # name -> the runs, of those that `run` makes
+    "single run": lambda run: [run()],
+    "horizon 1": lambda run: [run(horizon=1, lags=[0, 1], log10_norm=[0.0, -0.1], closed_form_log10_norm=None)],
+    "explosion": lambda run: [run(rate=-50.0)],
+    "zero at once": lambda run: [
         run(
             log10_norm=[0.0, None, None, None],
             rate_log10_per_step=None,
@@ -193,7 +192,7 @@ EDGES = {
             verdict="vanishing",
         )
     ],
-    "always zero": [
+    "always zero": lambda run: [
         run(
             log10_norm=[None] * 4,
             closed_form_log10_norm=None,
@@ -205,14 +204,14 @@ EDGES = {
             lag_below_float64=0,
         )
     ],
-    "seeds that disagree": [run(rate=0.01), run(rate=1.0, seed=1), run(rate=2.0, seed=2), run(rate=-1.0, seed=3)],
-    "unknown names": [run("my cell", "my input", "my init"), run("other", "driven", "default")],
+    "seeds that disagree": lambda run: [run(rate=rate, seed=seed) for seed, rate in enumerate((0.01, 1.0, 2.0, -1.0))],
+    "unknown names": lambda run: [run("my cell", "my input", "my init"), run("other", "driven", "default")],
 }
 
 
 @pytest.mark.parametrize("case", EDGES)
-def test_edges(case):
-    parsed = Page(report.html({"runs": EDGES[case]}))
+def test_edges(case, run):
+    parsed = Page(report.html({"runs": EDGES[case](run)}))
     assert len(parsed.all("img")) == 1
     assert "nan" not in re.findall(r"[a-z]+", parsed.text.lower())
     for name, words in {

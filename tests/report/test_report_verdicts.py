@@ -6,7 +6,6 @@ import compared
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from reported_runs import run
 
 import gatedrnn as gr
 from gatedrnn import report
@@ -41,7 +40,7 @@ def test_exact_zeros(lost):
     assert "nan" not in told(lost, lyapunov_max=None)
 
 
-def test_a_record_with_none():
+def test_a_record_with_none(run):
     """JSON has no infinity: None stands for what never happened."""
     assert report.verdict(run(rate=0.5)) == (
         "vanishing: 7 steps to a thousandth, 77 to zero in float32 (-0.5 decades per step, "

@@ -107,12 +107,10 @@ def test_permuted_digits(both):
 
 def test_digits_refused(monkeypatch):
     """Fewer steps than pixels; and without scikit-learn, one sentence that says what to install."""
-    with pytest.raises(ValueError, match=r"`steps` must be at least 64 for the task 'digits'; got 63\.$"):
+    with pytest.raises(ValueError, match="^`steps` must be at least 64 .*'digits'; got 63"):
         gr.tasks.digits()(jax.random.key(0), 1, 63)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(
-        ValueError, match="^The digits need scikit-learn, which is not installed: pip install 'gatedrnn"
-    ):
+    with pytest.raises(ValueError, match="scikit-learn, which is not installed: pip install 'gatedrnn"):
         gr.tasks.digits()
 
 
@@ -164,17 +162,13 @@ def test_text_longest(length):
     batch = draw(task.held_out, 0, 2, held_out - 1)
     whole = np.concatenate([batch.xs, batch.targets[-1:]]).T.astype(np.uint8)
     assert {row.tobytes() for row in np.ascontiguousarray(whole)} == {data[length - held_out :]}
-    with pytest.raises(
-        ValueError, match=f"`steps` must be at most {held_out - 1} for the data of the task 'text'; got"
-    ):
+    with pytest.raises(ValueError, match=f"`steps` must be at most {held_out - 1} .*'text'; got"):
         task(jax.random.key(0), 2, held_out)
 
 
 @pytest.mark.parametrize("length", [0, 1, 19])
 def test_text_too_short(length):
-    with pytest.raises(
-        ValueError, match=f"`text` must be at least 20 bytes, of which a tenth is held out; got {length} bytes"
-    ):
+    with pytest.raises(ValueError, match=f"`text` must be at least 20 bytes, .* held out; got {length} "):
         text.prediction(b"a" * length)
 
 
@@ -250,9 +244,7 @@ def test_series_longest(length):
 def test_series_refused():
     """Too few values; no variation in what is trained on, whatever comes after; a leap that no float32 holds."""
     for length in (0, 1, 19):
-        with pytest.raises(
-            ValueError, match=f"`series` must be at least 20 numbers, of which a fifth is held out; got {length}"
-        ):
+        with pytest.raises(ValueError, match=f"`series` must be at least 20 numbers, .* held out; got {length}"):
             series.prediction(np.arange(float(length)))
     for values in (np.zeros(30), np.full(30, 1e300), np.repeat([5.0, 6.0], [80, 20])):
         with pytest.raises(ValueError, match="`series` must be a series that varies; got the constant"):

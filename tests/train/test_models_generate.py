@@ -5,18 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from drawn_models import drawn, every_cell, plain
 from scipy import stats
 
 import gatedrnn as gr
 from gatedrnn.models import Model, ModelParams, generate
 
+every_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
 SYMBOLS = 4
 PROMPT = jnp.array([1, 2])
 
 
 @pytest.fixture(scope="module")
-def odds():
+def odds(drawn):
     """A model of zero weights, so that the readout's bias alone says how likely the symbols are."""
     model = Model(gr.lstm, SYMBOLS, 2, SYMBOLS, 3)
     params = jax.tree.map(lambda a: jnp.asarray(np.zeros(a.shape, a.dtype)), drawn(model))
@@ -27,18 +27,18 @@ def odds():
 def test_frequencies_follow_softmax(odds, temperature):
     """10,000 draws at each temperature, by chi-square; and one draw does not depend on the one before it."""
     model, params = odds
-    drawn = np.asarray(generate(model, params, jax.random.key(5), PROMPT, 10_000, temperature))
-    assert (drawn.dtype, drawn.shape) == (np.int32, (10_000,))
+    text = np.asarray(generate(model, params, jax.random.key(5), PROMPT, 10_000, temperature))
+    assert (text.dtype, text.shape) == (np.int32, (10_000,))
     likely = np.exp(np.float64(params.readout["b"]) / temperature)
     likely /= likely.sum()
-    found = np.bincount(drawn, minlength=SYMBOLS)
-    often = likely * drawn.size >= 5
+    found = np.bincount(text, minlength=SYMBOLS)
+    often = likely * text.size >= 5
     assert not found[~often].sum() > 40
     expected = likely[often] / likely[often].sum() * found[often].sum()
     assert stats.chisquare(found[often], expected).pvalue > 1e-3
     pairs = np.zeros((SYMBOLS, SYMBOLS))
-    np.add.at(pairs, (drawn[:-1:2], drawn[1::2]), 1)
-    likeliest = likely * drawn.size / 2 >= 100
+    np.add.at(pairs, (text[:-1:2], text[1::2]), 1)
+    likeliest = likely * text.size / 2 >= 100
     assert stats.chi2_contingency(pairs[np.ix_(likeliest, likeliest)]).pvalue > 1e-3
 
 
@@ -50,18 +50,23 @@ def test_equal_keys_equal_text(odds):
     assert (texts[0] != texts[2]).any()
 
 
-def trained(cell):
-    """A model whose next symbol hangs on all before it."""
-    model = Model(cell, SYMBOLS, 6, SYMBOLS, 3)
-    return model, drawn(model, seed=7)
+@pytest.fixture
+def trained(drawn):
+    """(cell) -> a model whose next symbol hangs on all before it."""
+
+    def make(cell):
+        model = Model(cell, SYMBOLS, 6, SYMBOLS, 3)
+        return model, drawn(model, seed=7)
+
+    return make
 
 
 @every_cell
-def test_temperature_zero_takes_the_likeliest(cell):
+def test_temperature_zero_takes_the_likeliest(cell, trained):
     """By hand: the whole sequence through the model, and the largest output of the last step, again and again."""
     model, params = trained(cell)
     got = generate(model, params, jax.random.key(0), PROMPT, 12, 0.0)
-    there = plain(params)
+    there = jax.tree.map(np.float64, params)
     symbols = PROMPT.tolist()
     for _ in range(12):
         ys = getattr(reference, cell.name)(there.cell, there.embedding[symbols][:, None]).ys[-1, 0]
@@ -72,7 +77,7 @@ def test_temperature_zero_takes_the_likeliest(cell):
     assert got.tolist() == generate(model, params, jax.random.key(9), PROMPT, 12, 1e-6).tolist()
 
 
-def test_text_is_drawn_from_what_the_model_expects():
+def test_text_is_drawn_from_what_the_model_expects(trained):
     """Every draw by hand: softmax of the outputs of `model` over the whole text so far, under the keys in order."""
     model, params = trained(gr.gru)
     key = jax.random.key(3)
@@ -85,7 +90,7 @@ def test_text_is_drawn_from_what_the_model_expects():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
-def test_text_in_other_dtypes(dtype):
+def test_text_in_other_dtypes(dtype, drawn):
     """Prompts of bytes, weights of half or double precision: whole numbers in range."""
     with jax.enable_x64(dtype == "float64"):
         model = Model(gr.gru, 256, 3, 256, 2)
@@ -98,27 +103,18 @@ def test_text_in_other_dtypes(dtype):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"model": Model(gr.lstm, 4, 2, 4)},
-            "`model` must be one that predicts the next of its own symbols; got 4 fea",
-        ),
-        (
-            {"model": Model(gr.lstm, 4, 2, 3, 3)},
-            "`model` must be one that predicts the next of its own symbols; got 4 s",
-        ),
-        ({"length": 0}, "`length` must be a whole number of at least 1; got 0."),
-        ({"length": 2.5}, "`length` must be a whole number of at least 1; got 2.5."),
-        ({"temperature": -0.1}, "`temperature` must be a finite number of at least 0; got -0.1."),
-        ({"temperature": float("nan")}, "`temperature` must be a finite number of at least 0; got nan."),
-        ({"temperature": float("inf")}, "`temperature` must be a finite number of at least 0; got inf."),
-        (
-            {"prompt": jnp.array([], jnp.int32)},
-            "`prompt` must be at least one symbol, whole numbers [P]; got int32 (0,)",
-        ),
-        ({"prompt": jnp.array([[1]])}, "`prompt` must be at least one symbol, whole numbers [P]; got int32 (1, 1)."),
-        ({"prompt": jnp.array([1.0])}, "`prompt` must be at least one symbol, whole numbers [P]; got float32 (1,)."),
-        ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols below 4; got 4."),
-        ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols below 4; got -1."),
+        ({"model": Model(gr.lstm, 4, 2, 4)}, "`model` must be .* the next of its own symbols; got 4 features"),
+        ({"model": Model(gr.lstm, 4, 2, 3, 3)}, "`model` must be .* the next of its own symbols; got 4 symbols"),
+        ({"length": 0}, "`length` must be a whole number .*; got 0"),
+        ({"length": 2.5}, "`length` must be a whole number .*; got 2.5"),
+        ({"temperature": -0.1}, "`temperature` must be a finite number .*; got -0.1"),
+        ({"temperature": float("nan")}, "`temperature` must be a finite number .*; got nan"),
+        ({"temperature": float("inf")}, "`temperature` must be a finite number .*; got inf"),
+        ({"prompt": jnp.array([], jnp.int32)}, r"`prompt` must be at least one symbol, .*; got int32 \(0,\)"),
+        ({"prompt": jnp.array([[1]])}, r"`prompt` must be .* whole numbers \[P\]; got int32 \(1, 1\)"),
+        ({"prompt": jnp.array([1.0])}, r"`prompt` must be .* whole numbers \[P\]; got float32 \(1,\)"),
+        ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols below 4; got 4"),
+        ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols below 4; got -1"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else next(iter(value)),
 )
@@ -126,9 +122,8 @@ def test_text_refused(odds, change, message):
     """One sentence that names the argument."""
     model, params = odds
     given = {"model": model, "params": params, "key": jax.random.key(0), "prompt": PROMPT, "length": 3} | change
-    with pytest.raises(ValueError, match="must be") as caught:
+    with pytest.raises(ValueError, match=f"^{message}"):
         generate(**given)
-    assert str(caught.value).startswith(message)
 
 
 def test_params_are_a_tree_of_their_own(odds):

@@ -1,14 +1,10 @@
 """Files that are no sound model are refused in one sentence each; nothing in them is run."""
 
 import json
-import pickle
 import shutil
 
 import numpy as np
 import pytest
-from bomb import Bomb
-from commands import tree
-from drawn_models import drawn
 from safetensors.numpy import load_file, save_file
 
 import gatedrnn as gr
@@ -16,7 +12,7 @@ from gatedrnn.models import Model, load, save
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
+def good(tmp_path_factory, drawn):
     """A folder with a saved model."""
     model = Model(gr.gru, 5, 3, 5, 4)
     return save(tmp_path_factory.mktemp("good"), model, drawn(model), {"task": "none"}).parent
@@ -64,8 +60,9 @@ def folder_for(name):
 
 
 W, J = "model.safetensors", "model.json"
+BOMB = b"\x80\x02cbuiltins\nexec\n(Vraise SystemExit('unpickled')\ntR."  # a pickle that raises, loudly
 NOISE = np.random.default_rng(0).bytes(700)
-MISFIT = "`path` must be weights of the sizes that its JSON says; got others in "
+MISFIT = "weights of the sizes that its JSON says"
 HOSTILE = {
     "no JSON": (lambda folder: (folder / J).unlink(), J, "No such file or directory"),
     "no weights": (lambda folder: (folder / W).unlink(), W, "No such file or directory"),
@@ -75,9 +72,9 @@ HOSTILE = {
     "JSON is noise": (holds(J, NOISE), J, "can't decode"),
     "JSON is empty": (holds(J, b""), J, "Expecting value"),
     "JSON is cut": (holds(J, b'{"format": "gated'), J, "Unterminated string"),
-    "JSON is a list": (holds(J, b"[]"), J, "not of the format 'gatedrnn model 1'"),
+    "JSON is a list": (holds(J, b"[]"), J, "not of the format"),
     "JSON of another format": (holds(J, b'{"format": "other", "cell": "gru"}'), J, "not of the format"),
-    "JSON of a later format": (says(format="gatedrnn model 2"), J, "not of the format 'gatedrnn model 1'"),
+    "JSON of a later format": (says(format="gatedrnn model 2"), J, "not of the format"),
     "JSON without the rest": (holds(J, b'{"format": "gatedrnn model 1", "cell": "gru"}'), J, "without about, embedd"),
     "JSON without end": (holds(J, b"[" * 100_000), J, "recursion"),
     "unknown cell": (says(cell="elman"), J, "the unknown cell 'elman'"),
@@ -96,8 +93,8 @@ HOSTILE = {
     "weights are cut in the header": (cut(100), W, "header"),
     "weights are cut by a byte": (cut(-1), W, "not fully covered"),
     "weights are noise": (holds(W, NOISE), W, "header"),
-    "weights are a pickle": (holds(W, pickle.dumps({"a": Bomb()})), W, "header"),
-    "JSON is a pickle": (holds(J, pickle.dumps({"a": Bomb()})), J, "can't decode"),
+    "weights are a pickle": (holds(W, BOMB), W, "header"),
+    "JSON is a pickle": (holds(J, BOMB), J, "can't decode"),
     "an array too many": (weights(lambda a: a | {"more": np.zeros(2, np.float32)}), W, MISFIT),
     "an array too few": (weights(lambda a: {name: a[name] for name in a if name != "embedding"}), W, MISFIT),
     "whole numbers": (weights(lambda a: {n: v.astype(np.int32) for n, v in a.items()}), W, "weights of the type I32"),
@@ -106,7 +103,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("change", "name", "message"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile_files(good, tmp_path, change, name, message):
+def test_hostile_files(good, tmp_path, change, name, message, tree):
     """One sentence that names the file at fault; nothing in it is run, nothing on the disk is changed."""
     folder = tmp_path / "model"
     shutil.copytree(good, folder)
@@ -125,8 +122,6 @@ def test_hostile_files(good, tmp_path, change, name, message):
 def test_where_no_model_is(good, name):
     """A path to nothing, a folder without a model, a path that no system knows."""
     (good / "empty").mkdir(exist_ok=True)
-    with pytest.raises(
-        ValueError, match=r"^`path` must be a saved model, its JSON beside it; got '[^\n]*\.$"
-    ) as caught:
+    with pytest.raises(ValueError, match="^`path` must be a saved model, its JSON beside it; got '") as caught:
         load(good / name)
     assert repr(str(good / name).split("\0")[0])[1:-1] in str(caught.value).replace("\\x00", "\0")

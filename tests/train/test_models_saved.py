@@ -1,6 +1,5 @@
 """Models saved and loaded bit for bit, in plain files; what cannot be saved is refused and nothing is written."""
 
-import json
 from dataclasses import replace
 
 import chex
@@ -8,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import reject, tree
-from drawn_models import OUT, D, H, V, drawn, every_cell
 from safetensors.numpy import load_file
 
 import gatedrnn as gr
 from gatedrnn.models import Model, load, save
 
+V, D, H, OUT = 7, 3, 4, 5
+every_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
 NAMES = {
     "rnn": ["cell.input.b", "cell.input.w", "cell.recurrent.w"],
     "gru": ["cell.input.b", "cell.input.w", "cell.recurrent.b", "cell.recurrent.w"],
@@ -24,7 +23,7 @@ NAMES = {
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
 @every_cell
-def test_saved_and_loaded_bit_for_bit(tmp_path, cell, dtype):
+def test_saved_and_loaded_bit_for_bit(tmp_path, cell, dtype, drawn, tree):
     """Every leaf, the GRU's second bias too, in its own dtype; by the folder or by the file."""
     about = {"task": "text", "größe": [1, 2.5, None], "deep": {"a": True}}
     with jax.enable_x64(dtype == "float64"):
@@ -40,7 +39,7 @@ def test_saved_and_loaded_bit_for_bit(tmp_path, cell, dtype):
     assert sorted(tree(path.parent)) == ["model.json", "model.safetensors"]
 
 
-def test_weights_that_are_no_numbers_and_of_several_dtypes(tmp_path):
+def test_weights_that_are_no_numbers_and_of_several_dtypes(tmp_path, drawn):
     """Infinities, NaN with its bits, negative zero, the smallest number; one leaf in bfloat16 among float32."""
     model = Model(gr.rnn, 2, 2, 1)
     params = drawn(model)
@@ -54,7 +53,7 @@ def test_weights_that_are_no_numbers_and_of_several_dtypes(tmp_path):
 
 
 @every_cell
-def test_files_are_plain(tmp_path, cell):
+def test_files_are_plain(tmp_path, cell, drawn, strict_json):
     """The safetensors library finds the arrays under their names; the JSON is strict and says what they are."""
     model = Model(cell, V, H, OUT, D)
     params = drawn(model)
@@ -64,7 +63,7 @@ def test_files_are_plain(tmp_path, cell):
     np.testing.assert_array_equal(found["cell.input.w"], params.cell.input["w"])
     np.testing.assert_array_equal(found["readout.w"], params.readout["w"])
     text = (tmp_path / "a.b-0.json").read_text("utf-8")
-    assert json.loads(text, parse_constant=reject) == {
+    assert strict_json(text) == {
         "format": "gatedrnn model 1",
         "cell": cell.name,
         "input_size": V,
@@ -76,7 +75,7 @@ def test_files_are_plain(tmp_path, cell):
     assert load(tmp_path / "a.b-0.safetensors").model == model
 
 
-def test_saved_over_an_older_one(tmp_path):
+def test_saved_over_an_older_one(tmp_path, drawn):
     """The new pair replaces the old one; other files stay."""
     small, large = Model(gr.rnn, 1, 2, 1), Model(gr.lstm, 1, 3, 1)
     save(tmp_path, small, drawn(small), {})
@@ -94,7 +93,7 @@ def foreign():
 SMALL = Model(gr.gru, 2, 3, 1)
 
 
-def test_a_cell_of_the_users(tmp_path):
+def test_a_cell_of_the_users(tmp_path, drawn):
     """Found by its name among those given; the package's names stay the package's."""
     own, taken = replace(gr.gru, name="own"), replace(gr.gru, name="lstm")
     model = Model(own, 2, 3, 1)
@@ -109,34 +108,30 @@ def test_a_cell_of_the_users(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"model": Model(foreign(), 2, 3, 1)},
-            "`model` must be of a cell with a name of its own; got 'gru', which is another",
-        ),
-        ({"model": Model(gr.gru, 2, 4, 1)}, "`params` must be weights of the model's sizes; got "),
-        ({"model": Model(gr.lstm, 2, 3, 1)}, "`params` must be weights of the model's sizes; got "),
-        ({"model": Model(gr.gru, 2, 3, 1, 2)}, "`params` must be weights of the model's sizes; got "),
+        ({"model": Model(foreign(), 2, 3, 1)}, "`model` must be of a cell with a name of its own"),
+        ({"model": Model(gr.gru, 2, 4, 1)}, "`params` must be weights of the model's sizes"),
+        ({"model": Model(gr.lstm, 2, 3, 1)}, "`params` must be weights of the model's sizes"),
+        ({"model": Model(gr.gru, 2, 3, 1, 2)}, "`params` must be weights of the model's sizes"),
         ({"about": {"x": object()}}, "`about` must be values that JSON knows; got Object of type object"),
         ({"about": {"x": np.float32(1)}}, "`about` must be values that JSON knows; got Object of type float32"),
-        ({"name": "a/b"}, "`name` must be a name for files, without a folder; got 'a/b'."),
-        ({"name": "../b"}, "`name` must be a name for files, without a folder; got '../b'."),
-        ({"name": ""}, "`name` must be a name for files, without a folder; got ''."),
-        ({"name": "n" * 300}, "`folder` must be one that can be written to; got '"),
-        ({"folder": "file"}, "`folder` must be a folder that can be written to; got '"),
-        ({"folder": "file/below"}, "`folder` must be a folder that can be written to; got '"),
-        ({"folder": "/proc/none"}, "`folder` must be a folder that can be written to; got '/proc/none': "),
-        ({"folder": "taken"}, "`folder` must be a folder where files can be written; got a folder in place of '"),
+        ({"name": "a/b"}, "`name` must be a name .* without a folder; got 'a/b'"),
+        ({"name": "../b"}, "`name` must be a name .* without a folder; got '../b'"),
+        ({"name": ""}, "`name` must be a name .* without a folder; got ''"),
+        ({"name": "n" * 300}, "`folder` must be one that can be written to"),
+        ({"folder": "file"}, "`folder` must be a folder that can be written to"),
+        ({"folder": "file/below"}, "`folder` must be a folder that can be written to"),
+        ({"folder": "/proc/none"}, "`folder` must be a folder that can be written to; got '/proc/none'"),
+        ({"folder": "taken"}, "`folder` must be a folder where files can be written; got a folder in place"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else next(iter(value)),
 )
-def test_refused_and_nothing_written(tmp_path, change, message):
+def test_refused_and_nothing_written(tmp_path, change, message, drawn, tree):
     """One sentence, and the disk as it was: neither half a pair nor a new folder."""
     (tmp_path / "file").write_text("a file")
     (tmp_path / "taken" / "model.json").mkdir(parents=True)
     given = {"model": SMALL, "params": drawn(SMALL), "about": {}, "name": "model", "folder": "new"}
     given |= change
     before = tree(tmp_path)
-    with pytest.raises(ValueError, match="must be") as caught:
+    with pytest.raises(ValueError, match=f"^{message}"):
         save(tmp_path / given["folder"], given["model"], given["params"], given["about"], given["name"])
-    assert str(caught.value).startswith(message)
     assert tree(tmp_path) == before

@@ -5,11 +5,18 @@ import pickle
 
 import numpy as np
 import pytest
-from bomb import Bomb
-from hypothesis import given, strategies as st
-from series_files import fuzz, read_or_refused, refuses
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from gatedrnn.tasks import series
+
+fuzz = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Bomb:
+    """Unpickling it raises, loudly."""
+
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('unpickled')",))
 
 
 @pytest.fixture
@@ -98,12 +105,12 @@ def test_the_forged_header_itself_is_sound(npy_file):
         np.array([[1.0], [np.inf]]),
     ],
 )
-def test_npy_refused(npy_file, content):
+def test_npy_refused(npy_file, content, refuses):
     """Truncated, forged, pickled, of another rank or dtype, empty or not finite: one sentence, and nothing is run."""
     refuses(npy_file(content))
 
 
-def test_an_archive_of_arrays_is_none(tmp_path):
+def test_an_archive_of_arrays_is_none(tmp_path, refuses):
     """An NPZ under the other name is refused, and its file is closed."""
     file = tmp_path / "data.npy"
     stream = io.BytesIO()
@@ -112,18 +119,15 @@ def test_an_archive_of_arrays_is_none(tmp_path):
     assert "NPY file of numbers" in refuses(file)
 
 
-def test_npy_column_out_of_range(npy_file):
+def test_npy_column_out_of_range(npy_file, refuses):
     """Columns of an array are numbered only."""
-    assert (
-        refuses(npy_file(np.zeros((3, 2))), "2")
-        == "`series` must be a column, a number from 0 to 1; got '2' for 'FILE'."
-    )
+    assert "a column, a number from 0 to 1; got '2'" in refuses(npy_file(np.zeros((3, 2))), "2")
     assert "a number from 0 to 0; got 'x'" in refuses(npy_file(np.zeros(3)), "x")
 
 
 @fuzz
 @given(st.integers(6, 128), st.binary(min_size=1, max_size=6))
-def test_any_damage_to_an_npy_is_noticed_or_harmless(tmp_path, place, damage):
+def test_any_damage_to_an_npy_is_noticed_or_harmless(tmp_path, read_or_refused, place, damage):
     """Bytes overwritten anywhere after the magic: finite numbers or a ValueError of ours."""
     file = tmp_path / "any.npy"
     np.save(file, np.arange(4.0))

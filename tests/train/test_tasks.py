@@ -10,7 +10,7 @@ import chex
 import jax
 import numpy as np
 import pytest
-import task_readings
+import task_reference
 from scipy import stats
 
 import gatedrnn as gr
@@ -32,16 +32,16 @@ class Spec(NamedTuple):
 
 
 SPECS = {
-    "adding": Spec(task_readings.read_adding, 12, 2, 2, 1),
-    "adding_1997": Spec(task_readings.read_adding_1997, 30, 6, 2, 1),
-    "copy": Spec(task_readings.read_fixed_copy, 5, 1, 10, 9, extra=20, at_end=False),
-    "variable_copy": Spec(task_readings.read_any_copy, 5, 1, 10, 9, extra=20, at_end=False),
-    "temporal_order": Spec(task_readings.read_order_2, 30, 10, 8, 4),
-    "temporal_order_3": Spec(task_readings.read_order_3, 30, 10, 8, 8),
-    "parity": Spec(task_readings.read_parity, 12, 1, 2, 2, at_end=False),
-    "anbn": Spec(task_readings.read_anbn, 16, 4, 3, 2),
-    "delayed_recall": Spec(task_readings.read_recall, 10, 1, 2, 2),
-    "noisy_latch": Spec(task_readings.read_latch, 36, 3, 1, 2),
+    "adding": Spec(task_reference.read_adding, 12, 2, 2, 1),
+    "adding_1997": Spec(task_reference.read_adding_1997, 30, 6, 2, 1),
+    "copy": Spec(task_reference.read_fixed_copy, 5, 1, 10, 9, extra=20, at_end=False),
+    "variable_copy": Spec(task_reference.read_any_copy, 5, 1, 10, 9, extra=20, at_end=False),
+    "temporal_order": Spec(task_reference.read_order_2, 30, 10, 8, 4),
+    "temporal_order_3": Spec(task_reference.read_order_3, 30, 10, 8, 8),
+    "parity": Spec(task_reference.read_parity, 12, 1, 2, 2, at_end=False),
+    "anbn": Spec(task_reference.read_anbn, 16, 4, 3, 2),
+    "delayed_recall": Spec(task_reference.read_recall, 10, 1, 2, 2),
+    "noisy_latch": Spec(task_reference.read_latch, 36, 3, 1, 2),
 }
 every_task = pytest.mark.parametrize("name", SPECS)
 
@@ -108,8 +108,8 @@ def test_draws(many):
 
 def test_adding_1997_in_a_short_first_half():
     """Where that has no more than ten places for marks, every two of them are alike: 21 pairs of 7 at T = 16."""
-    ((pairs, law),) = task_readings.read_adding_1997(draw("adding_1997", 0, 10_000, 16).xs).draws()
-    assert law == pytest.approx(task_readings.alike(law)) and len(law) == 21
+    ((pairs, law),) = task_reference.read_adding_1997(draw("adding_1997", 0, 10_000, 16).xs).draws()
+    assert law == pytest.approx(task_reference.alike(law)) and len(law) == 21
     assert stats.chisquare(np.unique(pairs, return_counts=True)[1]).pvalue > THREE_SIGMA
 
 
@@ -165,14 +165,14 @@ def test_anbn_gives_little_away():
     """The length says nothing; one count alone what follows from its law, by enumeration; most wrong words are near."""
     xs, targets, _ = draw("anbn", 0, B, 16)
     a, b, right = (xs[..., 1].sum(0), xs[..., 2].sum(0), targets[-1] == 1)
-    assert best_guess(task_readings.words(16), lambda a, b: a + b)[1] == pytest.approx(1 / 2)
+    assert best_guess(task_reference.words(16), lambda a, b: a + b)[1] == pytest.approx(1 / 2)
     assert stats.chi2_contingency(stats.contingency.crosstab(a + b, right).count).pvalue > THREE_SIGMA
     for seen, feature in ((a, lambda a, b: a), (b, lambda a, b: b)):
-        answers, rate = best_guess(task_readings.words(16), feature)
+        answers, rate = best_guess(task_reference.words(16), feature)
         assert rate < 0.65
         hit = np.vectorize(answers.get)(seen) == right
         assert abs(hit.mean() - rate) < 3 * math.sqrt(rate * (1 - rate) / B)
-    rate = 2 * sum(p for word, p in task_readings.words(16).items() if abs(word // 100 - word % 100) == 2)
+    rate = 2 * sum(p for word, p in task_reference.words(16).items() if abs(word // 100 - word % 100) == 2)
     assert rate > 1 / 2
     assert abs((abs(a - b)[~right] == 2).mean() - rate) < 3 * math.sqrt(rate * (1 - rate) / (~right).sum())
 
@@ -248,11 +248,10 @@ def test_errors(name):
     """Sizes that are none, and lengths without room, which the message names with the task."""
     task, key, least = getattr(gr.tasks, name), jax.random.key(0), SPECS[name].shortest
     for size in (0, -1, 1.5, True, None, "3"):
-        with pytest.raises(ValueError, match=rf"^`batch` must be a whole number of at least 1; got {size!r}\.$"):
+        with pytest.raises(ValueError, match=f"^`batch` must be a whole number of at least 1; got {size!r}"):
             task(key, size, 20)
-        with pytest.raises(ValueError, match=rf"^`steps` must be a whole number of at least 1; got {size!r}\.$"):
+        with pytest.raises(ValueError, match=f"^`steps` must be a whole number of at least 1; got {size!r}"):
             task(key, 2, size)
     for steps in range(1, least):
-        message = rf"^`steps` must be at least {least} for the task '{task.name}'; got {steps}\.$"
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"^`steps` must be at least {least} .*'{task.name}'; got {steps}"):
             task(key, 2, steps)

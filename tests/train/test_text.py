@@ -53,15 +53,15 @@ def test_reads_bytes_as_they_are(tmp_path, data):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "`text` must be a file with at least one byte; got the empty file '{}'."),
-        (b"abc\0def", "`text` must be a text file; got a binary one: '{}' has a NUL byte at offset 3."),
-        ("Grüße".encode("latin-1"), "`text` must be a UTF-8 file; got byte 0xfc at offset 2 of '{}'."),
-        (b"ab\xff", "`text` must be a UTF-8 file; got byte 0xff at offset 2 of '{}'."),
-        ("cut 世".encode()[:-1], "`text` must be a UTF-8 file; got byte 0xe4 at offset 4 of '{}'."),
-        (b"\xed\xa0\x80", "`text` must be a UTF-8 file; got byte 0xed at offset 0 of '{}'."),
-        (b"\xc0\xaf", "`text` must be a UTF-8 file; got byte 0xc0 at offset 0 of '{}'."),
-        ("wide".encode("utf-16-le"), "`text` must be a text file; got a binary one: '{}' has a NUL byte at offset 1."),
-        (b"x" * 1500 + b"\xff", "`text` must be a UTF-8 file; got byte 0xff at offset 1,500 of '{}'."),
+        (b"", "at least one byte; got the empty file '{}'"),
+        (b"abc\0def", "a text file; got a binary one: '{}' has a NUL byte at offset 3"),
+        ("Grüße".encode("latin-1"), "a UTF-8 file; got byte 0xfc at offset 2 of '{}'"),
+        (b"ab\xff", "a UTF-8 file; got byte 0xff at offset 2 of '{}'"),
+        ("cut 世".encode()[:-1], "a UTF-8 file; got byte 0xe4 at offset 4 of '{}'"),
+        (b"\xed\xa0\x80", "a UTF-8 file; got byte 0xed at offset 0 of '{}'"),
+        (b"\xc0\xaf", "a UTF-8 file; got byte 0xc0 at offset 0 of '{}'"),
+        ("wide".encode("utf-16-le"), "a text file; got a binary one: '{}' has a NUL byte at offset 1"),
+        (b"x" * 1500 + b"\xff", "a UTF-8 file; got byte 0xff at offset 1,500 of '{}'"),
     ],
     ids=["empty", "NUL", "latin-1", "0xff", "cut short", "surrogate", "overlong", "UTF-16", "far in"],
 )
@@ -69,9 +69,9 @@ def test_refuses_what_is_no_text(tmp_path, data, message):
     """One sentence: the argument, what was expected, what came and where."""
     file = tmp_path / "bad.txt"
     file.write_bytes(data)
-    with pytest.raises(ValueError, match="`text`") as caught:
+    with pytest.raises(ValueError, match=r"^`text` must be .*; got .*\.$") as caught:
         text.read_text(file)
-    assert str(caught.value) == message.format(file)
+    assert message.format(file) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_refuses_what_cannot_be_read(tmp_path, name, reason):
     (tmp_path / "file").write_text("text")
     (tmp_path / "dangling").symlink_to("absent")
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(ValueError, match="`text`") as caught:
+    with pytest.raises(ValueError, match="^`text` must be a readable text file; got ") as caught:
         text.read_text(tmp_path / name)
-    assert str(caught.value) == f"`text` must be a readable text file; got '{tmp_path / name}': {reason}."
+    assert f"'{tmp_path / name}': {reason}" in str(caught.value)
 
 
 def test_a_file_name_of_any_bytes(tmp_path):
@@ -146,9 +146,7 @@ def test_every_window_is_a_piece_of_the_text(data, draw):
 
 def test_windows_errors():
     """Too short, or a size that is none."""
-    with pytest.raises(
-        ValueError, match="`text` must be at least as long as the horizon, 1,001 bytes; got 1,000 bytes"
-    ):
+    with pytest.raises(ValueError, match="`text` must be at least as long as the horizon, 1,001 .*; got 1,000 "):
         text.windows(b"a" * 1000, 1001, 1)
     for steps, batch, name in (
         (0, 1, "horizon"),

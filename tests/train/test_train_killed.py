@@ -12,36 +12,42 @@ import time
 
 import chex
 import pytest
-from checkpointed_runs import checkpoints, fit, plain
+
+pytestmark = pytest.mark.slow
 
 COMMAND = os.path.join(sysconfig.get_path("scripts"), "gatedrnn")
 SIZES = ("--horizon", "8", "--hidden", "4", "--batch", "2", "--seeds", "2", "--test-batches", "1")
 ATTEMPTS = 12
 
 
-def kill(process, folder, delay):
-    """SIGKILL once it has written a checkpoint: after a delay, or, where that is None, in the middle of the next save.
+@pytest.fixture
+def kill(checkpoints):
+    """(process, folder, delay) -> SIGKILL once it has written a checkpoint: after a delay, or in the middle of a save.
 
-    Returns:
-        Whether it was killed, and whether that left an unfinished checkpoint.
+    The save is the next one, where the delay is None. What is returned is whether the process was killed, and whether
+    that left an unfinished checkpoint.
     """
-    before, deadline = set(checkpoints(folder)), time.monotonic() + 120
-    new = lambda: not before.issuperset(checkpoints(folder))
-    # Those of the last kill are gone when the first new one is whole.
-    unfinished = lambda: new() and checkpoints(folder, whole=False)
-    while process.poll() is None and time.monotonic() < deadline:
-        if unfinished() if delay is None else new():
-            break
-        time.sleep(0.001)
-    time.sleep(delay or 0)
-    killed = process.poll() is None
-    if killed:
-        process.send_signal(signal.SIGKILL)
-    process.wait()
-    return killed, killed and bool(unfinished())
+
+    def strike(process, folder, delay):
+        before, deadline = set(checkpoints(folder)), time.monotonic() + 120
+        new = lambda: not before.issuperset(checkpoints(folder))
+        # Those of the last kill are gone when the first new one is whole.
+        unfinished = lambda: new() and checkpoints(folder, whole=False)
+        while process.poll() is None and time.monotonic() < deadline:
+            if unfinished() if delay is None else new():
+                break
+            time.sleep(0.001)
+        time.sleep(delay or 0)
+        killed = process.poll() is None
+        if killed:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        return killed, killed and bool(unfinished())
+
+    return strike
 
 
-def test_killed_again_and_again(tmp_path):
+def test_killed_again_and_again(tmp_path, checkpoints, kill):
     """SIGKILL at random moments and in the middle of saves; then to the end: every byte as without."""
     begin = [COMMAND, "train", "adding", "--steps", "1200", "--test-every", "100", *SIZES]
     whole, parts, rng = tmp_path / "whole", tmp_path / "parts", random.Random(0)
@@ -63,7 +69,7 @@ def test_killed_again_and_again(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
+def good(tmp_path_factory, fit):
     """A run of 8 updates with its checkpoints, and the state after 12."""
     folder = tmp_path_factory.mktemp("runs")
     fit(folder / "run", 8)
@@ -94,27 +100,35 @@ cp -r "$1/run" "$5"
 """
 
 
-def check_goes_on(result, run, good):
-    """One sentence was said; the last good checkpoint is as it was, and a resumption ends where it would have ended."""
+@pytest.fixture
+def check_goes_on(good, fit, checkpoints, plain):
+    """(result, run) -> one sentence was said, the last good checkpoint is as it was, and a resumption ends as it would.
+
+    `result` is of the process that could not write.
+    """
     before, longer = good
-    assert result.stdout.startswith("`folder` must be one whose checkpoints can be written to; got '"), result
-    assert result.stdout.count("\n") == 1
-    for path in (before / "checkpoints" / "8").rglob("*"):
-        if path.is_file():
-            assert (run / path.relative_to(before)).read_bytes() == path.read_bytes()
-    assert max(checkpoints(run)) == 8
-    chex.assert_trees_all_equal(plain(fit(run, 12, resume=True).state), plain(longer))
+
+    def check(result, run):
+        assert result.stdout.startswith("`folder` must be one whose checkpoints can be written to; got '"), result
+        assert result.stdout.count("\n") == 1
+        for path in (before / "checkpoints" / "8").rglob("*"):
+            if path.is_file():
+                assert (run / path.relative_to(before)).read_bytes() == path.read_bytes()
+        assert max(checkpoints(run)) == 8
+        chex.assert_trees_all_equal(plain(fit(run, 12, resume=True).state), plain(longer))
+
+    return check
 
 
-def test_files_that_cannot_grow(good, tmp_path):
+def test_files_that_cannot_grow(good, tmp_path, check_goes_on):
     """A limit on the size of a file: EFBIG."""
     run = shutil.copytree(good[0], tmp_path / "run")
     result = subprocess.run([sys.executable, "-c", RESUMED, run, "2000"], capture_output=True, text=True)
-    check_goes_on(result, run, good)
+    check_goes_on(result, run)
     assert "File too large" in result.stdout and "Traceback" not in result.stderr
 
 
-def test_full_disk(good, tmp_path):
+def test_full_disk(good, tmp_path, check_goes_on):
     """ENOSPC on a small disk, where a user may mount one."""
     disk, run = tmp_path / "disk", tmp_path / "run"
     disk.mkdir()
@@ -125,7 +139,7 @@ def test_full_disk(good, tmp_path):
         pytest.skip("no disk of one's own can be mounted here")
     command = [*private, "sh", "-c", FULL, "sh", disk, good[0], sys.executable, RESUMED, run]
     result = subprocess.run(command, capture_output=True, text=True)
-    check_goes_on(result, run, good)
+    check_goes_on(result, run)
     assert result.stdout.endswith(": No space left on device.\n")
     # What else is under way below orbax says so too, with nobody left to hear it.
     assert set(re.findall(r"^\w+Error.*", result.stderr, re.MULTILINE)) <= {"RuntimeError: Event loop is closed"}

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checkpointed_runs import plain
 
 import gatedrnn as gr
 from gatedrnn.train import _fit, _setup
@@ -28,7 +27,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_one_compilation_per_run(place, monkeypatch, caplog, tmp_path):
+def test_one_compilation_per_run(place, monkeypatch, caplog, tmp_path, plain):
     """XLA compiles the updates once and the test once: for any number of updates, tests and calls, and resumed, too."""
     options = dict(PLACES[place])
     setup = replace(SETUP, horizon=13, method=options.pop("method", SETUP.method))
@@ -66,7 +65,7 @@ def test_the_old_state_is_used_up():
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(loop.state)) and loop.step == 2
 
 
-def test_numbers_do_not_depend_on_calls(monkeypatch):
+def test_numbers_do_not_depend_on_calls(monkeypatch, plain):
     """How many updates one device call makes follows the clock; what they compute does not."""
     want = gr.train.fit(SETUP, steps=20, test_every=10)
     monkeypatch.setattr(_fit, "CALL_SECONDS", 0.0)
@@ -85,7 +84,7 @@ def test_time_that_is_up_ends_at_a_test_and_can_be_resumed(tmp_path):
     assert got.rows == whole.rows
 
 
-def test_resumed_run_is_the_uninterrupted_one(tmp_path):
+def test_resumed_run_is_the_uninterrupted_one(tmp_path, plain):
     """Stopped twice and resumed in the same process, at steps that are no test's."""
     want = gr.train.fit(SETUP, steps=23, test_every=5, folder=tmp_path / "whole")
     for steps, resume in ((3, False), (11, True), (23, True)):

@@ -8,14 +8,13 @@ import jax
 import numpy as np
 import optax
 import pytest
-from checkpointed_runs import plain
 
 import gatedrnn as gr
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.rnn, horizon=6, hidden_size=4, batch=2)
 
 
-def test_trains_as_the_optimiser_of_the_same_rule():
+def test_trains_as_the_optimiser_of_the_same_rule(plain):
     """The same chain, written out: state and rows to the last bit."""
     raw = optax.chain(optax.clip_by_global_norm(0.1), optax.rmsprop(3e-3))
     options = {"steps": 9, "test_every": 3, "test_batches": 1}
