@@ -21,6 +21,7 @@ from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine
 from gatedrnn._step import guarded_step, select
 from gatedrnn.flow._order import flipped
+from gatedrnn.flow._probe import default_probe, output_of
 from gatedrnn.flow._scaled import Scaled, align, part_norms, rescale
 
 SEGMENT = 125  # steps whose norms are stacked before they are stacked again; small rows stack slowly one by one
@@ -97,7 +98,7 @@ def adjoint(
     if dys is not None:
         dys = _check_dys(output_of(cell, params, sequence), sequence, dys, batched)
     if dys is None and dcarry is None:
-        dys, dcarry = _probe(cell, params, sequence)
+        dys, dcarry = default_probe(cell, params, sequence)
     elif dcarry is None:
         dcarry = jax.tree.map(jnp.zeros_like, sequence.carry)
     else:
@@ -109,30 +110,6 @@ def adjoint(
     first = functools.partial(jax.tree.map, lambda a: a[0])
     norms = {name: rows[:, 0] for name, rows in norms.items()}
     return Adjoint(norms, first(result.mantissa), first(result.exponent))
-
-
-def _probe(cell: Cell, params: Any, sequence: Sequence) -> tuple[Array | None, Carry]:
-    """The default loss as `dys` and `dcarry`: gradient 1 in norm, the same on every unit of each row's last output."""
-    nothing = jax.tree.map(jnp.zeros_like, sequence.carry)
-    if cell.factored:  # h is the output, and masked steps hand it on: at the end it says the same without any `dys`
-        return None, nothing._replace(h=unit_cotangent(nothing.h))
-    y = output_of(cell, params, sequence)
-    steps, batch = sequence.xs.shape[:2]
-    mask = jnp.ones((steps, batch), bool) if sequence.mask is None else sequence.mask
-    last = mask & (lax.cumsum(mask.astype(jnp.int32), reverse=True) == 1)  # [T, B]
-    dys = jnp.broadcast_to(unit_cotangent(y)[None], (steps, *y.shape))
-    return select(last, dys, jnp.zeros_like(dys)), nothing
-
-
-def unit_cotangent(like: Any) -> Array:
-    """Norm 1 in each row [B, ...], the same on every unit."""
-    return jnp.full(like.shape, 1 / math.sqrt(max(math.prod(like.shape[1:]), 1)), like.dtype)
-
-
-def output_of(cell: Cell, params: Any, sequence: Sequence) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of one step's output, [B, ...]."""
-    x = jax.ShapeDtypeStruct(sequence.xs.shape[1:], sequence.xs.dtype)
-    return jax.eval_shape(cell.step, params, sequence.carry, x)[1]
 
 
 def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: bool) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn.flow.adjoint import unit_cotangent
+from gatedrnn.flow._probe import unit_cotangent
 
 LARGEST = 2048  # S above which J's powers would cost more than the measurement they check
 
