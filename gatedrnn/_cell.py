@@ -17,11 +17,11 @@ Dimension letters, everywhere in the package:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, export
 
 from gatedrnn._check import fail
 
@@ -31,7 +31,15 @@ Carry = Any
 Gates = tuple[Array, ...]
 """One array [..., H] per gate."""
 
+Tuple = TypeVar("Tuple", bound=tuple[Any, ...])
 
+
+def serialisable(kind: type[Tuple]) -> type[Tuple]:
+    """Lets `jax.export` write a NamedTuple of the package into a file, under its name."""
+    return export.register_namedtuple_serialization(kind, serialized_name=f"gatedrnn.{kind.__name__}")
+
+
+@serialisable
 class Params(NamedTuple):
     """The weights of one cell, split by what they meet.
 

@@ -38,30 +38,29 @@ def over_segments(
         The last carry, and what the segments gave, laid out as `per_step` and `per_segment`.
     """
     steps = jax.tree.leaves(per_step)[0].shape[0]
-    count = steps // length
-    whole = count * length
-    cut_up = not (is_static(count) and count == 0)  # whether there are whole segments
+    # A symbol of `jax.export` is one piece: no loop can be told to run an unknown number of times, perhaps none.
+    whole = steps - steps % length if is_static(steps) else 0
     out: Any = None
     kept: Any = None
     rest: Any = None
-    rest_out: Any = None
 
     def one(carry: Any, inputs: Any) -> tuple[Any, Any]:
         carry, out, kept = segment(carry, *inputs)
         return carry, (out, kept)
 
-    last = (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1])
-    # A rest that is not there is still run where T is a symbol, or where it is all there is, for the shapes of nothing.
-    has_rest = not (is_static(steps) and whole == steps and count)
+    def last(carry: Any) -> tuple[Any, Any]:
+        return one(carry, (jax.tree.map(lambda a: a[whole:], per_step), per_segment[1]))
+
+    has_rest = not (is_static(steps) and whole == steps)
     if has_rest and reverse:
-        carry, (rest_out, rest) = one(carry, last)
-    if cut_up:
-        cut = jax.tree.map(lambda a: a[:whole].reshape(count, length, *a.shape[1:]), per_step)
-        carry, (out, kept) = lax.scan(one, carry, (cut, per_segment[0]), count, reverse=reverse)
+        carry, (out_rest, rest) = last(carry)
+    if whole or not has_rest:
+        cut = jax.tree.map(lambda a: a[:whole].reshape(whole // length, length, *a.shape[1:]), per_step)
+        carry, (out, kept) = lax.scan(one, carry, (cut, per_segment[0]), reverse=reverse)
         out = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), out)
     if has_rest and not reverse:
-        carry, (rest_out, rest) = one(carry, last)
+        carry, (out_rest, rest) = last(carry)
     if has_rest:
-        out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, rest_out) if cut_up else rest_out
-        kept = kept if cut_up else jax.tree.map(lambda a: jnp.zeros((0, *a.shape), a.dtype), rest)
+        out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, out_rest) if whole else out_rest
+        kept = kept if whole else jax.tree.map(lambda a: jnp.zeros((0, *a.shape), a.dtype), rest)
     return carry, out, (kept, rest)

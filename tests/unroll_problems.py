@@ -11,6 +11,7 @@ import pytest
 import reference
 
 import gatedrnn as gr
+from gatedrnn._contract import check_fit, check_laws
 
 T, B, D, H = 11, 3, 3, 4
 LENGTH = T * (D + H)  # additions behind the last output
@@ -64,14 +65,18 @@ def gradient(cell, method, params, xs, carry, flags, weights, reverse):
 
 
 def spied(cell):
-    """The cell, and the list of the shapes of h at which its `recur` is traced."""
+    """The cell, its laws proved already, and the list of the shapes of h at which its `recur` is traced."""
     shapes = []
 
     def recur(params, h):
         shapes.append(h.shape)
         return cell.recur(params, h)
 
-    return dataclasses.replace(cell, recur=recur), shapes
+    spy, params, xs = dataclasses.replace(cell, recur=recur), problem(cell).params, jnp.ones((1, D))
+    check_fit(spy, params, xs)
+    check_laws(spy, params, xs)
+    shapes.clear()
+    return spy, shapes
 
 
 ORDERS = {  # a scalar function and its argument, differentiated as Segmented does not allow

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params
+from gatedrnn._cell import Cell, Gates, Params, serialisable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import add_bias, affine, product, split, zeros
 
 
+@serialisable
 class GRUState(NamedTuple):
     """Carry of the GRU.
 

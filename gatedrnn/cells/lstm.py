@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params
+from gatedrnn._cell import Cell, Gates, Params, serialisable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
 
 
+@serialisable
 class LSTMState(NamedTuple):
     """Carry of the LSTM.
 

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params
+from gatedrnn._cell import Cell, Gates, Params, serialisable
 from gatedrnn.initializers import Initializer, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, zeros
 
 
+@serialisable
 class RNNState(NamedTuple):
     """Carry of the Elman network.
 

@@ -30,6 +30,7 @@ from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
+from gatedrnn._jax import is_static
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import nearest_divisor, over_segments
@@ -37,6 +38,8 @@ from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select
 from gatedrnn.linear import accumulation_dtype, split
 from gatedrnn.methods._reverse_only import once, reverse_only
+
+ANY_LENGTH = 64  # steps per segment where sizes are not known
 
 
 @jax.tree_util.register_static
@@ -82,7 +85,7 @@ class Segmented:
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
         run = functools.partial(_segmented, cell, length, sequence.reverse)
         params, xs, carry, initial = reverse_only((params, xs, carry, initial))
-        if xs.shape[1] != 1:
+        if not (is_static(xs.shape[1]) and xs.shape[1] == 1):
             return run(params, xs, carry, initial, mask, reset)
         # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
         xs, mask, reset = jax.tree.map(lambda a: jnp.squeeze(a, 1), (xs, mask, reset))
@@ -92,7 +95,9 @@ class Segmented:
 
 
 def default_length(steps: int, units: int, gates: int) -> int:
-    """K for T = `steps` and B * H = `units`; see `Segmented.length`."""
+    """K for T = `steps` and B * H = `units`; see `Segmented.length`. A symbol of `jax.export` could be any number."""
+    if not (is_static(steps) and is_static(units)):
+        return ANY_LENGTH
     step = 4 * 6 * gates * max(units, 1)  # bytes
     if jax.default_backend() == "cpu":
         shared = min(2**23 // step, 100) if _schedulable_cores() > jax.local_device_count() else 0

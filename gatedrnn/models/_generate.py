@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._check import check_size, fail
+from gatedrnn._jax import concrete
 from gatedrnn.models._model import Model, ModelParams, read_out
 
 
 def generate(
-    model: Model, params: ModelParams, key: Array, prompt: Array, length: int, temperature: float = 1.0
+    model: Model, params: ModelParams, key: Array, prompt: Array, length: int, temperature: float | Array = 1.0
 ) -> Array:
-    """Goes on from a prompt.
+    """Goes on from a prompt; under `jax.jit` and `jax.vmap`, values are taken as they come.
 
     Args:
         model: a model of symbols, with an embedding.
@@ -37,15 +38,17 @@ def generate(
         inputs = "features" if model.embedding_size is None else "symbols"
         got = f"{model.input_size} {inputs} and {model.output_size} outputs"
         raise fail("model", "one that predicts the next of its own symbols", got)
-    check_size("length", length)
-    if not 0 <= temperature < float("inf"):
+    length = check_size("length", length)
+    if concrete(temperature) and not 0 <= temperature < float("inf"):
         raise fail("temperature", "a finite number of at least 0", temperature)
     prompt = jnp.asarray(prompt)
     if prompt.ndim != 1 or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise fail("prompt", "at least one symbol, whole numbers [P]", f"{prompt.dtype} {prompt.shape}")
-    if int(prompt.min()) < 0 or int(prompt.max()) >= model.input_size:
-        raise fail("prompt", f"of symbols below {model.input_size}", int(prompt.max()))
-    return _generate(model, length, params, key, prompt, jnp.float32(temperature))
+    if concrete(prompt):
+        unknown = prompt[(prompt < 0) | (prompt >= model.input_size)]
+        if unknown.size:
+            raise fail("prompt", f"of symbols from 0 to {model.input_size - 1}", int(unknown[0]))
+    return _generate(model, length, params, key, prompt, jnp.asarray(temperature, jnp.float32))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

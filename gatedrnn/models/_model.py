@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Carry, Cell, Params, serialisable
 from gatedrnn._check import check_size, fail
 from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
@@ -21,6 +21,7 @@ from gatedrnn.linear import add_bias, product
 from gatedrnn.methods.segmented import Segmented
 
 
+@serialisable
 class ModelParams(NamedTuple):
     """The weights of a model.
 

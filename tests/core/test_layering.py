@@ -22,7 +22,7 @@ LAYERS = (
     ("_method",),
     ("methods",),
     ("_unroll",),
-    ("_plan",),
+    ("_laws", "_plan"),
     ("flow",),
     ("plots",),
     ("report",),
