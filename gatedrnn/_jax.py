@@ -7,6 +7,7 @@
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax
 from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Jaxpr as Jaxpr, JaxprEqn as JaxprEqn, Primitive, Var as Var, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
-from jax.sharding import AxisType
+from jax.sharding import AxisType, PartitionSpec
 
 
 def piece(closed: ClosedJaxpr, reads: list[Var], out: Any, equations: list[JaxprEqn]) -> Callable[..., Any]:
@@ -46,6 +47,24 @@ def concrete(*arrays: Any) -> bool:
 def explicit_axes() -> bool:
     """Whether `jax.set_mesh` has set a mesh whose axes are part of every array's type."""
     return AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types
+
+
+def gathered(statics: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Under a mesh of explicit axes, a function need not name them, and its results are whole on every device.
+
+    Its first `statics` arguments are no arrays.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*arguments: Any) -> Any:
+            bound = functools.partial(function, *arguments[:statics])
+            free = jax.sharding.auto_axes(bound, out_sharding=PartitionSpec()) if explicit_axes() else bound
+            return free(*arguments[statics:])
+
+        return run
+
+    return decorate
 
 
 def row_axes(xs: Array) -> Any:

@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
-from gatedrnn._jax import explicit_axes, row_axes, varying_alike
+from gatedrnn._jax import explicit_axes, gathered, row_axes, varying_alike
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs, Readout, check_outputs
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
@@ -129,8 +129,8 @@ def gate_activations(
         >>> import jax, gatedrnn as gr
         >>> params = gr.lstm.init(jax.random.key(0), 1, 2, forget_bias=3.0)
         >>> gates = gr.gate_activations(gr.lstm, params, jax.numpy.zeros((5, 1)))
-        >>> gates.forget[0].round(3).tolist()
-        [0.953000009059906, 0.953000009059906]
+        >>> gates.forget.shape, round(float(gates.forget[0, 0]), 3)
+        ((5, 2), 0.953)
     """
     if not isinstance(cell, Cell) or cell.activations is None:
         raise fail("cell", "a Cell whose `activations` names its gates", repr(cell))
@@ -140,6 +140,7 @@ def gate_activations(
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@gathered(1)
 def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
     sequence = quarantine(sequence)
     step = guarded_step(cell, params, sequence.initial)

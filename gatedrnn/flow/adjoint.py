@@ -17,6 +17,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine
 from gatedrnn._step import guarded_step, select
@@ -121,6 +122,7 @@ def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: b
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@gathered(1)
 def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry) -> Adjoint:
     sequence = quarantine(sequence)
     step = guarded_step(cell, params, sequence.initial)

@@ -15,6 +15,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size, fail
+from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
@@ -83,6 +84,7 @@ def lyapunov(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+@gathered(2)
 def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Array) -> Array:
     sequence = quarantine(sequence)
     xs, carry, mask, reset = sequence.xs, sequence.carry, sequence.mask, sequence.reset

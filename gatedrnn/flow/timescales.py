@@ -16,6 +16,7 @@ from jax import Array, lax
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
 from gatedrnn._jacobian import kept
+from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
@@ -89,6 +90,7 @@ class GateTrace(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+@gathered(2)
 def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
     """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`."""
     sequence = quarantine(sequence)
