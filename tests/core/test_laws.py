@@ -225,11 +225,9 @@ def test_a_strangers_cell_computes_its_equations(cell):
 )
 def test_a_method_can_ask_for_u(cell, kind, shape):
     """Which kind it is, and U itself; its transpose is that of the tangent map."""
-    from gatedrnn._jacobian import recurrence
-
     params = cell.init(jax.random.key(0), D, H)
     h, *dgates = jax.random.normal(jax.random.key(1), (1 + len(cell.gates), B, H))
-    found = recurrence(cell, params, h)
+    found = gr.recurrence(cell, params, h)
     assert (found.kind, found.u[0].shape, len(found.u)) == (kind, shape, len(cell.gates))
     _, pull = jax.vjp(lambda h: tuple(cell.recur(params.recurrent, h)), h)
     assert_close(found.transposed(dgates), pull(tuple(dgates))[0], "float32", H)
