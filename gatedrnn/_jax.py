@@ -7,14 +7,15 @@
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive, Var, jaxpr_as_fun
+from jax import Array, lax
+from jax.extend.core import ClosedJaxpr, Jaxpr as Jaxpr, JaxprEqn as JaxprEqn, Primitive, Var as Var, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
-
-__all__ = ["Jaxpr", "JaxprEqn", "Var", "concrete", "inner_jaxprs", "is_static", "piece", "reverse_identity"]
+from jax.sharding import AxisType, PartitionSpec
 
 
 def piece(closed: ClosedJaxpr, reads: list[Var], out: Any, equations: list[JaxprEqn]) -> Callable[..., Any]:
@@ -41,6 +42,56 @@ def is_static(size: Any) -> bool:
 def concrete(*arrays: Any) -> bool:
     """Whether the values are there to be looked at: not while a function is being transformed."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arrays))
+
+
+def explicit_axes() -> bool:
+    """Whether `jax.set_mesh` has set a mesh whose axes are part of every array's type."""
+    return AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types
+
+
+def gathered(statics: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Under a mesh of explicit axes, a function need not name them, and its results are whole on every device.
+
+    Its first `statics` arguments are no arrays.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*arguments: Any) -> Any:
+            bound = functools.partial(function, *arguments[:statics])
+            free = jax.sharding.auto_axes(bound, out_sharding=PartitionSpec()) if explicit_axes() else bound
+            return free(*arguments[statics:])
+
+        return run
+
+    return decorate
+
+
+def row_axes(xs: Array) -> Any:
+    """The axes of an explicit mesh over which xs [T, B, D] is split along B; None for none."""
+    spec = jax.typeof(xs).sharding.spec
+    return spec[1] if len(spec) > 1 else None
+
+
+def varying_alike(tree: Any) -> Any:
+    """Every leaf varies over the axes of a `jax.shard_map` over which any of them does.
+
+    A loop's carry must vary as what is added to it; the transpose of this sums gradients over the devices.
+    """
+    axes: frozenset[str] = frozenset().union(*map(_varies_over, jax.tree.leaves(tree)))
+
+    def cast(leaf: Any) -> Any:
+        missing = tuple(sorted(axes - _varies_over(leaf)))
+        return lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+    return jax.tree.map(cast, tree) if axes else tree
+
+
+def _varies_over(leaf: Any) -> frozenset[str]:
+    """The manual axes in an array's type, which older versions call `vma`."""
+    kind: Any = jax.typeof(leaf)
+    kind = getattr(kind, "manual_axis_type", kind)
+    return getattr(kind, "varying", None) or getattr(kind, "vma", None) or frozenset()
 
 
 def reverse_identity(fail: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -10,9 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._jax import explicit_axes, gathered, row_axes, varying_alike
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs, Readout, check_outputs
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
@@ -82,10 +84,19 @@ def unroll(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _unroll(cell: Cell, method: Method, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
-    sequence = quarantine(sequence)
-    end, part = method(cell, params, sequence, outputs)
-    poisoned = sequence.poisoned
-    return poison(None if poisoned is None else poisoned[0 if sequence.reverse else -1], end), outputs.value(part)
+    def run(params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+        params, sequence, outputs = varying_alike((params, sequence, outputs))
+        sequence = quarantine(sequence)
+        end, part = method(cell, params, sequence, outputs)
+        poisoned = sequence.poisoned
+        last = None if poisoned is None else poisoned[0 if sequence.reverse else -1]
+        return poison(last, end), outputs.value(part)
+
+    if explicit_axes():  # a method need not name the axes in every operation: the compiler splits what it finds split
+        rows = row_axes(sequence.xs)
+        found = PartitionSpec(None, rows) if outputs.per_step else PartitionSpec(rows)
+        run = jax.sharding.auto_axes(run, out_sharding=(PartitionSpec(rows), found))
+    return run(params, sequence, outputs)
 
 
 def gate_activations(
@@ -118,8 +129,8 @@ def gate_activations(
         >>> import jax, gatedrnn as gr
         >>> params = gr.lstm.init(jax.random.key(0), 1, 2, forget_bias=3.0)
         >>> gates = gr.gate_activations(gr.lstm, params, jax.numpy.zeros((5, 1)))
-        >>> gates.forget[0].round(3).tolist()
-        [0.953000009059906, 0.953000009059906]
+        >>> gates.forget.shape, round(float(gates.forget[0, 0]), 3)
+        ((5, 2), 0.953)
     """
     if not isinstance(cell, Cell) or cell.activations is None:
         raise fail("cell", "a Cell whose `activations` names its gates", repr(cell))
@@ -129,6 +140,7 @@ def gate_activations(
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@gathered(1)
 def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
     sequence = quarantine(sequence)
     step = guarded_step(cell, params, sequence.initial)

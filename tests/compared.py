@@ -32,7 +32,7 @@ RESIDUAL = gr.Cell.from_step("residual", residual_step, init=residual_init, init
 HALF = gr.Cell.from_step(  # forgets by a constant factor; its weights are that factor
     "half",
     lambda a, carry, x: (gr.RNNState(a * carry.h), a * carry.h),
-    init=lambda key, input_size, hidden_size, dtype: jnp.full(hidden_size, 0.5, dtype),
+    init=lambda key, input_size, hidden_size: jnp.full(hidden_size, 0.5),
     initial_carry=zero_carry,
 )
 CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm, "residual": RESIDUAL}

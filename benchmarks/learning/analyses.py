@@ -1,6 +1,7 @@
 """What is measured of trained weights, beside their tests."""
 
 import inspect
+import math
 
 import jax
 
@@ -25,5 +26,6 @@ def reach(setup: gr.train.Setup, params: gr.models.ModelParams) -> Row:
         one = jax.tree.map(lambda a, seed=seed: a[seed], params)
         profile = gr.flow.adjoint(setup.cell, one.cell, setup.model.features(one, batch.xs))
         decay = gr.flow.decay(profile.log10_norm["state"])
-        found.append({"lag_below_1e3": decay.lag_below_1e3, "half_life": decay.half_life})
+        reached = {name: float(getattr(decay, name)) for name in ("lag_below_1e3", "half_life")}
+        found.append({name: value if math.isfinite(value) else None for name, value in reached.items()})
     return {"reach": found}

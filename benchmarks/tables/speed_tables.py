@@ -5,30 +5,26 @@ import json
 from benchmarks.shared import RESULTS, Row, number, table
 from benchmarks.speed.reading import by_problem, fastest, size_of, speed_record
 from benchmarks.speed.systems import FORWARD_ONLY, OURS
+from gatedrnn.flow import SCALARS
 
 
 def compare_table() -> str:
     """Medians over seeds of `gatedrnn compare`."""
     record = json.loads((RESULTS / "gradient-flow" / "comparison.json").read_text())
-    header = ("cell", "init", "input", "decades per step", "to 10⁻³", "to zero in float32", "exponent", "verdict")
+    columns = [scalar for scalar in SCALARS.values() if scalar.short]
     rows = [
         (
-            row["cell"],
-            row["init"],
-            row["input"],
-            number(row["rate_log10_per_step"], "+.1e"),
-            number(row["lag_below_1e3"], ",.0f"),
-            number(row["lag_below_float32"], ",.0f"),
-            number(row["lyapunov_max"], "+.1e"),
+            *(row[key] for key in ("cell", "init", "input")),
+            *(number(row[scalar.name], scalar.form) for scalar in columns),
             row["verdict"],
         )
         for row in record["summary"]
     ]
+    header = ("cell", "init", "input", *(scalar.heading for scalar in columns), "verdict")
     first = record["runs"][0]
     caption = (
         f"`{record['command']}`: {first['horizon']:,} steps, {first['hidden_size']} units, medians over "
-        f"{record['summary'][0]['seeds']} seeds; lags in steps, exponents in nats per step; jax "
-        f"{record['versions']['jax']} on {record['device']['platform']}."
+        f"{record['summary'][0]['seeds']} seeds; jax {record['versions']['jax']} on {record['device']['platform']}."
     )
     return f"{table(header, rows)}\n\n{caption}"
 

@@ -25,20 +25,6 @@ if TYPE_CHECKING:  # the library imports jax: only once a command runs
 
 LONGEST = 1_000_000
 FEATURES = 32  # width of embedded bytes and of noise
-LEGEND = """dec/step: fitted slope, decades per step. half: steps to half, from that slope.
-<1e-3, <1e-38: steps until a thousandth is left, and until float32 holds zero.
-exponent: the largest Lyapunov exponent, nats per step. -: never."""
-COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
-    ("cell", "left"),
-    ("init", "left"),
-    ("input", "left"),
-    ("dec/step", "right"),
-    ("half", "right"),
-    ("<1e-3", "right"),
-    ("<1e-38", "right"),
-    ("exponent", "right"),
-    ("verdict", "left"),
-)
 
 
 @dataclass(frozen=True)
@@ -77,6 +63,7 @@ def compare(
 
     jax.config.update("jax_enable_x64", dtype == "float64")
     import gatedrnn
+    from gatedrnn import report
 
     chosen = [find_cell(name, "cells") for name in split_cells(cells)]
     check_writable(out)
@@ -85,7 +72,7 @@ def compare(
         result = gatedrnn.flow.compare(chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype, on_run=on_run)
     command = shlex.join(["gatedrnn", *sys.argv[1:]])
     result = replace(result, notes=(*notes, *result.notes), command=command)
-    written = result.save(out)
+    written = report.save(result, out)
     _print(result, written)
 
 
@@ -165,26 +152,23 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _print(result: "Comparison", written: list[Path]) -> None:
-    first = result.runs[0]
+    from gatedrnn.flow import SCALARS
+
+    first, columns = result.runs[0], [scalar for scalar in SCALARS.values() if scalar.short]
     title = f"{first.horizon:,} steps, {first.hidden_size} units: gradient of the last output, medians over seeds"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
-    for name, justify in COLUMNS:
-        table.add_column(name, justify=justify, no_wrap=True)
+    for name in ("cell", "init", "input"):
+        table.add_column(name, no_wrap=True)
+    for scalar in columns:
+        table.add_column(scalar.short, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in result.summary():
-        table.add_row(
-            row["cell"],
-            row["init"],
-            row["input"],
-            formatted(row["rate_log10_per_step"], "+.1e"),
-            formatted(row["half_life"], ",.1f"),
-            formatted(row["lag_below_1e3"], ",.0f"),
-            formatted(row["lag_below_float32"], ",.0f"),
-            formatted(row["lyapunov_max"], "+.1e"),
-            row["verdict"],
-        )
+        values = [formatted(row[scalar.name], scalar.form) for scalar in columns]
+        table.add_row(row["cell"], row["init"], row["input"], *values, row["verdict"])
     console = Console(emoji=False, markup=False, highlight=False)
     console.print(table)
-    console.print(f"\n{LEGEND}")
+    legend = ". ".join(f"{scalar.short}: {scalar.heading}" for scalar in columns)
+    console.print(f"\n{legend}. -: never.")
     for note in result.notes:
         console.print(f"note: {note}")
     console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/")

@@ -1,6 +1,7 @@
 """Gradient flow: where a loss's gradient goes, how fast perturbations grow, how long gates keep, what units tell."""
 
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
+from gatedrnn.flow._scalars import SCALARS, Scalar
 from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.compare import compare
 from gatedrnn.flow.decay import Decay, decay
@@ -9,11 +10,13 @@ from gatedrnn.flow.selectivity import selectivity
 from gatedrnn.flow.timescales import timescales
 
 __all__ = [
+    "SCALARS",
     "Adjoint",
     "Comparison",
     "Decay",
     "GateMap",
     "Run",
+    "Scalar",
     "adjoint",
     "compare",
     "decay",

@@ -1,6 +1,6 @@
 """Adjoint profile: the norm of dL/dcarry_t for every t in one reverse pass, at any horizon.
 
-    lambda_T = dL/dcarry_T + dL/dy_T dy_T/dcarry_T            the probe
+    lambda_T = dL/dcarry_T + dL/dy_T dy_T/dcarry_T            what the loss reads
     lambda_t = J_{t+1}^T lambda_{t+1} + what y_t adds          J_t = d carry_t / d carry_{t-1}
 
 10^-4000 is no float, so lambda is carried as mantissa * 2^exponent, one exponent per row. Multiplication by a power
@@ -17,9 +17,12 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
+from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine
+from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched
 from gatedrnn._step import guarded_step, select
+from gatedrnn.flow._order import flipped
+from gatedrnn.flow._probe import default_probe, output_of
 from gatedrnn.flow._scaled import Scaled, align, part_norms, rescale
 
 SEGMENT = 125  # steps whose norms are stacked before they are stacked again; small rows stack slowly one by one
@@ -31,8 +34,9 @@ class Adjoint(NamedTuple):
     Attributes:
         log10_norm: for each field of the carry (`h`, `c`) and for all of it (`state`), log10 of the Euclidean norm of
             dL/dcarry_t, [T + 1, B] or [T + 1]. Row 0 belongs to the carry before the first step, row T to the last.
-            -inf where the gradient is exactly zero.
-        mantissa: dL/dcarry_0 * 2^-exponent, like the carry.
+            -inf where the gradient is exactly zero. With `reverse`, row 0 belongs to the carry after the last step run,
+            row T to the carry before the first.
+        mantissa: dL/dcarry before the first step * 2^-exponent, like the carry.
         exponent: int32 [B] or [].
     """
 
@@ -51,11 +55,13 @@ def adjoint(
     dcarry: Carry | None = None,
     mask: Array | None = None,
     reset: Array | None = None,
+    reverse: bool = False,
 ) -> Adjoint:
     """How much of a loss's gradient arrives at each step: the norm of dL/dcarry_t for t = 0..T.
 
-    Without `dys` and `dcarry` the probe is the cotangent 1/sqrt(H) on every unit of the last h: a loss of gradient
-    norm 1 that looks at the last output only. The norm at lag k is then row T - k.
+    Without `dys` and `dcarry` the probe is the cotangent 1/sqrt(H) on every unit of the last output y: a loss of
+    gradient norm 1 that looks at what is shown last, in each row of the batch after its own last step that is run. The
+    norm at lag k is then row T - k; see `dys` for the row at which the output of a cell with `step` alone enters.
 
     Args:
         cell: any cell, `Cell.from_step` ones included.
@@ -67,6 +73,7 @@ def adjoint(
         dcarry: dL/dcarry_T, like the carry.
         mask: bool [T, B] or [T], as in `unroll`.
         reset: bool [T, B] or [T], as in `unroll`; no gradient passes it.
+        reverse: as in `unroll`, from the last step to the first.
 
     Returns:
         `Adjoint`: log10 norms, dimensionless, and dL/dcarry_0 itself as mantissa and exponent. Memory: the trajectory
@@ -86,34 +93,25 @@ def adjoint(
         Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013,
         https://arxiv.org/abs/1211.5063
     """
+    xs, dys, mask, reset = flipped(reverse, xs, dys, mask, reset)
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     batched = jnp.ndim(xs) == 3
+    if dys is not None:
+        dys = _check_dys(output_of(cell, params, sequence), sequence, dys, batched)
     if dys is None and dcarry is None:
-        dcarry = unit_probe(sequence.carry)
+        dys, dcarry = default_probe(cell, params, sequence)
     elif dcarry is None:
         dcarry = jax.tree.map(jnp.zeros_like, sequence.carry)
     else:
         dcarry = check_carry("dcarry", dcarry, sequence.initial, batched)
-    if dys is not None:
-        dys = _check_dys(cell, params, sequence, dys, batched)
     result = _adjoint(cell, params, sequence, dys, dcarry)
+    norms = dict(zip(result.log10_norm, flipped(reverse, *result.log10_norm.values()), strict=True))
     if batched:
-        return result
-    first = functools.partial(jax.tree.map, lambda a: a[0])
-    norms = {name: rows[:, 0] for name, rows in result.log10_norm.items()}
-    return Adjoint(norms, first(result.mantissa), first(result.exponent))
+        return result._replace(log10_norm=norms)
+    return Adjoint(unbatched(norms, 1), unbatched(result.mantissa), unbatched(result.exponent))
 
 
-def unit_probe(carry: Carry) -> Carry:
-    """A cotangent of norm 1 on h, the same on every unit, and 0 on the rest of the carry."""
-    first, *rest = jax.tree.leaves(carry)  # [B, H] each
-    probe = jnp.full_like(first, 1 / math.sqrt(math.prod(first.shape[1:])))
-    return jax.tree.unflatten(jax.tree.structure(carry), [probe, *map(jnp.zeros_like, rest)])
-
-
-def _check_dys(cell: Cell, params: Any, sequence: Sequence, dys: Any, batched: bool) -> Array:
-    x = jax.ShapeDtypeStruct(sequence.xs.shape[1:], sequence.xs.dtype)
-    y = jax.eval_shape(cell.step, params, sequence.carry, x)[1]  # [B, H]
+def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: bool) -> Array:
     dys = jnp.asarray(dys)
     expected = (sequence.xs.shape[0], *(y.shape if batched else y.shape[1:]))
     if dys.shape != expected or not jnp.issubdtype(dys.dtype, jnp.floating):
@@ -122,12 +120,12 @@ def _check_dys(cell: Cell, params: Any, sequence: Sequence, dys: Any, batched: b
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@gathered(1)
 def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry) -> Adjoint:
     sequence = quarantine(sequence)
-    xs, carry, mask, reset = sequence.xs, sequence.carry, sequence.mask, sequence.reset
     step = guarded_step(cell, params, sequence.initial)
     if dys is not None:
-        dys = select(mask, dys, jnp.zeros_like(dys))
+        dys = select(sequence.mask, dys, jnp.zeros_like(dys))
 
     def forward(carry: Carry, forced: Any) -> tuple[Carry, Carry]:
         return step(carry, forced)[0], carry
@@ -140,16 +138,16 @@ def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dca
             state = state._replace(mantissa=_break(bad, state.mantissa))
         row = state if cell.factored else arriving
         (_, y), pull = jax.vjp(lambda carry: step(carry, forced), before)
-        (mantissa,) = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy))
+        (mantissa,) = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy.astype(y.dtype)))
         return rescale(Scaled(mantissa, state.exponent)), (part_norms(row.mantissa), row.exponent)
 
     def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, Array, None]:
         state, rows = lax.scan(back, state, inputs, reverse=True)
         return state, _log10_rows(*rows), None
 
-    forced = (xs, mask, reset)
-    _, before = lax.scan(forward, carry, forced)  # [T, B, ...]
-    state = rescale(Scaled(dcarry, jnp.zeros(xs.shape[1], jnp.int32)))
+    forced = (sequence.xs, sequence.mask, sequence.reset)
+    _, before = lax.scan(forward, sequence.carry, forced)  # [T, B, ...]
+    state = rescale(Scaled(dcarry, jnp.zeros(sequence.xs.shape[1], jnp.int32)))
     inputs = (before, forced, dys, sequence.poisoned)
     state, rows, _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
     first = _log10_rows([norm[None] for norm in part_norms(state.mantissa)], state.exponent[None])
@@ -162,7 +160,7 @@ def _receive(cell: Cell, state: Scaled, dy: Array | None) -> tuple[Scaled, Array
     """Brings dL/dy_t to the adjoint's scale; where the output is the carry's h, adds it there."""
     if dy is None:
         return state, None
-    state, dy = align(state, dy)
+    state, dy = align(state, dy.astype(jnp.result_type(*jax.tree.leaves(state.mantissa))))
     if not cell.factored:
         return state, dy
     mantissa = state.mantissa._replace(h=state.mantissa.h + dy)

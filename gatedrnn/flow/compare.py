@@ -1,6 +1,5 @@
 """Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured alike."""
 
-import inspect
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,13 +18,16 @@ from gatedrnn._memory import machine_bytes, readable
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
 from gatedrnn.flow._measure import Job, measure
 
+INITS = ("default", "chrono")
+"""How weights are drawn: as the cell's `init` does, or with gate biases set to the horizon."""
+
 
 def compare(
     cells: Sequence[Cell],
     xs: Array | Mapping[str, Array],
     *,
     hidden_size: int = 128,
-    inits: Sequence[str] = ("default", "chrono"),
+    inits: Sequence[str] = INITS,
     seeds: int = 3,
     dtype: DTypeLike = jnp.float32,
     on_run: Callable[[int, int, str], None] | None = None,
@@ -33,17 +35,18 @@ def compare(
     """Measures how much gradient arrives after T steps, for each cell, input, initialisation and seed.
 
     Args:
-        cells: `[gr.rnn, gr.gru, gr.lstm]`, or any others with an `init(key, input_size, hidden_size, dtype=...)`.
+        cells: `[gr.rnn, gr.gru, gr.lstm]`, or any others with an `init(key, input_size, hidden_size)`.
         xs: inputs by name, [T, B, D] or [T, D] each, all of one shape; or one array, which becomes `driven`, with
             zeros of its shape as `silent`.
         hidden_size: H.
-        inits: `default` is the cell's `init`; `chrono` passes it `chrono=T` (left out, with a note, where it has none).
+        inits: `default` is the cell's `init`; `chrono` passes T to the option that `cell.horizon_option` names (left
+            out, with a note, where it names none).
         seeds: how many, from 0.
-        dtype: of the weights.
+        dtype: of the weights; passed to `init` where it is not float32.
         on_run: called after each run with (runs done, runs in all, which one it was).
 
     Returns:
-        A `Comparison`: its `runs`, `summary()`, `verdicts()`, `to_json()` and `save(out)`.
+        A `Comparison`: its `runs`, `summary()` and `to_json()`; `gatedrnn.report` makes words and pages of it.
 
     Raises:
         ValueError: an argument is out of its range, an input holds NaN or infinities, or the work needs more memory
@@ -53,7 +56,7 @@ def compare(
         >>> import jax, gatedrnn as gr
         >>> noise = jax.random.normal(jax.random.key(0), (200, 1, 4))
         >>> result = gr.flow.compare([gr.rnn, gr.lstm], noise, hidden_size=16, seeds=1)
-        >>> [run.verdict.split(":")[0] for run in result.runs if run.input == "silent"]
+        >>> [run.verdict for run in result.runs if run.input == "silent"]
         ['isometric', 'vanishing', 'isometric']
     """
     dtype = check_floating("dtype", dtype)
@@ -63,17 +66,19 @@ def compare(
     steps, batch, width = next(iter(inputs.values())).shape
     cells = _check_cells(cells)
     check_memory(steps, batch, width, hidden_size, dtype)
+    drawn = {} if jnp.dtype(dtype) == jnp.float32 else {"dtype": dtype}
     notes: list[str] = []
     jobs = list(_jobs(cells, inputs, inits, seeds, notes))
     if not jobs:
-        raise fail(
-            "inits", "['default', ...] for cells without a gate", f"{[*inits]} for {[cell.name for cell in cells]}"
-        )
+        wanted = "['default', ...] for cells that name no `horizon_option`"
+        raise fail("inits", wanted, f"{[*inits]} for {[cell.name for cell in cells]}")
 
     def run(job: Job) -> tuple[Run, GateMap | None]:
-        options = {"chrono": max(steps, 3)} if job.init == "chrono" else {}
+        options = {} if job.init == "default" else {job.cell.horizon_option: max(steps, 3)}
         with jax.enable_x64(wide):
-            params = job.cell.init(jax.random.key(job.seed), width, hidden_size, dtype=dtype, **options)
+            params = job.cell.init(jax.random.key(job.seed), width, hidden_size, **drawn, **options)
+            state = jax.tree.leaves(job.cell.initial_carry(params, 1))
+            check_memory(steps, batch, width, hidden_size, dtype, sum(part.size for part in state))
             return measure(job, params, inputs[job.input], hidden_size)
 
     wide = jnp.result_type(float) == jnp.float64  # a caller's `jax.enable_x64` holds in the caller's thread only
@@ -95,14 +100,15 @@ def compare(
     return Comparison(tuple(results[job][0] for job in jobs), tuple(maps), tuple(notes), _versions(), _device())
 
 
-def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike) -> None:
+def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike, state_size: int = 0) -> None:
     """Raises ValueError where `compare` would need more memory than the machine has; an estimate from above.
 
-    Counted: the inputs and the copies cut from them, the trajectory of the carry, one segment's gates, the norms, and
-    the weights of four gates with their transposes and gradients.
+    Counted: the inputs and the copies cut from them, the trajectory of the carry (of `state_size` S, of the LSTM's 2 H
+    at least), one segment's gates, the norms, and the weights of four gates with their transposes and gradients.
     """
+    state = max(state_size, 2 * hidden_size)
     item = max(jnp.dtype(dtype).itemsize, 4)
-    per_row = 3 * steps * width + 4 * steps + 4 * hidden_size * steps + 128 * 32 * hidden_size
+    per_row = 3 * steps * width + 4 * steps + 2 * state * steps + 128 * 16 * state
     need = 2 * item * (batch * per_row + 3 * 4 * hidden_size * (hidden_size + width))
     if need > machine_bytes():
         sizes = f"{steps:,} steps, batch {batch}, {width} features and {hidden_size} hidden units"
@@ -146,15 +152,13 @@ def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
 def _jobs(
     cells: list[Cell], inputs: dict[str, Array], inits: Sequence[str], seeds: int, notes: list[str]
 ) -> Iterator[Job]:
-    unknown = [init for init in inits if init not in ("default", "chrono")]
-    if unknown or not inits or isinstance(inits, str):
+    if isinstance(inits, str) or not inits or not all(init in INITS for init in inits):
         raise fail("inits", "a list of 'default', 'chrono' or both", inits)
     for cell in cells:
-        gated = "chrono" in inspect.signature(cell.init).parameters
-        if "chrono" in inits and not gated:
-            notes.append(f"{cell.name} has no gate whose bias could be set to the horizon: no chrono initialisation.")
+        if "chrono" in inits and not cell.horizon_option:
+            notes.append(f"{cell.name} names no option of its `init` that sets a horizon: no chrono initialisation.")
         for init in inits:
-            for name in inputs if gated or init == "default" else ():
+            for name in inputs if cell.horizon_option or init == "default" else ():
                 for seed in range(seeds):
                     yield Job(cell, name, init, seed)
 

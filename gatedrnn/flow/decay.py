@@ -1,124 +1,165 @@
-"""What an adjoint profile says in a few numbers, and in words.
+"""What an adjoint profile says in a few numbers and one word.
 
-p(k) = log10 of the gradient's norm k steps before the loss,    k = 0..T
+p(k) = log10 of the gradient's norm k steps before it starts,    k = 0, 1, ...
+
+Every number compares p(k) with p(0). A loss times a constant shifts all of p alike, so it changes none of them.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from gatedrnn._check import fail
+from gatedrnn._jax import concrete
+from gatedrnn.flow._order import flipped
+from gatedrnn.flow._scalars import LEVELS, USABLE
 
-FLOAT32_FLOOR = -38  # log10 of the smallest normal float32, rounded as it is usually quoted
-FLOAT64_FLOOR = -308
 RESOLUTION = 1e-3  # decades over the whole horizon; below it a fall is not told from rounding
-USABLE = 3  # decades: a gradient that keeps within 10^-3 and 10^3 of its start counts as kept
 
 
-@dataclass(frozen=True)
-class Decay:
-    """How a gradient's norm changes with the lag.
+class Decay(NamedTuple):
+    """How a gradient's norm changes with the lag: arrays [], or [N] under a `vmap` over N profiles.
 
     Attributes:
-        rate_log10_per_step: slope of a least-squares line through p(k), decades per step; None below two points.
-        half_life: steps in which the fitted line falls by a half; None where the whole fall over T is below a
-            thousandth of a decade, which is rounding.
-        lag_below_1e3: first lag at which the norm is below 10^-3; None if never.
+        rate_log10_per_step: slope of a least-squares line through p(k), decades per step; nan below two finite points.
+        half_life: steps in which the fitted line falls by a half; inf where the whole fall over the horizon is below a
+            thousandth of a decade, which is rounding, or where there is no line.
+        lag_below_1e3: first lag at which a gradient that starts at norm 1 is below 10^-3; inf if never.
         lag_below_float32: first lag at which it is below 10^-38, where float32 holds zero.
         lag_below_float64: first lag at which it is below 10^-308, where float64 holds zero.
         lowest: smallest p(k) - p(0); -inf where the gradient is exactly zero.
         highest: largest p(k) - p(0).
-        horizon: T.
+        horizon: the largest lag.
     """
 
-    rate_log10_per_step: float | None
-    half_life: float | None
-    lag_below_1e3: int | None
-    lag_below_float32: int | None
-    lag_below_float64: int | None
-    lowest: float
-    highest: float
-    horizon: int
+    rate_log10_per_step: Any
+    half_life: Any
+    lag_below_1e3: Any
+    lag_below_float32: Any
+    lag_below_float64: Any
+    lowest: Any
+    highest: Any
+    horizon: Any
 
     @property
-    def word(self) -> str:
-        """`vanishing`, `exploding` or `isometric`: whether the norm leaves [10^-3, 10^3] of its start, and where to."""
-        if self.highest > USABLE and self.highest >= -self.lowest:
-            return "exploding"
-        return "vanishing" if self.lowest < -USABLE else "isometric"
+    def word(self) -> Any:
+        """`vanishing`, `exploding` or `isometric`: whether the norm leaves [10^-3, 10^3] of its start, and where to.
 
-    def verdict(self, lyapunov_max: float | None = None) -> str:
-        """The word with the numbers that justify it; `lyapunov_max` in nats per step."""
-        exponent = "" if lyapunov_max is None else f", largest exponent {lyapunov_max:+.2g} nats per step"
-        rate = (
-            "" if self.rate_log10_per_step is None else f" ({self.rate_log10_per_step:+.2g} decades per step{exponent})"
-        )
-        if self.word == "exploding":
-            return f"exploding: 10^{self.highest:.1f} times its start within {self.horizon:,} steps{rate}"
-        if self.word == "isometric":
-            span = f"10^{self.lowest:.2f} and 10^{self.highest:.2f}"
-            return f"isometric: between {span} of its start over {self.horizon:,} steps{rate}"
-        floors = ((self.lag_below_float32, "float32"), (self.lag_below_float64, "float64"))
-        reached = "".join(f", {lag:,} to zero in {name}" for lag, name in floors if lag is not None)
-        return f"vanishing: {self._usable_lag:,} steps to a thousandth{reached}{rate}"
-
-    @property
-    def _usable_lag(self) -> int:
-        return self.horizon if self.lag_below_1e3 is None else self.lag_below_1e3
+        A list of words for [N]. Known outside of `jit` only.
+        """
+        return word_of(self.lowest, self.highest)
 
 
-def decay(log10_norm: Any) -> Decay:
+def word_of(lowest: Any, highest: Any) -> Any:
+    """The word of `Decay` for numbers, or a list of words for arrays [N] of them."""
+    exploding = np.greater(highest, USABLE) & np.greater_equal(highest, np.negative(lowest))
+    return np.where(exploding, "exploding", np.where(np.less(lowest, -USABLE), "vanishing", "isometric")).tolist()
+
+
+def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool = False) -> Decay:
     """Summarises an adjoint profile.
+
+    It starts at the first row from the loss whose norm is finite, which is lag 0, and ends at the last reset: that
+    nothing crosses one is no vanishing. A masked step is no lag. Outside of transformations it is computed in float64.
 
     Args:
         log10_norm: rows of `adjoint(...).log10_norm`, in the order of time: [T + 1], or [T + 1, B], whose mean over B
-            (the geometric mean of the norms) is taken. Lag k is row T - k.
+            (the geometric mean of the norms) is taken at each lag, over those rows that reach it.
+        mask: bool [T] or [T, B], as given to `adjoint`.
+        reset: bool [T] or [T, B], as given to `adjoint`.
+        reverse: as given to `adjoint`.
 
     Returns:
-        A `Decay`.
+        A `Decay`; of NumPy's arrays where nothing is traced.
 
     Raises:
-        ValueError: the profile is empty, has another rank, or holds NaN.
+        ValueError: the profile is empty, has another rank, or holds NaN (which goes unseen while it is traced), or a
+            flag does not match it.
 
     Example:
         >>> import numpy as np, gatedrnn as gr
         >>> halving = gr.flow.decay(np.log10(0.5) * np.arange(100)[::-1])
-        >>> round(halving.half_life, 6), halving.lag_below_1e3, halving.word
+        >>> round(float(halving.half_life), 6), int(halving.lag_below_1e3), halving.word
         (1.0, 10, 'vanishing')
     """
-    profile = np.asarray(log10_norm, np.float64)
-    if profile.ndim not in (1, 2) or profile.size == 0 or np.isnan(profile).any():
+    xp: Any = np if concrete(log10_norm, mask, reset) else jnp
+    profile = _check_profile(xp, log10_norm)
+    flags = [_check_flag(name, flag, xp, profile.shape) for name, flag in (("mask", mask), ("reset", reset))]
+    profile, mask, reset = flipped(not reverse, _columns(profile), *flags)  # [T + 1, B], [T, B] by lag
+    profile, alive = _compressed(xp, profile, _lags(xp, profile.shape, mask, reset))
+    if xp is np and np.isnan(profile[alive]).any():
         raise fail("log10_norm", "[T + 1] or [T + 1, B] without NaN", profile.shape)
-    if profile.ndim == 2:
-        profile = profile.mean(1)
-    profile = profile[::-1]  # [T + 1] by lag
-    change = profile - profile[0] if np.isfinite(profile[0]) else profile
-    slope = _slope(profile)
-    return Decay(
-        rate_log10_per_step=slope,
-        half_life=_half_life(slope, profile.size - 1),
-        lag_below_1e3=_first(profile < -3),
-        lag_below_float32=_first(profile < FLOAT32_FLOOR),
-        lag_below_float64=_first(profile < FLOAT64_FLOOR),
-        lowest=float(change.min()),
-        highest=float(change.max()),
-        horizon=profile.size - 1,
-    )
+    reached = alive.sum(1)  # [T + 1]
+    mean = xp.where(alive, profile, 0).sum(1) / xp.maximum(reached, 1).astype(profile.dtype)
+    return _summarised(xp, mean, reached > 0)
 
 
-def _slope(profile: np.ndarray) -> float | None:
-    lags = np.flatnonzero(np.isfinite(profile))
-    if lags.size < 2:
+def _summarised(xp: Any, mean: Array, live: Array) -> Decay:
+    """Numbers of one profile [K] by lag, of which the leading rows that are `live` count."""
+    start = xp.argmax(live & xp.isfinite(mean))
+    lag = xp.arange(mean.size, dtype=mean.dtype) - start.astype(mean.dtype)
+    live = live & (lag >= 0)
+    change = xp.where(live, mean - xp.where(xp.isfinite(mean[start]), mean[start], 0), 0)
+    horizon = live.sum() - 1
+    slope = _slope(xp, lag, change, live & xp.isfinite(change))
+    falls = slope * horizon.astype(mean.dtype) <= -RESOLUTION
+    below = {name: xp.where(live & (change < -level), lag, math.inf).min() for name, level in LEVELS.items()}
+    half_life = xp.where(falls, math.log10(0.5) / xp.where(falls, slope, 1), math.inf)
+    lowest, highest = xp.where(live, change, math.inf).min(), xp.where(live, change, -math.inf).max()
+    return Decay(slope, half_life, **below, lowest=lowest, highest=highest, horizon=horizon)
+
+
+def _slope(xp: Any, lag: Array, change: Array, known: Array) -> Array:
+    """Slope of the least-squares line through the known points, [K] each; nan below two of them."""
+    centre = xp.where(known, lag, 0).sum() / xp.maximum(known.sum(), 1).astype(lag.dtype)
+    centred = xp.where(known, lag - centre, 0)
+    spread = xp.square(centred).sum()
+    product = (centred * xp.where(known, change, 0)).sum()
+    return xp.where(spread > 0, product / xp.where(spread > 0, spread, 1), math.nan)
+
+
+def _lags(xp: Any, shape: tuple[int, int], mask: Any, reset: Any) -> Array:
+    """Which rows [T + 1, B] by lag count: those before which a step is run, and the first; none before a reset."""
+    last = xp.ones((1, shape[1]), bool)
+    alive = xp.ones(shape, bool) if mask is None else xp.concatenate([mask, last])
+    if reset is None:
+        return alive
+    restarts = reset if mask is None else reset & mask
+    return alive & (xp.concatenate([~last, restarts]).cumsum(0) == 0)
+
+
+def _compressed(xp: Any, profile: Array, alive: Array) -> tuple[Array, Array]:
+    """The rows that count, moved to the front of each column, and which they are then; [K, B] each."""
+    place = xp.arange(len(profile))[:, None]
+    order = xp.argsort(place + xp.where(alive, 0, len(profile)), axis=0)
+    return xp.take_along_axis(profile, order, 0), place < alive.sum(0)[None]
+
+
+def _check_profile(xp: Any, log10_norm: Any) -> Array:
+    wanted = "[T + 1] or [T + 1, B] without NaN, as adjoint(...).log10_norm['state'] is"
+    try:
+        profile = xp.asarray(log10_norm, None if xp is jnp else np.float64)
+    except (TypeError, ValueError):
+        raise fail("log10_norm", wanted, f"a {type(log10_norm).__name__} that is no such array") from None
+    if profile.ndim not in (1, 2) or profile.size == 0:
+        raise fail("log10_norm", wanted, profile.shape)
+    return profile if jnp.issubdtype(profile.dtype, jnp.floating) else profile.astype(float)
+
+
+def _check_flag(name: str, flag: Any, xp: Any, shape: tuple[int, ...]) -> Any:
+    """The flag as [T, B]."""
+    if flag is None:
         return None
-    centred = lags - lags.mean()
-    return float(np.sum(centred * profile[lags]) / np.sum(centred * centred))
+    flag = xp.asarray(flag)
+    wanted = (shape[0] - 1, *shape[1:])
+    if flag.shape != wanted or flag.dtype != bool:
+        raise fail(name, f"a bool array {wanted} to match `log10_norm`", f"{flag.dtype} {flag.shape}")
+    return _columns(flag)
 
 
-def _first(condition: np.ndarray) -> int | None:
-    return int(condition.argmax()) if condition.any() else None
-
-
-def _half_life(slope: float | None, horizon: int) -> float | None:
-    return None if slope is None or slope * horizon > -RESOLUTION else math.log10(0.5) / slope
+def _columns(a: Array) -> Array:
+    """[..., B], with B = 1 where there is none."""
+    return a if a.ndim == 2 else a[:, None]

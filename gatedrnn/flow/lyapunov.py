@@ -15,8 +15,11 @@ from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size, fail
+from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_sequence
+from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
+from gatedrnn._step import restart, select
+from gatedrnn.flow._order import counted_steps, flipped
 
 SEGMENT = 125  # steps whose logarithms are summed before the sums are added: keeps the rounding of long sums small
 
@@ -29,6 +32,9 @@ def lyapunov(
     *,
     k: int | None = None,
     burn_in: int = 0,
+    mask: Array | None = None,
+    reset: Array | None = None,
+    reverse: bool = False,
 ) -> Array:
     """The k leading Lyapunov exponents of a driven cell, of its full carry (h and c).
 
@@ -43,9 +49,13 @@ def lyapunov(
         carry: the carry before the first step; by default `cell.initial_carry`.
         k: how many exponents; all S by default. All start from the identity, fewer from random directions.
         burn_in: steps at the start that are run but not counted.
+        mask: bool [T, B] or [T], as in `unroll`; a masked step is none.
+        reset: bool [T, B] or [T], as in `unroll`. A step that starts from a reset is not counted and leaves directions
+            as they are: what is measured is growth within episodes.
+        reverse: as in `unroll`, from the last step to the first.
 
     Returns:
-        Exponents in nats per step, largest first: [B, k] or [k].
+        Exponents in nats per step, largest first: [B, k] or [k]; nan in a row of which no step counts.
 
     Raises:
         ValueError: `k` is not in 1..S, `burn_in` is not in 0..T - 1, or an argument has the wrong rank, width or dtype.
@@ -61,7 +71,8 @@ def lyapunov(
         Meccanica 15, 1980, https://doi.org/10.1007/BF02128236; Vogt, Puelma Touzel, Shlizerman, Lajoie, "On Lyapunov
         exponents for RNNs", 2022, https://arxiv.org/abs/2006.14123
     """
-    sequence = check_sequence(cell, params, xs, carry)
+    xs, mask, reset = flipped(reverse, xs, mask, reset)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset)
     steps, size = sequence.xs.shape[0], sum(_widths(sequence.carry))
     k = size if k is None else check_size("k", k)
     if k > size:
@@ -73,9 +84,11 @@ def lyapunov(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+@gathered(2)
 def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Array) -> Array:
-    xs, carry = sequence.xs, sequence.carry
-    steps, batch = xs.shape[:2]
+    sequence = quarantine(sequence)
+    xs, carry, mask, reset = sequence.xs, sequence.carry, sequence.mask, sequence.reset
+    batch = xs.shape[1]
     widths = _widths(carry)
     dtype = jnp.result_type(*jax.tree.leaves(carry))
 
@@ -88,22 +101,27 @@ def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Arra
         return jax.tree.unflatten(jax.tree.structure(carry), leaves)
 
     def segment(state: tuple[Carry, Array], inputs: Any, _: None) -> tuple[Any, None, Array]:
-        def step(state: tuple[Carry, Array, Array], inputs: tuple[Array, Array]) -> tuple[Any, None]:
+        def step(state: tuple[Carry, Array, Array], inputs: Any) -> tuple[Any, None]:
             carry, q, total = state
-            x, counted = inputs
-            carry, push = jax.linearize(lambda carry: cell.step(params, carry, x)[0], carry)
-            q, r = jnp.linalg.qr(pack(jax.vmap(push)(unpack(q))))
+            x, run, fresh, passed, counted, bad = inputs
+            before = restart(fresh, sequence.initial, carry)
+            after, push = jax.linearize(lambda carry: cell.step(params, carry, x)[0], before)
+            turned, r = jnp.linalg.qr(pack(jax.vmap(push)(unpack(q))))
             growth = jnp.log(jnp.abs(jnp.diagonal(r, axis1=1, axis2=2)))  # [B, k]
-            return (carry, q, total + jnp.where(counted, growth, 0)), None
+            total = total + select(counted, poison(bad, growth), jnp.zeros_like(growth))
+            return (select(run, after, carry), select(passed, turned, q), total), None
 
         (carry, q, total), _ = lax.scan(step, (*state, jnp.zeros((batch, k), dtype)), inputs)
         return (carry, q), None, total
 
-    counted = jnp.arange(steps) >= burn_in
+    passed = counted_steps(mask, reset, xs)  # [T, B]
+    place = jnp.cumsum(counted_steps(mask, None, xs), 0) - 1  # of a step among those that are run
+    counted = passed & (place >= burn_in)
     q = jnp.broadcast_to(_directions(sum(widths), k, dtype), (batch, sum(widths), k))
-    _, _, (whole, rest) = over_segments(segment, (carry, q), (xs, counted), (None, None), SEGMENT, False)
+    inputs = (xs, mask, reset, passed, counted, sequence.poisoned)
+    _, _, (whole, rest) = over_segments(segment, (carry, q), inputs, (None, None), SEGMENT, False)
     total = whole.sum(0) if rest is None else whole.sum(0) + rest
-    return jnp.sort(total / (steps - burn_in), descending=True)
+    return jnp.sort(total / counted.sum(0).astype(dtype)[:, None], descending=True)
 
 
 def _directions(size: int, k: int, dtype: Any) -> Array:

@@ -5,9 +5,11 @@ s = P(value | class 1 > value | class 0) - P(value | class 1 < value | class 0) 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gatedrnn._check import fail
+from gatedrnn._jax import concrete
 
 
 def selectivity(values: Array, labels: Array) -> Array:
@@ -19,10 +21,11 @@ def selectivity(values: Array, labels: Array) -> Array:
 
     Returns:
         float32 [H]: 1 where the unit is higher in every sample of class 1 than in any of class 0, -1 where lower, 0
-        where it tells nothing.
+        where it tells nothing. Its shape depends on no label, so it runs under `jit` and `vmap`.
 
     Raises:
-        ValueError: shapes do not match, or one class is missing.
+        ValueError: shapes do not match; or, where the numbers are known (they are not while they are traced), one class
+            is missing, a label is neither 0 nor 1, or a value is NaN.
 
     Example:
         >>> import jax.numpy as jnp, gatedrnn as gr
@@ -33,19 +36,30 @@ def selectivity(values: Array, labels: Array) -> Array:
         Mann, Whitney, "On a test of whether one of two random variables is stochastically larger than the other", 1947,
         https://doi.org/10.1214/aoms/1177730491
     """
-    values, labels = jnp.asarray(values), jnp.asarray(labels).astype(bool)
+    values, labels = jnp.asarray(values), jnp.asarray(labels)
     if values.ndim != 2 or labels.shape != values.shape[:1]:
         raise fail("labels", "[N] to match `values` [N, H]", f"{labels.shape} for {values.shape}")
-    ones = int(labels.sum())
-    if not 0 < ones < labels.size:
-        raise fail("labels", "of both classes", f"{ones} of class 1 among {labels.size}")
-    first, second = values[~labels], values[labels]  # [N0, H], [N1, H]
-    return jax.vmap(_separation, in_axes=1)(first, second)
+    if concrete(values, labels):
+        _check_numbers(np.asarray(values), np.asarray(labels))
+    return jax.vmap(_separation, in_axes=(1, None))(values, labels.astype(bool))
 
 
-def _separation(zeros: Array, ones: Array) -> Array:
-    """For one unit: by how much more often a value of `ones` lies above one of `zeros` than below."""
-    zeros = jnp.sort(zeros)
-    below = jnp.searchsorted(zeros, ones, side="left").astype(jnp.float32)  # how many of `zeros` are smaller
-    not_above = jnp.searchsorted(zeros, ones, side="right").astype(jnp.float32)
-    return jnp.mean((below + not_above) / zeros.size - 1.0)
+def _check_numbers(values: np.ndarray, labels: np.ndarray) -> None:
+    found = np.unique(labels)
+    if not np.isin(found, (0, 1)).all():
+        raise fail("labels", "bool, or 0 and 1", f"{found[~np.isin(found, (0, 1))][0]}")
+    if len(found) < 2:
+        raise fail("labels", "of both classes", f"{int(labels.sum())} of class 1 among {labels.size}")
+    if np.isnan(values).any():
+        raise fail("values", "numbers", f"NaN at {tuple(int(i) for i in np.argwhere(np.isnan(values))[0])}")
+
+
+def _separation(values: Array, ones: Array) -> Array:
+    """For one unit [N]: by how much more often a value of class 1 lies above one of class 0 than below."""
+    order = jnp.argsort(values)
+    zeros = jnp.concatenate(
+        [jnp.zeros(1, jnp.float32), jnp.cumsum(~ones[order], dtype=jnp.float32)]
+    )  # among the i smallest values
+    smaller, not_larger = (zeros[jnp.searchsorted(values[order], values, side=side)] for side in ("left", "right"))
+    gain = (smaller + not_larger) / zeros[-1] - 1  # [N]
+    return jnp.where(ones, gain, 0).sum() / ones.sum(dtype=jnp.float32)

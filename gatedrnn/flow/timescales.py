@@ -16,13 +16,25 @@ from jax import Array, lax
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
 from gatedrnn._jacobian import kept
+from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_sequence
+from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
+from gatedrnn._step import restart, select
+from gatedrnn.flow._order import counted_steps, flipped
 
 SEGMENT = 125  # steps whose logarithms are averaged at once
 
 
-def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -> Array:
+def timescales(
+    cell: Cell,
+    params: Any,
+    xs: Array,
+    carry: Carry | None = None,
+    *,
+    mask: Array | None = None,
+    reset: Array | None = None,
+    reverse: bool = False,
+) -> Array:
     """The time scale of each unit: the number of steps in which its gate lets the unit's own memory fall by 1/e.
 
     The gate that carries the state is read off the cell's equations, as d after / d before of the carry's last part
@@ -34,9 +46,13 @@ def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -
         params: its weights.
         xs: inputs that drive it, [T, B, D] or [T, D].
         carry: the carry before the first step; by default `cell.initial_carry`.
+        mask: bool [T, B] or [T], as in `unroll`; a masked step is not counted.
+        reset: bool [T, B] or [T], as in `unroll`; a step that starts from a reset is not counted.
+        reverse: as in `unroll`, from the last step to the first.
 
     Returns:
-        [H], in steps: -1 / (mean over T and B of ln f); 0 where nothing is carried, inf where f is 1 throughout.
+        [H], in steps: -1 / (mean over T and B of ln f); 0 where nothing is carried, inf where f is 1 throughout, nan
+        where no step counts.
 
     Raises:
         ValueError: the cell has `step` alone, the sequence is empty, or an argument has the wrong rank, width or dtype.
@@ -52,44 +68,56 @@ def timescales(cell: Cell, params: Any, xs: Array, carry: Carry | None = None) -
     """
     if not isinstance(cell, Cell) or not cell.factored:
         raise fail("cell", "a Cell with `project`, `recur` and `pointwise`, whose gates can be read off", repr(cell))
-    sequence = check_sequence(cell, params, xs, carry)
+    xs, mask, reset = flipped(reverse, xs, mask, reset)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset)
     if sequence.xs.shape[0] == 0:
         raise fail("xs", "at least one step long", jnp.shape(xs))
-    return scales_of(trace_gate(cell, SEGMENT, params, sequence), sequence.xs.shape[0])
+    return scales_of(trace_gate(cell, SEGMENT, params, sequence))
 
 
 class GateTrace(NamedTuple):
     """The factor f by which each unit keeps its own memory, over segments of K steps (the last may be shorter).
 
     Attributes:
-        log_sum: sum of ln f over a segment's steps, mean over B, [N, H].
+        log_sum: sum of ln f over a segment's steps that count, mean over B, [N, H].
+        number: how many they are, mean over B, [N].
         mean: mean of f over a segment's steps, in the first row of the batch, [N, H].
     """
 
     log_sum: Array
+    number: Array
     mean: Array
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+@gathered(2)
 def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
     """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`."""
-    xs, carry = sequence.xs, sequence.carry
+    sequence = quarantine(sequence)
+    xs, mask, reset = sequence.xs, sequence.mask, sequence.reset
+    unit = params.spread(sequence.carry.h)
 
-    unit = params.spread(carry.h)
+    def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
+        gates_x, run, fresh = inputs
+        before = restart(fresh, sequence.initial, carry)
+        gates_h = cell.recur(params.recurrent, before.h)
+        after = cell.pointwise(gates_x, gates_h, before, *unit)
+        return select(run, after, carry), kept(cell, gates_x, gates_h, before, unit)
 
-    def step(carry: Carry, gates_x: Any) -> tuple[Carry, Array]:
-        gates_h = cell.recur(params.recurrent, carry.h)
-        return cell.pointwise(gates_x, gates_h, carry, *unit), kept(cell, gates_x, gates_h, carry, unit)
+    def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, None, GateTrace]:
+        xs, run, fresh, counted, bad = inputs
+        end, factors = lax.scan(step, start, (cell.project(params.input, xs), run, fresh))  # [K, B, H]
+        factors = poison(bad, factors)
+        logs = select(counted, jnp.log(jnp.abs(factors)), jnp.zeros_like(factors))
+        number = counted.mean(1, dtype=logs.dtype).sum(0)
+        return end, None, GateTrace(logs.mean(1).sum(0), number, factors[:, 0].mean(0))
 
-    def segment(start: Carry, xs: Array, _: None) -> tuple[Carry, None, GateTrace]:
-        end, kept = lax.scan(step, start, cell.project(params.input, xs))  # kept [K, B, H]
-        return end, None, GateTrace(jnp.log(jnp.abs(kept)).mean(1).sum(0), kept[:, 0].mean(0))
-
-    _, _, (whole, rest) = over_segments(segment, carry, xs, (None, None), length, False)
+    inputs = (xs, mask, reset, counted_steps(mask, reset, xs), sequence.poisoned)
+    _, _, (whole, rest) = over_segments(segment, sequence.carry, inputs, (None, None), length, False)
     return whole if rest is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), whole, rest)
 
 
-def scales_of(trace: GateTrace, steps: int) -> Array:
-    """-1 / E[ln f] in steps, [H], from the trace of a run over `steps` steps."""
-    mean = trace.log_sum.sum(0) / steps
+def scales_of(trace: GateTrace) -> Array:
+    """-1 / E[ln f] in steps, [H]."""
+    mean = trace.log_sum.sum(0) / trace.number.sum()
     return jnp.where(mean == 0, jnp.inf, -1 / mean)

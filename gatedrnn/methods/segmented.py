@@ -30,7 +30,7 @@ from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
-from gatedrnn._jax import is_static
+from gatedrnn._jax import is_static, varying_alike
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import nearest_divisor, over_segments
@@ -216,9 +216,9 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
             None,
         )
 
-    wide = jax.tree.map(lambda p: jnp.zeros(p.shape, accumulation_dtype(p.dtype)), params)
-    state = (dcarry, jax.tree.map(jnp.zeros_like, initial), wide)
-    per_step = (xs, hs, dhs, mask, reset)
+    wide = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=accumulation_dtype(p.dtype)), params)
+    state, per_step = (dcarry, jax.tree.map(jnp.zeros_like, initial), wide), (xs, hs, dhs, mask, reset)
+    state, per_step = varying_alike((state, per_step))
     (dcarry, dinitial, dparams), dxs, _ = over_segments(segment, state, per_step, starts, length, not reverse)
     return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial, None, None
 

@@ -65,9 +65,12 @@ class Sharded:
         def shard(params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
             return self.method(cell, params, sequence, outputs)
 
+        around = jax.sharding.get_abstract_mesh()
+        if not around.empty and dict(around.shape) != dict(self.mesh.shape):
+            raise fail("mesh", f"the one that jax.set_mesh has set, {dict(around.shape)}", dict(self.mesh.shape))
         return jax.shard_map(
             shard,
-            mesh=automatic(self.mesh),
+            mesh=automatic(self.mesh) if around.empty else None,
             in_specs=(PartitionSpec(), specs, PartitionSpec()),
             out_specs=(rows, steps if outputs.per_step else rows),
             check_vma=False,  # the methods' own derivative rules do not state what varies; the sums are tested

@@ -45,9 +45,9 @@ def generate(
     if prompt.ndim != 1 or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise fail("prompt", "at least one symbol, whole numbers [P]", f"{prompt.dtype} {prompt.shape}")
     if concrete(prompt):
-        unknown = prompt[(prompt < 0) | (prompt >= model.input_size)]
-        if unknown.size:
-            raise fail("prompt", f"of symbols from 0 to {model.input_size - 1}", int(unknown[0]))
+        unknown = [symbol for symbol in prompt.tolist() if not 0 <= symbol < model.input_size]
+        if unknown:
+            raise fail("prompt", f"of symbols from 0 to {model.input_size - 1}", unknown[0])
     return _generate(model, length, params, key, prompt, jnp.asarray(temperature, jnp.float32))
 
 

@@ -3,15 +3,14 @@
 Dimension letters: N points of a line, S seeds.
 """
 
-import itertools
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from ._records import KEYS, Floats, Run, in_order, log10_norms
-from ._words import cell_title, power
+from gatedrnn.flow._groups import KEYS, Floats, Group, grouped
+from gatedrnn.plots._records import Run, in_order
+from gatedrnn.plots._words import cell_title, power
 
 
 class Curve(NamedTuple):
@@ -44,25 +43,22 @@ def curves(runs: Sequence[Run]) -> dict[str, list[Curve]]:
     if not runs:
         raise ValueError("`runs` must hold at least one run to draw; got none.")
     panels: dict[str, list[Curve]] = {}
-    for (kind, cell, init), seeds in itertools.groupby(in_order(runs, *KEYS), itemgetter(*KEYS)):
-        panels.setdefault(kind, []).append(_curve(cell, init, list(seeds)))
+    for group in grouped(in_order(runs, *KEYS)):
+        panels.setdefault(group.input, []).append(_curve(group))
     return panels
 
 
-def _curve(cell: str, init: str, runs: list[Run]) -> Curve:
-    lags = np.asarray(runs[0]["lags"], dtype=np.float64)
-    for run in runs:
-        if list(run["lags"]) != list(runs[0]["lags"]) or len(run["log10_norm"]) != len(lags):
-            raise ValueError(
-                f"seeds of {cell}, {init}, {run['input']} must share their `lags`, with a norm at each; they do not."
-            )
+def _curve(group: Group) -> Curve:
+    lags = np.asarray(group.runs[0]["lags"], dtype=np.float64)
+    for run in group.runs:
+        if [*run["lags"]] != [*lags] or len(run["log10_norm"]) != len(lags):
+            seeds = f"{group.cell}, {group.init}, {group.input}"
+            raise ValueError(f"seeds of {seeds} must share their `lags`, with a norm at each; they do not.")
     kept = lags >= 1
-    norms = np.stack([log10_norms(run["log10_norm"]) for run in runs])[:, kept]  # [S, N]
-    closed = [
-        log10_norms(run["closed_form_log10_norm"]) for run in runs if run.get("closed_form_log10_norm") is not None
-    ]
-    median = np.median(np.stack(closed)[:, kept], axis=0) if closed else None
-    return Curve(cell, init, lags[kept], np.median(norms, axis=0), norms.min(axis=0), norms.max(axis=0), median)
+    median, low, high = (part[kept] for part in group.profile())
+    closed = [run for run in group.runs if run.get("closed_form_log10_norm") is not None]
+    exact = group._replace(runs=closed).profile("closed_form_log10_norm").median[kept] if closed else None
+    return Curve(group.cell, group.init, lags[kept], median, low, high, exact)
 
 
 def limits(drawn: Sequence[Curve]) -> tuple[float, float]:

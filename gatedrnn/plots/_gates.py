@@ -1,4 +1,4 @@
-"""The gate maps: activations of each gate, units sorted by time scale against time.
+"""The gate maps: how much of itself each unit keeps, units sorted by time scale against time.
 
 Dimension letters: N bins of a map, H units.
 """
@@ -13,9 +13,10 @@ from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ._records import Floats, Run, in_order
-from ._style import headline, lay_out, roomy, themed
-from ._words import cell_title, input_title, listed, steps
+from gatedrnn.flow._groups import Floats
+from gatedrnn.plots._records import Run, in_order
+from gatedrnn.plots._style import headline, lay_out, roomy, themed
+from gatedrnn.plots._words import cell_title, gate_title, input_title, listed, steps
 
 
 def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int = 2) -> Figure:
@@ -81,7 +82,7 @@ def _heat(ax: Axes, gate_map: Run, norm: FuncNorm) -> QuadMesh:
     ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     ax.yaxis.set_label_coords(-0.185, 0.5)
     ax.tick_params(labelsize=9.5)
-    name = f"{cell_title(gate_map['cell'])} {gate_map['gate']} gate, {gate_map['init']}"
+    name = f"{cell_title(gate_map['cell'])} {gate_title(gate_map['gate'])}, {gate_map['init']}"
     ax.set_title(f"{name}\n{input_title(gate_map['input'])}", loc="left", fontsize=10.5)
     return mesh
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from ._records import Floats
-from ._style import DPI, PITCH, Theme, headline, lay_out, readable, roomy, themed
-from ._words import cell_title, ten_to
+from gatedrnn.flow._groups import Floats
+from gatedrnn.plots._style import DPI, PITCH, Theme, headline, lay_out, readable, roomy, themed
+from gatedrnn.plots._words import cell_title, ten_to
 
 _SIZE = (7.2, 3.9)  # inches
 _CHARACTER = 0.085  # inches, a generous mean width in a label

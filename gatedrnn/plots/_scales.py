@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from ._curves import Curve, limits
-from ._records import FLOORS
-from ._style import DPI, Theme, roomy
-from ._words import ten_to
+from gatedrnn.flow._scalars import FLOORS
+from gatedrnn.plots._curves import Curve, limits
+from gatedrnn.plots._style import DPI, Theme, roomy
+from gatedrnn.plots._words import ten_to
 
 _LINEAR = 0.3  # decades about norm 1 on which the y axis is about linear
 

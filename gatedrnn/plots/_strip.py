@@ -10,8 +10,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ._records import Floats
-from ._style import headline, lay_out, themed
+from gatedrnn.flow._groups import Floats
+from gatedrnn.plots._style import headline, lay_out, themed
 
 CELL = 0.62  # inches across and down
 

@@ -7,11 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ._curves import Curve, curves, limits
-from ._records import CELLS, INITS, Floats, Run, assign
-from ._scales import inches, scales
-from ._style import DARK, DPI, LIGHT, PITCH, Theme, headline, lay_out, readable, themed
-from ._words import input_title, listed, ten_to
+from gatedrnn.cells import CELLS
+from gatedrnn.flow._groups import Floats
+from gatedrnn.flow.compare import INITS
+from gatedrnn.plots._curves import Curve, curves, limits
+from gatedrnn.plots._records import Run, assign
+from gatedrnn.plots._scales import inches, scales
+from gatedrnn.plots._style import DARK, DPI, LIGHT, PITCH, Theme, headline, lay_out, readable, themed
+from gatedrnn.plots._words import input_title, listed, ten_to
 
 _DASHES = ((), (1, 1.6), (7, 1.5, 1.2, 1.5), (4, 1), (3, 1, 1, 1, 1, 1))  # of each initialisation, in line widths
 _CHARACTER = 0.085  # inches, a generous mean width in a direct label

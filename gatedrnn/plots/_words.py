@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from ._records import CELLS
+from gatedrnn.cells import CELLS
 
 
 def power(log10_value: float) -> str:
@@ -32,8 +32,14 @@ def steps(count: float | None) -> str:
 
 
 def cell_title(name: str) -> str:
-    """RNN, GRU and LSTM in capitals; any other name as it is, cut to 24 characters."""
-    return name.upper() if name in CELLS else name if len(name) <= 24 else name[:23] + "…"
+    """The package's cells in capitals; any other name as it is, on one line, cut to 24 characters."""
+    line = " ".join(name.split())
+    return name.upper() if name in CELLS else line if len(line) <= 24 else line[:23] + "…"
+
+
+def gate_title(gate: str) -> str:
+    """What a map of values is called: "forget gate"; where the cell names no gate, what the values are."""
+    return f"{gate} gate" if gate else "d after / d before"
 
 
 def input_title(name: str) -> str:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gatedrnn import plots
+from gatedrnn.flow._groups import KEYS, log10_norms
+from gatedrnn.flow._scalars import FLOORS
 from gatedrnn.report._configurations import Configuration, Run, decades_between, group_by, grouped
 from gatedrnn.report._words import counted, joined, number
 
@@ -83,11 +85,11 @@ def _usual_story(configurations: Sequence[Configuration]) -> Finding | None:
 def _effect(configurations: Sequence[Configuration], field: str, baseline: str, noun: str) -> Finding | None:
     """What changes with `field`, all else equal."""
     points = []
-    for group in group_by(configurations, *(key for key in plots.KEYS if key != field)).values():
+    for group in group_by(configurations, *(key for key in KEYS if key != field)).values():
         before = [one for one in group if getattr(one, field) == baseline]
         for one in group if before else ():
             if one is not before[0]:
-                lives = [plots.steps(each.over_seeds("half_life").median) for each in (one, before[0])]
+                lives = [plots.steps(each.scalar("half_life").median) for each in (one, before[0])]
                 points.append(
                     f"{one.title}: {one.left}, against {before[0].left}: {_change(before[0], one)}. "
                     f"Half-life {lives[0]} steps, against {lives[1]}."
@@ -99,8 +101,8 @@ def _effect(configurations: Sequence[Configuration], field: str, baseline: str, 
 
 def _floors(configurations: Sequence[Configuration]) -> Finding:
     points = []
-    for name, floor in plots.FLOORS.items():
-        lags = [(one, one.over_seeds(f"lag_below_{name}").median) for one in configurations]
+    for name, floor in FLOORS.items():
+        lags = [(one, one.scalar(f"lag_below_{name}").median) for one in configurations]
         lost = [f"{one.title} (from lag {lag:,.0f})" for one, lag in lags if math.isfinite(lag)]
         points.append(f"{name}: exactly zero in {len(lost)} of {counted(len(lags), 'configuration')}{_named(lost)}.")
         high = [one.title for one in configurations if one.end.median > floor]
@@ -115,7 +117,7 @@ def _closed_form(configurations: Sequence[Configuration]) -> Finding | None:
         return None
     worst, misses = (0.0, "everywhere the same"), 0
     for one, run in pairs:
-        measured, exact = (plots.log10_norms(run[key]) for key in ("log10_norm", "closed_form_log10_norm"))
+        measured, exact = (log10_norms(run[key]) for key in ("log10_norm", "closed_form_log10_norm"))
         both = np.isfinite(measured) & np.isfinite(exact)
         misses += int(np.sum(np.isfinite(measured) != np.isfinite(exact)))
         apart = np.abs(np.where(both, measured, 0) - np.where(both, exact, 0))

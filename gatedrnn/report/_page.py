@@ -8,11 +8,13 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gatedrnn import plots
+from gatedrnn.flow._scalars import SCALARS
 from gatedrnn.report._configurations import Configuration, grouped, runs_of
 from gatedrnn.report._findings import Finding, findings
 from gatedrnn.report._prose import introduction, method, portrait
 from gatedrnn.report._style import CSS, PAGE, colours
-from gatedrnn.report._words import counted, in_parts, joined, lag_reached, number
+from gatedrnn.report._verdicts import verdict
+from gatedrnn.report._words import counted, in_parts, joined, scalar_in_words
 
 
 def html(comparison: Mapping[str, Any]) -> str:
@@ -62,8 +64,8 @@ def _waterfall(configurations: Sequence[Configuration]) -> str:
 def _gates(gate_maps: Sequence[Mapping[str, Any]]) -> list[str]:
     if not gate_maps:
         return []
-    shown = dict.fromkeys(f"{plots.cell_title(one['cell'])} {one['gate']} gate" for one in gate_maps)
-    alt = f"Heat maps of gate activations, units sorted by time scale against time: {joined(shown)}."
+    shown = dict.fromkeys(f"{plots.cell_title(one['cell'])} {plots.gate_title(one['gate'])}" for one in gate_maps)
+    alt = f"Heat maps of what units keep of themselves, units sorted by time scale against time: {joined(shown)}."
     caption = "Each row of a map is one unit; bright is a gate near 1, dark a gate near 0."
 
     def draw(dark: bool, columns: int) -> Figure:
@@ -90,32 +92,19 @@ def _picture(draw: Callable[[bool, int], Figure], alt: str, caption: str) -> str
 
 
 def _summary(configurations: Sequence[Configuration]) -> str:
-    columns: list[tuple[str, str, Callable[[float], str]]] = [
-        ("rate (decades per step)", "rate_log10_per_step", number),
-        ("half-life (steps)", "half_life", plots.steps),
-        (f"below {plots.ten_to(-3)} (lag)", "lag_below_1e3", lag_reached),
-        ("zero in float32 (lag)", "lag_below_float32", lag_reached),
-        ("zero in float64 (lag)", "lag_below_float64", lag_reached),
-        ("largest Lyapunov exponent (nats per step)", "lyapunov_max", number),
-    ]
     rows = []
     for one in configurations:
-        measured = [_cell(*in_parts(one.over_seeds(key), words)) for _, key, words in columns]
+        measured = [_cell(*in_parts(one.scalar(name), scalar_in_words(name))) for name in SCALARS]
         names = [_row_header(one.name), _cell(plots.input_title(one.input)), _cell(one.verdicts())]
         rows.append([*names, _cell(*in_parts(one.end, plots.power)), *measured])
-    headers = [
-        "configuration",
-        "input",
-        "verdict",
-        "gradient norm at the horizon",
-        *(header for header, _, _ in columns),
-    ]
+    first = ("configuration", "input", "verdict", "gradient norm at the horizon")
+    headers = [*first, *(scalar.heading for scalar in SCALARS.values())]
     return _table("Medians over the seeds; smallest and largest below, where they differ", headers, rows)
 
 
 def _verdicts(configurations: Sequence[Configuration]) -> str:
     rows = [
-        [_row_header(one.name), _cell(plots.input_title(one.input)), _cell(str(run["seed"])), _cell(run["verdict"])]
+        [_row_header(one.name), _cell(plots.input_title(one.input)), _cell(str(run["seed"])), _cell(verdict(run))]
         for one in configurations
         for run in one.runs
     ]

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Iterable
 
 from gatedrnn import plots
-from gatedrnn.report._configurations import Spread
+from gatedrnn.flow._groups import Spread
+from gatedrnn.flow._scalars import SCALARS
 
 
 def in_parts(spread: Spread, words: Callable[[float], str]) -> tuple[str, str]:
@@ -28,8 +29,12 @@ def number(value: float, digits: int = 3) -> str:
     return "−" + words if value < 0 else words
 
 
-def lag_reached(value: float) -> str:
-    return "not reached" if math.isinf(value) else f"{value:,.0f}"
+def scalar_in_words(name: str) -> Callable[[float], str]:
+    """How a scalar of the table is said: whole steps in full, other steps at three digits, anything else a number."""
+    scalar = SCALARS[name]
+    whole: Callable[[float], str] = "{:,.0f}".format
+    words = whole if scalar.form == ",.0f" else plots.steps if scalar.unit == "steps" else number
+    return lambda value: scalar.absent if value == scalar.missing else words(value)
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,5 +1,6 @@
 """The loop: as many updates per device call as take about a second, a test now and then, a checkpoint beside it."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gatedrnn._check import check_size, fail
-from gatedrnn.methods.sharded import Sharded
+from gatedrnn._jax import explicit_axes
+from gatedrnn.methods.sharded import Sharded, automatic
 from gatedrnn.models import ModelParams
 from gatedrnn.train._checkpoints import Checkpoints
 from gatedrnn.train._losses import Metrics
@@ -148,34 +150,37 @@ def fit(
     elif resume:
         raise fail("folder", "one to resume from", None)
     file = MetricsFile(metrics, rows) if metrics is not None else None
-    loop = _Loop(setup, state, rows, mesh, test_batches)
-    began = saved = time.monotonic()
-    late = False
-    try:
-        if checkpoints is not None:
-            checkpoints.save(loop.step, loop.state, rows)  # from here on, a killed run can be resumed
-        while loop.step < steps and not late and not _settled(rows, seeds, target):
-            until = min(steps, (loop.step // test_every + 1) * test_every)
-            loop.run(until)
-            if loop.step == until:
-                tested = loop.test(seeds, until - (rows[-1].step if rows else 0))
-                rows += tested
-                if file is not None:
-                    file.append(tested)
-                if not any(np.isfinite(row.train_loss) for row in tested):
-                    raise Diverged(tested[0].train_loss, until)
-                late = seconds is not None and time.monotonic() - began >= seconds
-            if on_progress is not None:
-                on_progress(loop.progress(steps, len(seeds)))
-            if checkpoints is not None and time.monotonic() - saved >= save_every:
+    place, given = _place(setup, mesh)
+    with _within(place):
+        loop = _Loop(setup, state, rows, place, test_batches)
+        began = saved = time.monotonic()
+        late = False
+        try:
+            if checkpoints is not None:
+                checkpoints.save(loop.step, loop.state, rows)  # from here on, a killed run can be resumed
+            while loop.step < steps and not late and not _settled(rows, seeds, target):
+                until = min(steps, (loop.step // test_every + 1) * test_every)
+                loop.run(until)
+                if loop.step == until:
+                    tested = loop.test(seeds, until - (rows[-1].step if rows else 0))
+                    rows += tested
+                    if file is not None:
+                        file.append(tested)
+                    if not any(np.isfinite(row.train_loss) for row in tested):
+                        raise Diverged(tested[0].train_loss, until)
+                    late = seconds is not None and time.monotonic() - began >= seconds
+                if on_progress is not None:
+                    on_progress(loop.progress(steps, len(seeds)))
+                if checkpoints is not None and time.monotonic() - saved >= save_every:
+                    checkpoints.save(loop.step, loop.state, rows)
+                    saved = time.monotonic()
+            if checkpoints is not None:
                 checkpoints.save(loop.step, loop.state, rows)
-                saved = time.monotonic()
-        if checkpoints is not None:
-            checkpoints.save(loop.step, loop.state, rows)
-    finally:
-        if checkpoints is not None:
-            checkpoints.close()
-    return Fitted(loop.state, rows, reached(rows, seeds, target), loop.seconds, loop.compile_seconds)
+        finally:
+            if checkpoints is not None:
+                checkpoints.close()
+    state = loop.state if given is None else jax.device_put(loop.state, given)
+    return Fitted(state, rows, reached(rows, seeds, target), loop.seconds, loop.compile_seconds)
 
 
 def reached(rows: Sequence[Row], seeds: Sequence[int], target: float | None) -> dict[int, int | None]:
@@ -194,8 +199,9 @@ def _settled(rows: Sequence[Row], seeds: Sequence[int], target: float | None) ->
 class _Loop:
     """The state on the device, and the two programs that change and test it."""
 
-    def __init__(self, setup: Setup, state: TrainState, rows: list[Row], mesh: Mesh | None, batches: int) -> None:
-        place = _place(setup, mesh)
+    def __init__(
+        self, setup: Setup, state: TrainState, rows: list[Row], place: NamedSharding | None, batches: int
+    ) -> None:
         self._setup, self._rows = setup, rows
         self._advance, self._measure = _programs(place, batches)
         self.seconds, self.pace, self.speed = 0.0, 1, 0.0
@@ -237,18 +243,23 @@ class _Loop:
         return Progress(self.step, steps, self.speed, loss, last)
 
 
-def _place(setup: Setup, mesh: Mesh | None) -> NamedSharding | None:
-    """Where the state is before and after every call: seeds spread, or all of it on each device that shares a batch."""
-    if mesh is not None:
-        return NamedSharding(_auto(mesh), PartitionSpec(mesh.axis_names))
-    if isinstance(setup.method, Sharded):
-        return NamedSharding(_auto(setup.method.mesh), PartitionSpec())
-    return None
+def _place(setup: Setup, mesh: Mesh | None) -> tuple[NamedSharding | None, NamedSharding | None]:
+    """Where the state is before and after every call: seeds spread, or all of it on each device that shares a batch.
+
+    The second is where the caller finds it, if a mesh of explicit axes is set there.
+    """
+    spec = PartitionSpec() if mesh is None else PartitionSpec(mesh.axis_names)
+    if mesh is None and isinstance(setup.method, Sharded):
+        mesh = setup.method.mesh
+    if mesh is None:
+        return None, None
+    return NamedSharding(automatic(mesh), spec), NamedSharding(mesh, spec) if explicit_axes() else None
 
 
-def _auto(mesh: Mesh) -> Mesh:
-    """The same devices; axes that are part of an array's type would have to be named in every operation."""
-    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * mesh.devices.ndim)
+def _within(place: NamedSharding | None) -> contextlib.AbstractContextManager[Any]:
+    """Where axes are not part of types, whatever mesh the caller has set."""
+    mesh = None if place is None else place.mesh
+    return jax.set_mesh(mesh) if isinstance(mesh, Mesh) else contextlib.nullcontext()
 
 
 @functools.cache

@@ -17,7 +17,8 @@ import gatedrnn as gr
 FILES = ["comparison.json", "gates.png", "gates.svg", "report.html", "waterfall.png", "waterfall.svg"]
 RUN_KEYS = {
     *("cell", "input", "init", "horizon", "hidden_size", "seed", "lags", "log10_norm", "rate_log10_per_step"),
-    *("half_life", "lag_below_1e3", "lag_below_float32", "lag_below_float64", "lyapunov_max", "verdict"),
+    *("half_life", "lag_below_1e3", "lag_below_float32", "lag_below_float64", "lowest", "highest", "lyapunov_max"),
+    "verdict",
 }
 TINY = ("--cells", "rnn", "--horizon", "20", "--hidden", "2", "--seeds", "1")
 
@@ -92,7 +93,7 @@ def test_a_good_run_says_what_it_found(good):
             for name in ("silent", "text"):
                 assert re.search(rf"^{cell} +{init} +{name} .*(isometric|vanishing|exploding) *$", out, re.MULTILINE)
     assert "80 steps, 4 units" in out
-    assert "note: rnn has no gate" in out
+    assert "note: rnn names no option" in out
     words = " ".join(out.split())
     assert all(name in words for name in FILES)
     assert str(folder.relative_to(folder.parents[1])) in words

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import gatedrnn as gr
+from gatedrnn import report
 from gatedrnn.tasks import text
 
 SAMPLE = gr.flow.Run(
     cell="lstm", input="series", init="default", horizon=1_000_000, hidden_size=128, batch=1, seed=0, lags=[0, 1],
     log10_norm=[0.0, -1.0], closed_form_log10_norm=None, rate_log10_per_step=-1.05e-9, half_life=301_029_995.7,
-    lag_below_1e3=1_000_000, lag_below_float32=1_000_000, lag_below_float64=None, lyapunov_max=-1e-10,
-    timescale_quantiles=None, verdict="vanishing: so it is",
+    lag_below_1e3=1_000_000, lag_below_float32=1_000_000, lag_below_float64=None, lowest=-3.0,
+    highest=0.0, lyapunov_max=-1e-10, timescale_quantiles=None, verdict="vanishing",
 )  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def asked(monkeypatch, tmp_path):
         return gr.flow.Comparison((SAMPLE,))
 
     monkeypatch.setattr(gr.flow, "compare", compare)
-    monkeypatch.setattr(gr.flow.Comparison, "save", lambda self, out: [out / "comparison.json"])
+    monkeypatch.setattr(report, "save", lambda comparison, out: [out / "comparison.json"])
     monkeypatch.chdir(tmp_path)
     return calls
 

@@ -150,14 +150,17 @@ def test_a_cell_of_one_step():
 
     def step(params, carry, x):
         a, b = carry
-        return (0.5 * a + b, 0.25 * b + x[..., :1]), a
+        return (0.5 * a + b, 0.25 * b + x[..., :1]), a + 2 * b
 
     def carry(params, batch_size=None):
         return (jnp.zeros((batch_size or 1, 1)), jnp.zeros((batch_size or 1, 1)))
 
     cell = gr.Cell.from_step("pair", step, init=lambda key, *_, dtype=None: jnp.ones(1), initial_carry=carry)
     got = rest_profile(cell, jnp.ones(1), np.array([0, 1, 7]), D)
-    np.testing.assert_allclose(got, direct(np.array([[0.5, 1], [0, 0.25]]), [1.0, 0.0], [0, 1, 7]), atol=1e-6)
+    want = direct(np.array([[0.5, 1], [0, 0.25]]), [1.0, 2.0], [0, 6])  # the last output reads the carry before it
+    np.testing.assert_allclose(got, [-math.inf, *want], atol=1e-6)
+    profile = gr.flow.adjoint(cell, jnp.ones(1), jnp.zeros((7, D))).log10_norm["state"]
+    np.testing.assert_allclose(got, np.asarray(profile)[[7, 6, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "gate"), [("rnn", 0), ("gru", 2), ("lstm", 2)])

@@ -14,6 +14,7 @@ from commands import reject
 from compared import HALF, D, H, T, driven
 
 import gatedrnn as gr
+from gatedrnn import report
 
 compare_module = importlib.import_module("gatedrnn.flow.compare")
 
@@ -43,7 +44,8 @@ def test_a_long_horizon_far_below_every_float():
         assert (run.lags[0], run.lags[-1]) == (0, 20_000)
         assert 150 < len(run.lags) <= 201
         assert sorted(set(run.lags)) == run.lags
-        np.testing.assert_allclose(run.log10_norm, -math.log10(2) * np.array(run.lags), rtol=1e-5, atol=1e-5)
+        assert run.log10_norm[0] is None  # the last output reads the carry before it
+        np.testing.assert_allclose(run.log10_norm[1:], -math.log10(2) * np.array(run.lags[1:]), rtol=1e-5, atol=1e-5)
         assert run.half_life == pytest.approx(1, rel=1e-5)
         assert (run.lag_below_1e3, run.lag_below_float32, run.lag_below_float64) == (10, 127, 1024)
         assert run.lyapunov_max == pytest.approx(-math.log(2), rel=1e-5)
@@ -51,13 +53,12 @@ def test_a_long_horizon_far_below_every_float():
 
 def test_a_gradient_of_exactly_zero():
     """A cell that forgets everything: null norms, no rate, no exponent, strict JSON, and a verdict."""
-    gone = dataclasses.replace(HALF, name="gone", init=lambda key, d, h, dtype: jnp.zeros(h, dtype))
+    gone = dataclasses.replace(HALF, name="gone", init=lambda key, d, h: jnp.zeros(h))
     result = gr.flow.compare([gone], jnp.ones((5, 1, 1)), hidden_size=2, seeds=1)
     for run in result.runs:
-        assert run.log10_norm == [pytest.approx(0, abs=1e-6)] + [None] * 5
+        assert run.log10_norm == [None] * 6
         assert (run.rate_log10_per_step, run.half_life, run.lyapunov_max) == (None, None, None)
-        assert (run.lag_below_1e3, run.lag_below_float64) == (1, 1)
-        assert run.verdict.startswith("vanishing: 1 steps to a thousandth")
+        assert (run.lag_below_1e3, run.lag_below_float64, run.verdict) == (0, 0, "vanishing")
     json.loads(result.to_json(), parse_constant=reject)
 
 
@@ -66,11 +67,80 @@ def test_a_cell_without_weights():
     fixed = gr.Cell.from_step(
         "fixed",
         lambda params, carry, x: (gr.RNNState(0.5 * carry.h + x[..., :1]), carry.h),
-        init=lambda key, input_size, hidden_size, dtype: (),
+        init=lambda key, input_size, hidden_size: (),
         initial_carry=lambda params, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, 1))),
     )
     result = gr.flow.compare([fixed], driven(), hidden_size=1, seeds=1)
     assert [run.half_life for run in result.runs] == [pytest.approx(1, rel=1e-5)] * 2
+
+
+def shown_step(params, carry, x):
+    """A foreign stack: a dict of a lower layer, which keeps all, and a tuple with an upper one, which keeps half."""
+    lower, (upper, gain) = carry["lower"] + x[..., :1], carry["upper"]
+    upper = 0.5 * upper + 0.1 * lower
+    return {"lower": lower, "upper": (upper, gain)}, params * upper
+
+
+SHOWN = gr.Cell.from_step(
+    "shown",
+    shown_step,
+    init=lambda key, input_size, hidden_size: jnp.ones((1, hidden_size)),
+    initial_carry=lambda params, batch_size=None: {
+        "lower": jnp.zeros((batch_size or 1, 1)),
+        "upper": (jnp.zeros((batch_size or 1, params.size)), jnp.zeros((batch_size or 1, 3))),
+    },
+)
+
+
+def test_a_foreign_carry_is_judged_by_what_it_shows(tmp_path):
+    """Any pytree, an `init` without `dtype`: closed form, memory check and all files; parts agree with the matrices."""
+    result = gr.flow.compare([SHOWN], driven(), hidden_size=2, seeds=1)
+    silent = next(run for run in result.runs if run.input == "silent")
+    np.testing.assert_allclose(silent.log10_norm[1:], silent.closed_form_log10_norm[1:], atol=1e-5)
+    jacobian = np.diag([1.0, 0.5, 0.5])
+    jacobian[1:, 0] = 0.1
+    probe = np.array([0, 0.5**0.5, 0.5**0.5])
+    want = [math.log10(np.linalg.norm(np.linalg.matrix_power(jacobian, k).T @ probe)) for k in range(1, T + 1)]
+    np.testing.assert_allclose(silent.log10_norm[1:], want, atol=1e-5)
+    assert silent.verdict == "isometric"  # through the lower layer, which the upper one shows
+    report.save(result, tmp_path)
+    assert (tmp_path / "report.html").exists()
+    run = gr.flow.adjoint(SHOWN, jnp.ones((1, 2)), jnp.zeros((T, 1)))
+    assert (np.asarray(run.log10_norm["lower"])[:-1] > -2).all()
+
+
+def test_the_docstring_cell_of_from_step():
+    """Its `init` knows no `dtype`."""
+    decay = gr.Cell.from_step(
+        "decay",
+        lambda a, carry, x: (gr.RNNState(a * carry.h + x), a * carry.h + x),
+        init=lambda key, input_size, hidden_size: jnp.full(hidden_size, 0.5),
+        initial_carry=lambda a, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, a.size))),
+    )
+    result = gr.flow.compare([decay], jnp.ones((30, 1, 1)), hidden_size=1, seeds=1)
+    assert [run.half_life for run in result.runs] == [pytest.approx(1, rel=1e-5)] * 2
+
+
+def test_the_state_counts_in_memory(monkeypatch):
+    """A foreign carry that is wider than its hidden size says is found once it is known."""
+    wide = dataclasses.replace(
+        HALF, name="wide", initial_carry=lambda a, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, 5000)))
+    )
+    monkeypatch.setattr(compare_module, "machine_bytes", lambda: 200_000_000)
+    gr.flow.compare([HALF], jnp.ones((5, 1, 1)), hidden_size=2, seeds=1)
+    with pytest.raises(ValueError, match="must fit in memory"):
+        gr.flow.compare([wide], jnp.ones((5000, 1, 1)), hidden_size=2, seeds=1)
+
+
+def test_the_option_that_sets_a_horizon_is_the_cell_s_own():
+    """Under whatever name; what the picture shows is named by the cell too, or by what it is."""
+    longer = lambda *sizes, memory=None, **options: gr.gru.init(*sizes, chrono=memory, **options)
+    named = dataclasses.replace(gr.gru, name="named", init=longer, horizon_option="memory", keeps="")
+    result = gr.flow.compare([gr.gru, named], driven(), hidden_size=H, seeds=1)
+    ours, theirs = ([run for run in result.runs if run.cell == name] for name in ("gru", "named"))
+    assert [dataclasses.replace(run, cell="gru") for run in theirs] == ours
+    assert {(one.cell, one.gate) for one in result.gate_maps} == {("gru", "update"), ("named", "")}
+    assert result.notes == ()
 
 
 def test_one_step_one_unit():
@@ -118,7 +188,7 @@ FLOATING = "`dtype` must be a floating type, such as float32"
         (
             [gr.rnn],
             {"inits": ["chrono"]},
-            "`inits` must be ['default', ...] for cells without a gate; got ['chrono'] for ['rnn'].",
+            "`inits` must be ['default', ...] for cells that name no `horizon_option`; got ['chrono'] for ['rnn'].",
         ),
     ],
 )

@@ -35,8 +35,10 @@ def run():
             "lag_below_1e3": first_below(-3),
             "lag_below_float32": first_below(-38),
             "lag_below_float64": first_below(-308),
+            "lowest": min(-lost, 0.0),
+            "highest": max(-lost, 0.0),
             "lyapunov_max": -rate * math.log(10),
-            "verdict": f"{word}: {rate} decades lost per step",
+            "verdict": word,
             **changes,
         }
 
@@ -83,8 +85,10 @@ def profiled():
             "lag_below_1e3": None,
             "lag_below_float32": None,
             "lag_below_float64": None,
+            "lowest": None,
+            "highest": 0.0,
             "lyapunov_max": None,
-            "verdict": "vanishing: below a thousandth",
+            "verdict": "vanishing",
             **scalars,
         }
 

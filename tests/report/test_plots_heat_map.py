@@ -27,6 +27,13 @@ def test_heat_map_holds_the_gates(gate_map, laid_out, assert_legible):
     assert "gate activation" in axes[3].get_ylabel()
 
 
+def test_what_no_gate_keeps_is_called_what_it_is(gate_map):
+    """A cell may keep something without a gate's name for it; its complement may keep."""
+    figure = plots.gate_heatmap([gate_map("mine", ""), gate_map("mgu", "1 - forget")])
+    titles = [ax.get_title(loc="left").split(",")[0] for ax in figure.axes[:2]]
+    assert titles == ["mine d after / d before", "mgu 1 - forget gate"]
+
+
 def test_heat_map_tells_long_time_scales_apart(gate_map, contrast):
     """0.99 and 0.9999 hold a state for 100 and for 10,000 steps: they must not look the same."""
     mesh = plots.gate_heatmap([gate_map()]).axes[0].collections[0]

@@ -1,4 +1,4 @@
-"""Comparison.save: whole files or none, and what was there before stays."""
+"""report.save: whole files or none, and what was there before stays."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import json
 import compared
 import pytest
 
-from gatedrnn import plots
+from gatedrnn import plots, report
 
 result = compared.result  # the fixture
 
@@ -16,13 +16,13 @@ def test_save_writes_exactly_its_files(result, tmp_path):
     some = dataclasses.replace(result, runs=result.runs[:6], gate_maps=result.gate_maps[:1])
     names = ["comparison.json", "gates.png", "gates.svg", "report.html", "waterfall.png", "waterfall.svg"]
     out = tmp_path / "new" / "out put"
-    assert some.save(str(out)) == [out / name for name in names]
+    assert report.save(some, str(out)) == [out / name for name in names]
     assert sorted(path.name for path in out.iterdir()) == names
     assert (out / "comparison.json").read_text() == some.to_json()
     (out / "mine.txt").write_text("kept")
     (out / "report.html").write_text("old")
     (out / "report.html").chmod(0o400)
-    dataclasses.replace(some, gate_maps=()).save(out)
+    report.save(dataclasses.replace(some, gate_maps=()), out)
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, "mine.txt"])
     assert (out / "mine.txt").read_text() == "kept"
     assert (out / "report.html").read_text().startswith("<!doctype html>")
@@ -35,7 +35,7 @@ def test_save_where_a_folder_has_a_file_s_name(result, tmp_path):
     with pytest.raises(
         ValueError, match=r"`out` must be a folder where files can be written; got a folder in place of"
     ):
-        dataclasses.replace(result, runs=result.runs[:1], gate_maps=()).save(tmp_path)
+        report.save(dataclasses.replace(result, runs=result.runs[:1], gate_maps=()), tmp_path)
     assert (tmp_path / "comparison.json").read_text() == "{}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.json", "report.html"]
 
@@ -43,7 +43,7 @@ def test_save_where_a_folder_has_a_file_s_name(result, tmp_path):
 def test_save_with_a_command_line_that_is_no_unicode(result, tmp_path):
     """A file name of any bytes reaches the report as a surrogate; that is no reason to lose the results."""
     odd = dataclasses.replace(result, runs=result.runs[:1], gate_maps=(), command="gatedrnn --out '\udcff'")
-    odd.save(tmp_path)
+    report.save(odd, tmp_path)
     assert "gatedrnn --out" in (tmp_path / "report.html").read_text("utf-8")
     json.loads((tmp_path / "comparison.json").read_text("utf-8"))
 
@@ -62,7 +62,7 @@ def test_a_failed_save_changes_nothing(result, tmp_path, monkeypatch, error):
     (old / "comparison.json").write_text("{}")
     for out in (old, tmp_path / "new" / "er"):
         with pytest.raises(type(error) if isinstance(error, OSError) else error):
-            result.save(out)
+            report.save(result, out)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
         "old",
         "old/comparison.json",
@@ -82,7 +82,7 @@ def test_save_where_nothing_can_be_written(result, tmp_path):
     }
     for name, reason in reasons.items():
         with pytest.raises(ValueError, match="`out` must be a folder that can be written to; got") as caught:
-            result.save(tmp_path / name)
+            report.save(result, tmp_path / name)
         assert str(caught.value).endswith(f": {reason}.")
     assert (tmp_path / "file").read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
