@@ -5,6 +5,7 @@
 | `Jaxpr`, `ClosedJaxpr`, `JaxprEqn`, `Var`, `jaxpr_as_fun` | `jax.extend.core` | `pointwise` is read and taken apart |
 | `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | an identity that only reverse mode passes |
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
+| `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
 """
 
 import functools

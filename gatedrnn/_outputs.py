@@ -35,7 +35,7 @@ class Outputs(Protocol):
         """The part that these steps give; ys [K, B, H], at masked steps whatever there is."""
 
     def join(self, earlier: Any, later: Any) -> Any:
-        """Of two parts of a sequence, in the order in which they were run, the part of both."""
+        """Of two parts, in the order in which they were run, the part of both; not asked where `per_step`."""
 
     def value(self, part: Any) -> Any:
         """What the caller is given."""
@@ -57,7 +57,7 @@ class All:
         return _cleaned(sequence, ys)
 
     def join(self, earlier: Array, later: Array) -> Array:
-        raise NotImplementedError("outputs stand one after the other and are never joined")
+        raise TypeError("`outputs` must not be `per_step` to be joined: rows of steps stand one after the other.")
 
     def value(self, part: Array) -> Array:
         return part

@@ -32,11 +32,9 @@ def over_pieces(
     def segment(state: tuple[Any, Any], steps: Any, _: None) -> tuple[Any, Any, None]:
         before, total = state
         after, part = run(before, steps)
-        return (
-            (after, None if outputs.per_step else outputs.join(total, part)),
-            part if outputs.per_step else None,
-            None,
-        )
+        if outputs.per_step:
+            return (after, None), part, None
+        return (after, outputs.join(total, part)), None, None
 
     empty = None
     if not outputs.per_step:  # what no step gives: zeros

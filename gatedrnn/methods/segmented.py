@@ -79,9 +79,8 @@ class Segmented:
 
     def _run(self, cell: Cell, params: Any, sequence: Steps) -> tuple[Carry, Array]:
         """The last carry and the outputs [T, B, H], at masked steps the h that is held."""
-        xs, carry, initial, mask, reset = (
-            getattr(sequence, name) for name in ("xs", "carry", "initial", "mask", "reset")
-        )
+        xs, carry, initial = sequence.xs, sequence.carry, sequence.initial
+        mask, reset = sequence.mask, sequence.reset
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
         run = functools.partial(_segmented, cell, length, sequence.reverse)
         params, xs, carry, initial = reverse_only((params, xs, carry, initial))
