@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import reject
 from compared import CELLS, RESIDUAL, SEEDS, B, D, H, T, driven
 
 import gatedrnn as gr
@@ -168,7 +167,7 @@ def test_the_table_of_scalars_is_that_of_the_runs(result):
 def test_json_is_strict_and_complete(result):
     """Every key that the format promises; numbers survive; exact zeros are null."""
     dead = dataclasses.replace(result.runs[0], log10_norm=[0.0, None], rate_log10_per_step=None, lyapunov_max=None)
-    record = json.loads(dataclasses.replace(result, runs=(*result.runs, dead)).to_json(), parse_constant=reject)
+    record = strict_json(dataclasses.replace(result, runs=(*result.runs, dead)).to_json())
     assert {"runs", "summary", "notes", "versions", "device", "command"} <= set(record)
     assert all(set(run) >= KEYS for run in record["runs"])
     assert record["runs"][:-1] == [dataclasses.asdict(run) for run in result.runs]

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import reject
 from compared import HALF, D, H, T, driven
 
 import gatedrnn as gr
@@ -59,7 +58,7 @@ def test_a_gradient_of_exactly_zero():
         assert run.log10_norm == [None] * 6
         assert (run.rate_log10_per_step, run.half_life, run.lyapunov_max) == (None, None, None)
         assert (run.lag_below_1e3, run.lag_below_float64, run.verdict) == (0, 0, "vanishing")
-    json.loads(result.to_json(), parse_constant=reject)
+    strict_json(result.to_json())
 
 
 def test_a_cell_without_weights():
@@ -148,7 +147,7 @@ def test_one_step_one_unit():
     result = gr.flow.compare([gr.rnn, gr.gru, gr.lstm], jnp.ones((1, 1, 1)), hidden_size=1, seeds=1)
     assert len(result.runs) == 10
     assert all(run.lags == [0, 1] for run in result.runs)
-    json.loads(result.to_json(), parse_constant=reject)
+    strict_json(result.to_json())
 
 
 def test_float64_inside_a_context():
