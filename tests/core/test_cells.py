@@ -58,7 +58,7 @@ def test_step_equals_the_paper(cell):
     """One step from a random carry; unbatched, row by row, the same."""
     params, xs, carry = problem(cell)
     after, y = cell.step(params, carry, xs[0])
-    want = getattr(reference, cell.name)(params, xs[:1], carry)
+    want = reference.LOOPS[cell.name](params, xs[:1], carry)
     assert_close((tuple(after), y), (want.carry, want.ys[0]), "float32", D + H)
     row, _ = cell.step(params, jax.tree.map(lambda part: part[1], carry), xs[0, 1])
     assert_close(tuple(row), tuple(part[1] for part in want.carry), "float32", D + H)
@@ -142,12 +142,12 @@ def test_gate_activations_equal_the_paper(cell):
     mask, reset = np.random.default_rng(1).random((2, T, B)) < np.array([0.8, 0.3])[:, None, None]
     assert (reset & ~mask).any() and (reset & mask).any()
     got = gr.gate_activations(cell, params, xs, carry, mask=jnp.array(mask), reset=jnp.array(reset))
-    want = getattr(reference, cell.name)(params, xs, carry, mask, reset)
+    want = reference.LOOPS[cell.name](params, xs, carry, mask, reset)
     assert got._fields == cell.gates == tuple(want.gates)
     for name, values in got._asdict().items():
         assert values.shape == (T, B, H)
         assert_close(values[mask], want.gates[name][mask], "float32", T * (D + H))
-    plain, fresh = gr.gate_activations(cell, params, xs), getattr(reference, cell.name)(params, xs)
+    plain, fresh = gr.gate_activations(cell, params, xs), reference.LOOPS[cell.name](params, xs)
     assert_close(plain._asdict(), fresh.gates, "float32", T * (D + H))
 
 

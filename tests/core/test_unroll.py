@@ -101,7 +101,7 @@ def differences(name, variant):
         flags = jax.tree.map(np.asarray, given.flags)
 
     def loss():
-        run = getattr(reference, name)(*arguments, **flags, reverse=variant == "reversed")
+        run = reference.LOOPS[name](*arguments, **flags, reverse=variant == "reversed")
         return sum(np.vdot(a, b) for a, b in zip((*dcarry, dys), (*run.carry, run.ys), strict=True))
 
     return jax.tree.map(lambda leaf: reference.central_difference(loss, leaf), arguments)
@@ -112,7 +112,7 @@ def test_values_equal_the_papers(entry):
     """Carry and outputs against the NumPy loop; float32 for 16-bit weights and inputs."""
     (carry, ys), _ = evaluate(entry)
     given, cell = problem_of(entry), CELLS[entry.cell]
-    want = getattr(reference, cell.name)(
+    want = reference.LOOPS[cell.name](
         given.params, given.xs, given.carry, **given.flags, reverse=entry.variant == "reversed"
     )
     assert type(carry) is type(given.carry)

@@ -18,7 +18,7 @@ import gatedrnn as gr
 
 @each_cell
 def test_segments_are_single_products(cell):
-    """Backward, `recur` meets whole segments, the rest of T, one row and unit vectors; Autodiff sees one step at a time."""
+    """Backward, `recur` meets whole segments, the rest of T, one row and unit vectors; Autodiff one step at a time."""
     params, xs, carry, _, _ = problem(cell)
     spy, shapes = spied(cell)
     loss = lambda method: jax.make_jaxpr(jax.grad(lambda xs: gr.unroll(spy, params, xs, carry, method=method)[1].sum()))
@@ -109,7 +109,7 @@ def test_autodiff_has_forward_mode_and_second_derivatives(cell):
         twice = jax.jit(jax.grad(lambda x: jnp.vdot(jax.grad(loss)(x), line)))(flat)
 
         def at(step):
-            run = getattr(reference, cell.name)(*unravel(flat + step * line), **given.flags)
+            run = reference.LOOPS[cell.name](*unravel(flat + step * line), **given.flags)
             return sum(map(np.vdot, (*given.cotangents[0], given.cotangents[1]), (*run.carry, run.ys)))
 
         assert_close(slope, (at(1e-5) - at(-1e-5)) / 2e-5, "difference", LENGTH)

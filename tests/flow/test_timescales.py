@@ -10,7 +10,7 @@ import reference
 import gatedrnn as gr
 
 D, H = 3, 4
-CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm}
+CELLS = gr.cells.CELLS
 GATED = {"gru": 1, "lstm": 1}  # position of the carrying gate among the blocks of the weights
 each_gated_cell = pytest.mark.parametrize("name", list(GATED))
 

@@ -69,7 +69,7 @@ def test_temperature_zero_takes_the_likeliest(cell, trained):
     there = jax.tree.map(np.float64, params)
     symbols = PROMPT.tolist()
     for _ in range(12):
-        ys = getattr(reference, cell.name)(there.cell, there.embedding[symbols][:, None]).ys[-1, 0]
+        ys = reference.LOOPS[cell.name](there.cell, there.embedding[symbols][:, None]).ys[-1, 0]
         symbols.append(int(np.argmax(ys @ there.readout["w"] + there.readout["b"])))
     assert got.tolist() == symbols[2:]
     assert len(set(symbols)) > 1
