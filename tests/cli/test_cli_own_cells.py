@@ -88,7 +88,7 @@ BAD = {
     "own_cells:": "MODULE:CELL, where it is your own; got 'own_cells:'",
     ":leaky": "MODULE:CELL, where it is your own; got ':leaky'",
     ".own_cells:leaky": "MODULE:CELL, where it is your own; got '.own_cells:leaky'",
-    "own_cells": "rnn, gru, lstm",
+    "own_cells": ", ".join(gr.cells.CELLS),
 }
 
 

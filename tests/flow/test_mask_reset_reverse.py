@@ -62,7 +62,7 @@ def test_lyapunov_within_episodes(name, names, put, case):
 
 
 @each_flags
-@pytest.mark.parametrize("name", ["gru", "lstm"])
+@pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if cell.keeps])
 def test_timescales_of_the_steps_that_count(name, names, put, case):
     """-1 / mean ln f over the steps of all rows that are run and start from no reset."""
     params, xs, carry, *_, flags = case(name, names)
