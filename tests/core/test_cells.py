@@ -14,8 +14,7 @@ from tolerances import assert_close
 import gatedrnn as gr
 
 T, B, D, H = 9, 3, 4, 6
-CELLS = (gr.rnn, gr.gru, gr.lstm)
-each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 
 
 def problem(cell):
@@ -90,7 +89,7 @@ def test_cell_is_a_static_value(cell):
     """Frozen, hashable, equal to its copies and to no other cell; no leaf when it crosses jit as an argument."""
     copies = copy.copy(cell), dataclasses.replace(cell), dataclasses.replace(cell, init=cell.init)
     assert all(other == cell and hash(other) == hash(cell) for other in copies)
-    assert sum(other == cell for other in CELLS) == 1
+    assert sum(other == cell for other in gr.cells.CELLS.values()) == 1
     assert dataclasses.replace(cell, name="another") != cell
     assert jax.tree.leaves(cell) == []
     with pytest.raises(dataclasses.FrozenInstanceError):
