@@ -215,6 +215,7 @@ def test_a_carry_of_several_dtypes_is_refused(problem):
         gr.unroll(cell, params, xs)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     cell=st.sampled_from([*gr.cells.CELLS.values()]),
