@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, export
+from jax.typing import DTypeLike
 
 from gatedrnn._check import fail
 
@@ -120,7 +121,8 @@ class Cell:
     Attributes:
         name: what tables, messages and files call the cell.
         gates: names of the gates, in the order in which their arrays stand in the weights.
-        init: `(key, input_size, hidden_size, *, dtype=float32, **options) -> params`.
+        init: `(key, input_size, hidden_size, *, dtype=float32, **options) -> params`; one that draws float32 alone
+            need not take `dtype`.
         initial_carry: `(params, batch_size=None) -> carry`, [B, H] each, or [H] without a batch size.
         project: `(params.input, xs [..., D]) -> gates_x`, G arrays [..., H].
         recur: `(params.recurrent, h [..., H]) -> gates_h`, G arrays [..., H]; affine in h. A `PerHead` where U is
@@ -165,6 +167,12 @@ class Cell:
         """Whether the step is the composition of `project`, `recur` and `pointwise`."""
         return self.pointwise is not None and isinstance(self.step, Composed)
 
+    def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> Any:
+        """`init`, which is told of a dtype only where it is not float32: a foreign one need not know any other."""
+        if jnp.dtype(dtype) != jnp.float32:
+            options["dtype"] = dtype
+        return self.init(key, input_size, hidden_size, **options)
+
     @classmethod
     def from_step(
         cls,
@@ -193,7 +201,7 @@ class Cell:
             >>> decay = gr.Cell.from_step(
             ...     "decay",
             ...     step,
-            ...     init=lambda key, input_size, hidden_size, dtype=jnp.float32: jnp.full(hidden_size, 0.5, dtype),
+            ...     init=lambda key, input_size, hidden_size: jnp.full(hidden_size, 0.5),
             ...     initial_carry=lambda a, batch_size=None: gr.RNNState(gr.linear.zeros(a.size, a.dtype, batch_size)),
             ... )
             >>> carry, ys = gr.unroll(decay, jnp.array([0.5]), jnp.ones((3, 1, 1)), method=gr.Autodiff())

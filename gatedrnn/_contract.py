@@ -7,6 +7,7 @@
 Shapes alone decide, so each check is made once for a cell and its shapes.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -56,19 +57,13 @@ def affine(cell: Cell, params: Params, h: Any) -> str | None:
 
 def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: Any) -> str | None:
     """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does."""
-    leaves, structure = jax.tree.flatten(
-        (tuple(gates_x), tuple(gates_h), carry, jax.eval_shape(Params.spread, params, carry.h))
-    )
+    unit = jax.eval_shape(Params.spread, params, carry.h)
 
-    def pulled(*leaves: Any) -> Any:
-        def parts(*leaves: Any) -> Any:
-            x, h, before, unit = jax.tree.unflatten(structure, leaves)
-            return cell.pointwise(x, h, before, *unit)
+    def pulled(cotangents: Any, *given: Any) -> Any:
+        after, pull = jax.vjp(lambda x, h, before, unit: cell.pointwise(x, h, before, *unit), *given)
+        return after, pull(cotangents)
 
-        after, pull = jax.vjp(parts, *leaves)
-        return after, pull(jax.tree.map(jnp.ones_like, after))
-
-    jaxpr = jax.make_jaxpr(pulled)(*leaves).jaxpr
+    jaxpr = jax.make_jaxpr(pulled)(carry, tuple(gates_x), tuple(gates_h), carry, unit).jaxpr
     return mixing(jaxpr, jaxpr.invars)
 
 
@@ -111,7 +106,7 @@ def _check_gates(cell: Cell, params: Params, x: Any, carry: Any) -> None:
     }
     counts = {name: len(gates) for name, gates in halves.items()}
     if len(set(counts.values())) > 1 or (cell.gates and counts["project"] != len(cell.gates)):
-        named = f"; `cell` names {len(cell.gates)}" if cell.gates else ""
+        named = f"; `gates` names {len(cell.gates)}" if cell.gates else ""
         raise _misfit(
             cell, params, x, f"`project` gives {counts['project']} gates and `recur` {counts['recur']}{named}"
         )
@@ -132,22 +127,20 @@ def _traced(cell: Cell, params: Any, x: Any, name: str, function: Callable[..., 
 
 
 def _misfit(cell: Cell, params: Any, x: Any, reason: str) -> ValueError:
-    expected = _expected(cell, params, x.shape[-1])
+    expected = _expected(cell, params, x)
     wanted = f"weights of the cell {cell.name!r} for D = {x.shape[-1]}" + (f", {expected}" if expected else "")
     return fail("params", wanted, f"{_described(params)}, with which {reason}")
 
 
-def _expected(cell: Cell, params: Any, width: int) -> str:
+def _expected(cell: Cell, params: Any, x: Any) -> str:
     """The shapes that the cell's `init` draws for the widths of these weights, where it can be asked."""
-    try:
-        hidden = jax.eval_shape(lambda p: cell.initial_carry(p, 1), params).h.shape[-1]
-    except Exception:
-        return ""
-    try:
-        drawn = _described(jax.eval_shape(lambda key: cell.init(key, width, hidden), jax.random.key(0)))
-    except Exception:
-        return ""
-    return "" if drawn == _described(params) else drawn
+    for wide in (lambda p: cell.initial_carry(p, 1).h, lambda p: cell.project(p.input, jnp.zeros(x.shape, x.dtype))[0]):
+        with contextlib.suppress(Exception):  # of wrong weights, in many ways
+            hidden = jax.eval_shape(wide, params).shape[-1]
+            shapes = jax.eval_shape(lambda h=hidden: cell.init(jax.random.key(0), x.shape[-1], h))
+            drawn = _described(shapes)
+            return "" if drawn == _described(params) else drawn
+    return ""
 
 
 def _described(tree: Any) -> str:

@@ -191,10 +191,22 @@ class Recurrence(NamedTuple):
 
 
 def recurrence(cell: Cell, params: Params, h: Array) -> Recurrence:
-    """U of a cell whose `recur` is affine; of `h` only the width and the dtype matter.
+    """U of a cell whose `recur` is affine, with its kind, for methods that build on it.
 
     Diagonal where every equation of `recur` is elementwise in h, block-diagonal where it is a `PerHead`; else dense.
     The entries are the exact tangents along unit vectors (of every head at once; along ones, where U is diagonal).
+
+    Args:
+        cell: in three-function form.
+        params: its weights.
+        h: [..., H], of which only the width and the dtype matter.
+
+    Example:
+        >>> import jax, gatedrnn as gr
+        >>> params = gr.lstm.init(jax.random.key(0), 8, 16)
+        >>> found = gr.recurrence(gr.lstm, params, gr.lstm.initial_carry(params).h)
+        >>> found.kind, len(found.u), found.u[0].shape
+        ('dense', 4, (16, 16))
     """
     width = h.shape[-1]
     row = jnp.zeros_like(h, shape=(width,))

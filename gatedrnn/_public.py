@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gatedrnn import cells, flow, initializers, linear, models, tasks
 from gatedrnn._cell import Cell, Params, PerHead
+from gatedrnn._jacobian import recurrence
 from gatedrnn._laws import check_cell, check_method
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
@@ -57,6 +58,7 @@ __all__ = [
     "lstm",
     "models",
     "plan",
+    "recurrence",
     "rnn",
     "streamed",
     "tasks",

@@ -19,7 +19,7 @@ from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
 from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine
+from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched
 from gatedrnn._step import guarded_step, select
 from gatedrnn.flow._order import flipped
 from gatedrnn.flow._probe import default_probe, output_of
@@ -108,9 +108,7 @@ def adjoint(
     norms = dict(zip(result.log10_norm, flipped(reverse, *result.log10_norm.values()), strict=True))
     if batched:
         return result._replace(log10_norm=norms)
-    first = functools.partial(jax.tree.map, lambda a: a[0])
-    norms = {name: rows[:, 0] for name, rows in norms.items()}
-    return Adjoint(norms, first(result.mantissa), first(result.exponent))
+    return Adjoint(unbatched(norms, 1), unbatched(result.mantissa), unbatched(result.exponent))
 
 
 def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: bool) -> Array:

@@ -66,7 +66,6 @@ def compare(
     steps, batch, width = next(iter(inputs.values())).shape
     cells = _check_cells(cells)
     check_memory(steps, batch, width, hidden_size, dtype)
-    drawn = {} if jnp.dtype(dtype) == jnp.float32 else {"dtype": dtype}
     notes: list[str] = []
     jobs = list(_jobs(cells, inputs, inits, seeds, notes))
     if not jobs:
@@ -76,7 +75,7 @@ def compare(
     def run(job: Job) -> tuple[Run, GateMap | None]:
         options = {} if job.init == "default" else {job.cell.horizon_option: max(steps, 3)}
         with jax.enable_x64(wide):
-            params = job.cell.init(jax.random.key(job.seed), width, hidden_size, **drawn, **options)
+            params = job.cell.draw(jax.random.key(job.seed), width, hidden_size, dtype, **options)
             state = jax.tree.leaves(job.cell.initial_carry(params, 1))
             check_memory(steps, batch, width, hidden_size, dtype, sum(part.size for part in state))
             return measure(job, params, inputs[job.input], hidden_size)

@@ -79,9 +79,7 @@ class Model:
         width = self.embedding_size or self.input_size
         w = jax.random.normal(key_readout, (self.hidden_size, self.output_size), dtype) / self.hidden_size**0.5
         readout = {"w": w, "b": jnp.zeros(self.output_size, dtype)}
-        return ModelParams(
-            embedding, self.cell.init(key_cell, width, self.hidden_size, dtype=dtype, **options), readout
-        )
+        return ModelParams(embedding, self.cell.draw(key_cell, width, self.hidden_size, dtype, **options), readout)
 
     def features(self, params: ModelParams, xs: Array) -> Array:
         """What the recurrence reads, [T, B, D]: `xs` itself, or the embedding of symbols [T, B]."""

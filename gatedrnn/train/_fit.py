@@ -246,14 +246,14 @@ class _Loop:
 def _place(setup: Setup, mesh: Mesh | None) -> tuple[NamedSharding | None, NamedSharding | None]:
     """Where the state is before and after every call: seeds spread, or all of it on each device that shares a batch.
 
-    The second is where the caller finds it, if a mesh of explicit axes is set there.
+    The second is where the caller finds it, if a mesh of explicit axes is set there: whole on each device.
     """
     spec = PartitionSpec() if mesh is None else PartitionSpec(mesh.axis_names)
     if mesh is None and isinstance(setup.method, Sharded):
         mesh = setup.method.mesh
     if mesh is None:
         return None, None
-    return NamedSharding(automatic(mesh), spec), NamedSharding(mesh, spec) if explicit_axes() else None
+    return NamedSharding(automatic(mesh), spec), NamedSharding(mesh, PartitionSpec()) if explicit_axes() else None
 
 
 def _within(place: NamedSharding | None) -> contextlib.AbstractContextManager[Any]:

@@ -20,7 +20,7 @@ each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cell
 
 @each_cell
 def test_segments_are_single_products(cell, problem, spied):
-    """Backward, `recur` meets whole segments, the rest of T, one row and unit vectors; Autodiff one step at a time."""
+    """Backward, `recur` meets segments, the rest of T, a row and unit vectors; Autodiff sees one step at a time."""
     params, xs, carry, _, _ = problem(cell)
     spy, shapes = spied(cell)
     loss = lambda method: jax.make_jaxpr(jax.grad(lambda xs: gr.unroll(spy, params, xs, carry, method=method)[1].sum()))
