@@ -11,6 +11,7 @@ A masked step has J = I, a reset step J = 0, for its state no longer depends on 
 from typing import NamedTuple
 
 import numpy as np
+from reference import PerCell
 
 
 class Step(NamedTuple):
@@ -75,8 +76,8 @@ def lstm(params, x, state):
     return Step(np.concatenate([o * shown, c_new]), jacobian, f)
 
 
-STEPS = {"rnn": rnn, "gru": gru, "lstm": lstm}
-PARTS = {"rnn": ("h",), "gru": ("h",), "lstm": ("h", "c")}
+STEPS = PerCell("step and Jacobian in tests/flow_reference.py", rnn=rnn, gru=gru, lstm=lstm)
+PARTS = PerCell("carry parts in tests/flow_reference.py", rnn=("h",), gru=("h",), lstm=("h", "c"))
 
 
 def path(name, params, xs, carry=None, mask=None, reset=None):

@@ -1,6 +1,6 @@
 """The cells as literal float64 NumPy loops, transcribed from the papers; they share nothing with the package.
 
-    carry, ys, gates = reference.lstm(params, xs, carry, mask=mask, reset=reset, reverse=False)
+    carry, ys, gates = reference.LOOPS["lstm"](params, xs, carry, mask=mask, reset=reset, reverse=False)
 
 One row of the batch and one time step after the other, with `if` where the package has `where`: a masked step is
 skipped, a reset step starts from zeros. `params` is any object with the dicts `.input` and `.recurrent`.
@@ -9,6 +9,17 @@ skipped, a reset step starts from zeros. `params` is any object with the dicts `
 from typing import NamedTuple
 
 import numpy as np
+
+
+class PerCell(dict):
+    """What there is for each cell of the house, by its name; a new cell is told what its tests wait for."""
+
+    def __init__(self, what, **cells):
+        super().__init__(cells)
+        self.what = what
+
+    def __missing__(self, name):
+        raise LookupError(f"the cell {name!r} has no {self.what}: write it from the cell's paper, without the package")
 
 
 class Run(NamedTuple):
@@ -33,7 +44,7 @@ def weights(name, D, H, rng):
     gru     input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H], b [H]    order reset, update, candidate
     lstm    input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order input, forget, candidate, output
     """
-    G = {"rnn": 1, "gru": 3, "lstm": 4}[name]
+    G = _GATES[name]
     recurrent = {"w": rng.normal(size=(H, G * H)) / H**0.5}
     if name == "gru":
         recurrent["b"] = rng.normal(size=H)
@@ -112,6 +123,10 @@ def lstm(params, xs, carry=None, mask=None, reset=None, reverse=False):
         return (o * np.tanh(c), c), {"input": i, "forget": f, "candidate": g, "output": o}
 
     return _loop(step, 2, H, xs, carry, mask, reset, reverse)
+
+
+LOOPS = PerCell("loop in tests/reference.py", rnn=rnn, gru=gru, lstm=lstm)
+_GATES = PerCell("layout of weights in tests/reference.py", rnn=1, gru=3, lstm=4)
 
 
 def central_difference(loss, leaf, step=1e-5):

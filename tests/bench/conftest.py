@@ -92,7 +92,7 @@ def executed(request, tmp_path_factory):
         return Notebook(client.execute())
 
 
-@pytest.fixture(params=["executed", "committed"])
+@pytest.fixture(params=[pytest.param("executed", marks=pytest.mark.slow), "committed"])
 def either(request):
     """One after the other."""
     return request.getfixturevalue(request.param)

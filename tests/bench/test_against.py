@@ -14,11 +14,12 @@ SIZE = Size(2, 3, 4, 20)
 LOUDER = """
 import dataclasses
 
-scaled = lambda params, xs, project=lstm.project: tuple(1.001 * gate for gate in project(params, xs))
-lstm = dataclasses.replace(lstm, project=scaled)
+scaled = lambda params, xs, project=cell.project: tuple(1.001 * gate for gate in project(params, xs))
+cell = dataclasses.replace(cell, project=scaled)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_commit_beside_the_tree(run, project, tmp_path, devices):
     """A row per program of every size that the devices can share; the record says what was measured."""
@@ -44,10 +45,10 @@ def test_a_commit_beside_the_tree(run, project, tmp_path, devices):
 def test_other_numbers_are_not_timed(project, tmp_path):
     """A tree whose LSTM hears its inputs a little louder."""
     shutil.copytree(project / "gatedrnn", tmp_path / "tree" / "gatedrnn", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "tree" / "gatedrnn" / "__init__.py").open("a") as file:
+    with (tmp_path / "tree" / "gatedrnn" / "cells" / "lstm.py").open("a") as file:
         file.write(LOUDER)
     with against.started(tmp_path / "tree", 1) as old, against.started(project, 1) as new:
-        assert {"rnn", "gru", "lstm"} <= set(old.told["cells"])
+        assert set(gr.cells.CELLS) <= set(old.told["cells"])
         assert len(list(against.measure(old, new, gr.gru, SIZE, 1, tmp_path))) == 2
         with pytest.raises(SystemExit, match="lstm 2 3 4 20: other numbers than before"):
             next(against.measure(old, new, gr.lstm, SIZE, 1, tmp_path))

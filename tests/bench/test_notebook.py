@@ -25,17 +25,20 @@ def test_every_cell_ran(either):
     either.assert_whole(pictures=10)
 
 
+@pytest.mark.slow
 def test_verbs_agree_with_their_subjects(executed):
     assert executed.sentence(r"At \*\*are\*\*.*\*\*(\w+)\*\*") == ("plural",)
     assert executed.sentence(r"At \*\*sleeps\*\*.*\*\*(\w+)\*\*") == ("singular",)
 
 
+@pytest.mark.slow
 def test_ways_to_take_a_step_agree(executed):
     rows = executed.table("`gr.unroll`")
     assert [row[:2] for row in rows] == [["RNN", "h"], ["GRU", "h"], ["LSTM", "h, c"]]
     assert all(float(gap) < 1e-5 for row in rows for gap in row[2:])
 
 
+@pytest.mark.slow
 def test_grad_is_zero_where_the_gradient_is_not(executed):
     rows = {(cell, name): (float(plain), log10_of(norm)) for cell, name, plain, norm in executed.table("largest entry")}
     for cell in ("RNN", "GRU", "LSTM"):
@@ -46,11 +49,13 @@ def test_grad_is_zero_where_the_gradient_is_not(executed):
     assert rows["GRU", "silent"][1] == pytest.approx(HORIZON * math.log10(3 / 4), rel=0.1)  # z + (1 - z) r = 3/4
 
 
+@pytest.mark.slow
 def test_instrument_agrees_with_grad_where_grad_sees(executed):
     for name in ("GRU", "LSTM"):
         assert float(executed.sentence(rf"{name}: at the \d+ lags .* at most (\S+) decades")[0]) < 1e-3
 
 
+@pytest.mark.slow
 def test_closed_form(executed):
     rows = executed.table("σ(b)ᵀ")
     assert len(rows) == 6
@@ -63,12 +68,14 @@ def test_closed_form(executed):
         assert lstm_measured == pytest.approx(lstm, rel=1e-3, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_backward_and_forward_rates_agree(executed):
     rows = {row[0]: row for row in executed.table("λ/ln 10")}
     for name in ("RNN", "GRU", "LSTM"):
         assert float(rows[name][4]) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_verdicts(executed):
     rows = [[cell.replace("*", "") for cell in row[1:]] for row in executed.table("Untrained, over")]
     kept, lost = "isometric", "vanishing"

@@ -87,8 +87,8 @@ def test_a_good_run_says_what_it_found(good):
     assert "\x1b" not in out
     assert "…" not in out
     assert max(map(len, out.splitlines())) <= 80
-    for cell in ("rnn", "gru", "lstm"):
-        inits = ("default",) if cell == "rnn" else ("default", "chrono")
+    for cell in gr.cells.CELLS:
+        inits = ("default", "chrono") if gr.cells.CELLS[cell].horizon_option else ("default",)
         for init in inits:
             for name in ("silent", "text"):
                 assert re.search(rf"^{cell} +{init} +{name} .*(isometric|vanishing|exploding) *$", out, re.MULTILINE)

@@ -47,9 +47,9 @@ def only(asked, invoke):
 
 
 def test_defaults(only):
-    """Three cells, 10,000 steps of the help text, 128 units, three seeds, at rest and driven."""
+    """Every cell, 10,000 steps of the help text, 128 units, three seeds, at rest and driven."""
     cells, inputs, options = only()
-    assert cells == ["rnn", "gru", "lstm"]
+    assert cells == [*gr.cells.CELLS]
     assert options == {"hidden_size": 128, "seeds": 3, "dtype": "float32"}
     assert list(inputs) == ["silent", "text"]
     assert not inputs["silent"].any()

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 import gatedrnn as gr
 from gatedrnn.cli import app
 
+CELLS = ", ".join(gr.cells.CELLS)
+
 
 @pytest.mark.parametrize("line", [["--horizon", "5"], ["compere"], ["compare", "--horizons", "5"], ["compare", "x"]])
 def test_what_is_no_option_or_no_command(line):
@@ -49,9 +51,9 @@ BAD = {
     "--seeds 0": "`seeds` must be a whole number of at least 1; got 0",
     "--seeds -1 --quick": "`seeds` must be a whole number of at least 1; got -1",
     "--seeds 1000000000": "`seeds` must be at most 1,000; got 1,000,000,000",
-    "--cells rnn,elman": "`cells` must be some of rnn, gru, lstm, separated by commas; got 'elman'",
-    "--cells ''": "`cells` must be some of rnn, gru, lstm, separated by commas; got ''",
-    "--cells RNN": "`cells` must be some of rnn, gru, lstm, separated by commas; got 'RNN'",
+    "--cells rnn,elman": f"`cells` must be some of {CELLS}, separated by commas; got 'elman'",
+    "--cells ''": f"`cells` must be some of {CELLS}, separated by commas; got ''",
+    "--cells RNN": f"`cells` must be some of {CELLS}, separated by commas; got 'RNN'",
     "--text empty": "`text` must be a file with at least one byte; got the empty file 'empty'",
     "--text binary": "`text` must be a text file; got a binary one: 'binary' has a NUL byte at offset 2",
     "--text latin": "`text` must be a UTF-8 file; got byte 0xfc at offset 2 of 'latin'",

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import TINY, check_refused, names, read_json, succeeds
 
 import gatedrnn as gr
 
@@ -18,11 +17,11 @@ number = 3
 class within:
     plain = replace(gr.rnn, name="plain")
 """
-TEXT = ("text", "--text", "own_cells.py", *TINY, "--embedding", "3")
+TEXT = ("text", "--text", "own_cells.py", "--embedding", "3")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, succeeds, tiny):
     """A folder with a module of cells and a trap, the current one from here on; a model of one of them, trained."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "own_cells.py").write_text(OWN)
@@ -31,10 +30,10 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "path", [*sys.path])
-        yield succeeds("train", *TEXT, "--cell", "own_cells:leaky", "--out", "run"), folder / "run"
+        yield succeeds("train", *TEXT, *tiny, "--cell", "own_cells:leaky", "--out", "run"), folder / "run"
 
 
-def test_train_and_load(trained):
+def test_train_and_load(trained, read_json):
     """The record keeps what was typed; the model keeps the cell's name, and is loaded with the cell."""
     result, folder = trained
     assert read_json(folder / "run.json")["cell"] == "own_cells:leaky"
@@ -45,7 +44,7 @@ def test_train_and_load(trained):
         gr.load(folder)
 
 
-def test_resume(trained):
+def test_resume(trained, check_refused, succeeds, read_json):
     """With the cell typed again as it was; without it, or with another, it is refused."""
     line = ("train", "--resume", "run", "--steps", "6")
     check_refused(
@@ -57,7 +56,7 @@ def test_resume(trained):
     assert read_json(trained[1] / "result.json")["last"][-1]["step"] == 6
 
 
-def test_generate(trained):
+def test_generate(trained, succeeds, check_refused):
     """From the model, where its cell is given."""
     line = ("generate", "run", "--prompt", "a", "--length", "3")
     assert len(succeeds(*line, "--cell", "own_cells:leaky").stdout_bytes) == 5
@@ -67,15 +66,15 @@ def test_generate(trained):
 CELLS = ("--cells", "own_cells:leaky,own_cells:within.plain,rnn")
 
 
-def test_race(trained):
+def test_race(trained, succeeds, tiny, read_json):
     """Beside the package's; with chrono where it can be."""
-    succeeds("race", "adding", *TINY, *CELLS, "--out", "raced")
+    succeeds("race", "adding", *tiny, *CELLS, "--out", "raced")
     entries = [(run["cell"], run["init"]) for run in read_json(Path("raced/race.json"))["runs"]]
     own = [("own_cells:leaky", "default"), ("own_cells:leaky", "chrono"), ("own_cells:within.plain", "default")]
     assert entries == [*own, ("rnn", "default")]
 
 
-def test_compare(trained):
+def test_compare(trained, succeeds, read_json):
     """By their names."""
     succeeds("compare", *CELLS, "--silent", "--horizon", "20", "--hidden", "2", "--seeds", "1", "--out", "compared")
     assert {run["cell"] for run in read_json(Path("compared/comparison.json"))["runs"]} == {"leaky", "plain", "rnn"}
@@ -89,7 +88,7 @@ BAD = {
     "own_cells:": "MODULE:CELL, where it is your own; got 'own_cells:'",
     ":leaky": "MODULE:CELL, where it is your own; got ':leaky'",
     ".own_cells:leaky": "MODULE:CELL, where it is your own; got '.own_cells:leaky'",
-    "own_cells": "rnn, gru, lstm",
+    "own_cells": ", ".join(gr.cells.CELLS),
 }
 
 
@@ -97,13 +96,13 @@ BAD = {
 @pytest.mark.parametrize(
     "command", ["train adding --cell", "race adding --cells", "compare --cells", "generate run --cell"]
 )
-def test_what_is_no_cell(trained, command, cell):
+def test_what_is_no_cell(trained, check_refused, command, cell):
     """One sentence that names the option and what is wrong with the word."""
     check_refused([*command.split(), cell], BAD[cell])
 
 
 @pytest.mark.parametrize("file", ["run.json", "model.json"])
-def test_what_a_file_names_is_not_imported(trained, tmp_path, monkeypatch, file):
+def test_what_a_file_names_is_not_imported(trained, monkeypatch, check_refused, names, file):
     """A folder from somebody else runs nothing."""
     _, folder = trained
     monkeypatch.chdir(folder.parent)

@@ -142,7 +142,11 @@ def test_every_cell_and_initialisation_by_default(there, monkeypatch, tiny, succ
     setups = []
     monkeypatch.setattr(gr.train, "fit", lambda setup, **given: setups.append(setup) or pretended(setup, **given))
     succeeds("race", "adding", *tiny, "--out", "all")
-    entries = [("rnn", "default"), ("gru", "default"), ("gru", "chrono"), ("lstm", "default"), ("lstm", "chrono")]
+    inits = {
+        name: ("default", "chrono") if cell.horizon_option else ("default",) for name, cell in gr.cells.CELLS.items()
+    }
+    entries = [(name, init) for name in gr.cells.CELLS for init in inits[name]]
+    assert entries[:3] == [("rnn", "default"), ("gru", "default"), ("gru", "chrono")]
     assert [(run["cell"], run["init"]) for run in read_json(there / "all" / "race.json")["runs"]] == entries
     options = {"default": {}, "chrono": {"chrono": 8}}
     assert [(s.cell.name, dict(s.cell_options)) for s in setups] == [(cell, options[init]) for cell, init in entries]
@@ -179,10 +183,11 @@ def test_generate(text, succeeds):
     assert said[0] == "größe".encode() + bytes(drawn.tolist()) + b"\n"
 
 
+CELLS = ", ".join(gr.cells.CELLS)
 BAD = {
     "race": "`task` must be one of adding, adding-1997, ",
     "race sorting": "variable-copy; got 'sorting'.",
-    "race adding --cells rnn,elman": "`cells` must be some of rnn, gru, lstm, separated by commas; got 'elman'.",
+    "race adding --cells rnn,elman": f"`cells` must be some of {CELLS}, separated by commas; got 'elman'.",
     "race adding --steps 0": "`steps` must be a whole number of at least 1; got 0.",
     "race adding --target inf": "`target` must be a finite number; got inf.",
     "race adding --hidden 1000000000": "must fit in memory; got more than",

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+import gatedrnn as gr
+
 OTHERS = {
     **{"cell": "gru", "init": "chrono", "horizon": "9", "hidden": "4", "batch": "4", "seeds": "1", "seed": "6"},
     **{"rule": "sgd", "rate": "0.1", "clip": "0", "test-every": "1", "test-batches": "2", "method": "autodiff"},
@@ -21,6 +23,7 @@ def test_resumed_with_another_option(adding, name, check_refused):
     )
 
 
+CELLS = ", ".join(gr.cells.CELLS)
 BAD = {
     "train": "`task` must be one of adding, adding-1997, agreement, anbn, copy, ",
     "train sorting": "variable-copy; got 'sorting'.",
@@ -63,8 +66,8 @@ BAD = {
     "train adding --target nan": "`target` must be a finite number; got nan.",
     "train adding --save-every -1": "`save-every` must be a number of seconds of at least 0; got -1.0.",
     "train adding --save-every nan": "`save-every` must be a number of seconds of at least 0; got nan.",
-    "train adding --cell elman": "`cell` must be one of rnn, gru, lstm; got 'elman'.",
-    "train adding --cell rnn,gru": "`cell` must be one of rnn, gru, lstm; got 'rnn,gru'.",
+    "train adding --cell elman": f"`cell` must be one of {CELLS}; got 'elman'.",
+    "train adding --cell rnn,gru": f"`cell` must be one of {CELLS}; got 'rnn,gru'.",
     "train adding --cell rnn --init chrono": "`init` must be default for the cell rnn, which has no `horizon_option`",
     "train adding --init best": "'--init'",
     "train adding --rule lion": "'--rule'",

@@ -14,8 +14,7 @@ from tolerances import assert_close
 import gatedrnn as gr
 
 T, B, D, H = 9, 3, 4, 6
-CELLS = (gr.rnn, gr.gru, gr.lstm)
-each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 
 
 def problem(cell):
@@ -58,7 +57,7 @@ def test_step_equals_the_paper(cell):
     """One step from a random carry; unbatched, row by row, the same."""
     params, xs, carry = problem(cell)
     after, y = cell.step(params, carry, xs[0])
-    want = getattr(reference, cell.name)(params, xs[:1], carry)
+    want = reference.LOOPS[cell.name](params, xs[:1], carry)
     assert_close((tuple(after), y), (want.carry, want.ys[0]), "float32", D + H)
     row, _ = cell.step(params, jax.tree.map(lambda part: part[1], carry), xs[0, 1])
     assert_close(tuple(row), tuple(part[1] for part in want.carry), "float32", D + H)
@@ -90,7 +89,7 @@ def test_cell_is_a_static_value(cell):
     """Frozen, hashable, equal to its copies and to no other cell; no leaf when it crosses jit as an argument."""
     copies = copy.copy(cell), dataclasses.replace(cell), dataclasses.replace(cell, init=cell.init)
     assert all(other == cell and hash(other) == hash(cell) for other in copies)
-    assert sum(other == cell for other in CELLS) == 1
+    assert sum(other == cell for other in gr.cells.CELLS.values()) == 1
     assert dataclasses.replace(cell, name="another") != cell
     assert jax.tree.leaves(cell) == []
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -142,12 +141,12 @@ def test_gate_activations_equal_the_paper(cell):
     mask, reset = np.random.default_rng(1).random((2, T, B)) < np.array([0.8, 0.3])[:, None, None]
     assert (reset & ~mask).any() and (reset & mask).any()
     got = gr.gate_activations(cell, params, xs, carry, mask=jnp.array(mask), reset=jnp.array(reset))
-    want = getattr(reference, cell.name)(params, xs, carry, mask, reset)
+    want = reference.LOOPS[cell.name](params, xs, carry, mask, reset)
     assert got._fields == cell.gates == tuple(want.gates)
     for name, values in got._asdict().items():
         assert values.shape == (T, B, H)
         assert_close(values[mask], want.gates[name][mask], "float32", T * (D + H))
-    plain, fresh = gr.gate_activations(cell, params, xs), getattr(reference, cell.name)(params, xs)
+    plain, fresh = gr.gate_activations(cell, params, xs), reference.LOOPS[cell.name](params, xs)
     assert_close(plain._asdict(), fresh.gates, "float32", T * (D + H))
 
 

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from composed_problems import both_ways, error, late, meshes, pulled_back
+from core_problems import LENGTH, ORDERS, H, T, error, late
 from tolerances import assert_close
-from unroll_problems import LENGTH, ORDERS, H, T, each_cell, problem, spied
 
 import gatedrnn as gr
+
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 
 
 def cut_into_windows(cell, window, params, xs, carry, flags, reverse):
@@ -30,7 +32,7 @@ def cut_into_windows(cell, window, params, xs, carry, flags, reverse):
 @both_ways
 @pytest.mark.parametrize("flagged", [False, True], ids=["plain", "flagged"])
 @pytest.mark.parametrize("window", [1, 4, T])
-def test_truncated_is_the_loop_over_windows(cell, reverse, flagged, window):
+def test_truncated_is_the_loop_over_windows(cell, reverse, flagged, window, problem, pulled_back):
     """Values and gradients, with cotangents of the outputs and of the last carry; the values are Segmented's."""
     params, xs, carry, flags, _ = problem(cell)
     flags = flags if flagged else {}
@@ -45,7 +47,7 @@ def test_truncated_is_the_loop_over_windows(cell, reverse, flagged, window):
 @both_ways
 @pytest.mark.parametrize("method", [gr.Segmented(3), gr.Autodiff()], ids=["segmented", "autodiff"])
 @pytest.mark.parametrize("window", [1, 4, T])
-def test_no_gradient_crosses_windows(cell, reverse, method, window):
+def test_no_gradient_crosses_windows(cell, reverse, method, window, problem):
     """An output depends on its own past (its future, in reverse) within its window, and on exactly nothing else."""
     params, xs, _, _, _ = problem(cell)
     ys = lambda xs: gr.unroll(cell, params, xs, reverse=reverse, method=gr.Truncated(window, method))[1].sum((1, 2))
@@ -55,9 +57,10 @@ def test_no_gradient_crosses_windows(cell, reverse, method, window):
     np.testing.assert_array_equal(reached, order(place[:, None] // window == place // window))
 
 
-def methods():
-    """Every kind of composed method, made anew."""
-    return {
+@pytest.fixture
+def methods(meshes):
+    """() -> every kind of composed method, made anew."""
+    return lambda: {
         "checkpointed": gr.Checkpointed(4),
         "nested": gr.Checkpointed(6, gr.Checkpointed(2)),
         "truncated": gr.Truncated(4),
@@ -68,7 +71,7 @@ def methods():
 each_method = pytest.mark.parametrize("name", ["checkpointed", "nested", "truncated", "sharded"])
 
 
-def test_methods_are_equal_by_value():
+def test_methods_are_equal_by_value(methods, meshes):
     """Methods made alike are equal and hash alike; no two others are."""
     first, second = list(methods().values()), list(methods().values())
     others = [gr.Checkpointed(), gr.Checkpointed(5), gr.Checkpointed(4, gr.Autodiff()), gr.Truncated(5)]
@@ -79,7 +82,7 @@ def test_methods_are_equal_by_value():
 
 
 @each_method
-def test_nothing_is_traced_twice(name):
+def test_nothing_is_traced_twice(name, methods, spied, problem):
     """Equal methods and equal functions of a readout share one trace, under an outer jit and without it."""
     chex.clear_trace_counter()
     spy, shapes = spied(gr.gru)
@@ -107,7 +110,7 @@ def test_nothing_is_traced_twice(name):
 @each_method
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
-def test_first_order_reverse_mode(name, order, wrap):
+def test_first_order_reverse_mode(name, order, wrap, problem, methods):
     """Made of Segmented, whatever else is asked is the TypeError that names the method which can."""
     params, xs, _, _, _ = problem(gr.gru, B=4)
     loss = lambda xs: jnp.sum(gr.unroll(gr.gru, params, xs, method=methods()[name])[1] ** 2)
@@ -117,7 +120,7 @@ def test_first_order_reverse_mode(name, order, wrap):
 
 @each_cell
 @pytest.mark.parametrize("name", ["checkpointed", "sharded"])
-def test_made_of_autodiff_has_second_derivatives(cell, name):
+def test_made_of_autodiff_has_second_derivatives(cell, name, problem, meshes):
     """Derivatives along a line, first and second, are Autodiff's own."""
     params, xs, _, flags, _ = problem(cell, B=4)
     composed = {"checkpointed": gr.Checkpointed(4, gr.Autodiff())}

@@ -7,15 +7,15 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
-from composed_problems import asked
-from unroll_problems import each_cell
 
 import gatedrnn as gr
+
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 
 
 @each_cell
 @pytest.mark.parametrize("outputs", ["last", "readout"])
-def test_checkpointed_needs_little_memory(cell, outputs):
+def test_checkpointed_needs_little_memory(cell, outputs, asked):
     """A quarter of Segmented's at T = 4,096, and from there to four times as many steps it grows as sqrt(T)."""
 
     def temporary(method, steps):
@@ -53,6 +53,7 @@ def optimised(shape, H, method, wanted=(0,)):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "wanted"), [((1,), (0,)), ((), (0, 1))])
 def test_a_million_steps_need_little_memory(batch, wanted):
     """One sequence, 64 units: some MB beside 128 MB of inputs, and as much of their gradient; it grows as sqrt(T)."""
@@ -61,6 +62,7 @@ def test_a_million_steps_need_little_memory(batch, wanted):
     assert taken[2] < 5e6 and taken[0] < taken[1] < taken[2] < 6 * taken[0]
 
 
+@pytest.mark.slow
 def test_nested_where_it_pays():
     """At 100,000 steps two levels take less memory than one for many units; and it is what `nested` says."""
     few, many = (optimised((100_000, 16, 32), 128, f"gr.Checkpointed{made}") for made in (".nested(100_000)", "()"))

@@ -2,40 +2,51 @@
 
 import jax
 import pytest
-from composed_problems import asked, both_ways, each_outputs, meshes, problem_with_readout, pulled_back
+from core_problems import FOREIGN, LENGTH, B, H, T
 from tolerances import assert_close
-from unroll_problems import FOREIGN, LENGTH, B, H, T, each_cell, problem, spied
 
 import gatedrnn as gr
 
-
-def check(cell, outputs, reverse, kept, rows):
-    """Values and gradients are Autodiff's on the whole batch, of `rows` sequences per device."""
-    (params, xs, carry, flags, _), weights, targets = problem_with_readout(cell, B=2 * rows)
-    flags = {name: flags[name] for name in kept}
-    inner = gr.Segmented() if cell.factored else gr.Autodiff()
-    run = lambda method: asked(cell, method, outputs, flags, reverse, targets)
-    got = pulled_back(run(gr.Sharded(meshes()["plain"][0], method=inner)), params, xs, carry, weights)
-    assert_close(got, pulled_back(run(gr.Autodiff()), params, xs, carry, weights), "float32", LENGTH)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+each_outputs = pytest.mark.parametrize("outputs", ["all", "last", "readout"])
 
 
-@pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm, FOREIGN], ids=["rnn", "gru", "lstm", "foreign"])
+@pytest.fixture
+def check(problem_with_readout, asked, pulled_back, meshes):
+    """(cell, outputs, reverse, kept, rows) -> values and gradients are Autodiff's on the whole batch.
+
+    With the flags that are kept, and so many `rows` on each device.
+    """
+
+    def equal(cell, outputs, reverse, kept, rows):
+        (params, xs, carry, flags, _), weights, targets = problem_with_readout(cell, B=2 * rows)
+        flags = {name: flags[name] for name in kept}
+        inner = gr.Segmented() if cell.factored else gr.Autodiff()
+        run = lambda method: asked(cell, method, outputs, flags, reverse, targets)
+        got = pulled_back(run(gr.Sharded(meshes()["plain"][0], method=inner)), params, xs, carry, weights)
+        assert_close(got, pulled_back(run(gr.Autodiff()), params, xs, carry, weights), "float32", LENGTH)
+
+    return equal
+
+
+@pytest.mark.parametrize("cell", [*gr.cells.CELLS.values(), FOREIGN], ids=[*gr.cells.CELLS, "foreign"])
 @each_outputs
 @both_ways
-def test_sharded_equals_the_whole_batch(cell, outputs, reverse):
+def test_sharded_equals_the_whole_batch(cell, outputs, reverse, check):
     """With both flags; each weight's gradient is summed over the shards."""
     check(cell, outputs, reverse, ("mask", "reset"), 2)
 
 
 @each_cell
 @pytest.mark.parametrize("kept", [(), ("mask",), ("reset",)], ids=["plain", "mask", "reset"])
-def test_sharded_one_row_each(cell, kept):
+def test_sharded_one_row_each(cell, kept, check):
     """With one flag or none, a single sequence on each device."""
     check(cell, "all", False, kept, 1)
 
 
 @pytest.mark.parametrize("kind", ["plain", "explicit", "named axis", "both axes"])
-def test_sharded_over_any_mesh(kind):
+def test_sharded_over_any_mesh(kind, meshes, spied, problem, pulled_back):
     """Two rows on each of two devices: every product has two rows, and values and gradients are Segmented's."""
     mesh, axes = meshes()[kind]
     spy, shapes = spied(gr.gru)
@@ -51,7 +62,7 @@ def test_sharded_over_any_mesh(kind):
     assert {shard.data.shape for shard in ys.addressable_shards} == {(T, 2, H)}
 
 
-def test_sharded_over_one_shard():
+def test_sharded_over_one_shard(meshes, spied, problem):
     """An axis of one device leaves the batch whole, an odd one as well."""
     mesh, _ = meshes()["named axis"]
     spy, shapes = spied(gr.gru)
@@ -61,7 +72,7 @@ def test_sharded_over_one_shard():
     assert_close(got, gr.unroll(gr.gru, params, xs, carry, **flags), "float32", LENGTH)
 
 
-def test_bad_meshes():
+def test_bad_meshes(meshes, problem):
     """No mesh, an axis that it does not have, and a batch that it does not divide."""
     with pytest.raises(ValueError, match="`mesh` must be a jax.sharding.Mesh; got .*CpuDevice"):
         gr.Sharded(jax.devices())

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from core_problems import FOREIGN, LENGTH, B, D, H, T
 from hypothesis import given, settings, strategies as st
 from tolerances import assert_close
-from unroll_problems import FOREIGN, LENGTH, B, D, H, T, each_cell, gradient, problem, width
 
 import gatedrnn as gr
 from gatedrnn.methods import segmented
 
-CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm, "foreign": FOREIGN}
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+CELLS = {**gr.cells.CELLS, "foreign": FOREIGN}
 METHODS = {
     "autodiff": gr.Autodiff(),
     "segmented": gr.Segmented(),
@@ -50,8 +51,8 @@ class Entry(NamedTuple):
 
 
 def applies(entry):
-    """Segments need the three functions that a foreign step does not have."""
-    return entry.cell != "foreign" or entry.method in ANY_CELL
+    """Segments need the three functions that a cell with a step alone does not have."""
+    return CELLS[entry.cell].factored or entry.method in ANY_CELL
 
 
 REGISTRY = tuple(filter(applies, itertools.starmap(Entry, itertools.product(CELLS, METHODS, FLAGS, DTYPES))))
@@ -63,65 +64,83 @@ def each_entry(**names):
     return pytest.mark.parametrize("entry", entries, ids="-".join)
 
 
-def problem_of(entry):
-    """The problem of an entry, with the flags of its variant; unbatched ones have one row."""
-    full = problem(CELLS[entry.cell], entry.dtype, B=1 if entry.variant == "unbatched" else B)
-    return full._replace(flags={name: full.flags[name] for name in FLAGS[entry.variant]})
+@pytest.fixture(scope="module")
+def problem_of(problem):
+    """(entry) -> its problem, with the flags of its variant; unbatched ones have one row."""
+
+    def draw(entry):
+        full = problem(CELLS[entry.cell], entry.dtype, B=1 if entry.variant == "unbatched" else B)
+        return full._replace(flags={name: full.flags[name] for name in FLAGS[entry.variant]})
+
+    return draw
 
 
-@functools.cache
-def evaluate(entry):
-    """The entry's `(carry, ys)` and its gradients in params, xs and carry; unbatched ones with their axis restored."""
-    cell, method, reverse = CELLS[entry.cell], METHODS[entry.method], entry.variant == "reversed"
-    squeeze, restore = (lambda tree: tree), (lambda tree: tree)
-    if entry.variant == "unbatched":
-        squeeze = lambda tree: jax.tree.map(lambda a: a.squeeze(1 if a.shape[0] == T else 0), tree)
-        restore = lambda tree: jax.tree.map(lambda a: jnp.expand_dims(a, a.ndim - 1), tree)
-    with jax.enable_x64(entry.dtype == "float64"):
-        params, xs, carry, flags, cotangents = problem_of(entry)
+@pytest.fixture(scope="module")
+def evaluate(problem_of):
+    """(entry) -> its `(carry, ys)` and its gradients in params, xs and carry; unbatched ones with their axis restored.
 
-        @jax.jit
-        def both(params, xs, carry, flags, cotangents):
-            run = lambda *arguments: gr.unroll(cell, *arguments, **flags, reverse=reverse, method=method)
-            out, vjp = jax.vjp(run, params, xs, carry)
-            return out, vjp(cotangents)
+    Each entry is evaluated once.
+    """
 
-        out, (dparams, *rest) = both(params, *squeeze((xs, carry, flags, cotangents)))
-        return restore(out), (dparams, *restore(tuple(rest)))
+    @functools.cache
+    def run(entry):
+        cell, method, reverse = CELLS[entry.cell], METHODS[entry.method], entry.variant == "reversed"
+        squeeze, restore = (lambda tree: tree), (lambda tree: tree)
+        if entry.variant == "unbatched":
+            squeeze = lambda tree: jax.tree.map(lambda a: a.squeeze(1 if a.shape[0] == T else 0), tree)
+            restore = lambda tree: jax.tree.map(lambda a: jnp.expand_dims(a, a.ndim - 1), tree)
+        with jax.enable_x64(entry.dtype == "float64"):
+            params, xs, carry, flags, cotangents = problem_of(entry)
+
+            @jax.jit
+            def both(params, xs, carry, flags, cotangents):
+                run = lambda *arguments: gr.unroll(cell, *arguments, **flags, reverse=reverse, method=method)
+                out, vjp = jax.vjp(run, params, xs, carry)
+                return out, vjp(cotangents)
+
+            out, (dparams, *rest) = both(params, *squeeze((xs, carry, flags, cotangents)))
+            return restore(out), (dparams, *restore(tuple(rest)))
+
+    return run
 
 
-@functools.cache
-def differences(name, variant):
-    """Gradients of an entry by central differences of the NumPy loop: params, xs and carry."""
-    entry = Entry(name, "autodiff", variant, "float64")
-    with jax.enable_x64(True):
-        given = problem_of(entry)
-        (*dcarry,), dys = jax.tree.map(np.asarray, given.cotangents)
-        arguments = jax.tree.map(np.array, (given.params, given.xs, given.carry))
-        flags = jax.tree.map(np.asarray, given.flags)
+@pytest.fixture(scope="module")
+def differences(problem_of):
+    """(name, variant) -> gradients by central differences of the NumPy loop: params, xs and carry; each once."""
 
-    def loss():
-        run = getattr(reference, name)(*arguments, **flags, reverse=variant == "reversed")
-        return sum(np.vdot(a, b) for a, b in zip((*dcarry, dys), (*run.carry, run.ys), strict=True))
+    @functools.cache
+    def gradients(name, variant):
+        entry = Entry(name, "autodiff", variant, "float64")
+        with jax.enable_x64(True):
+            given = problem_of(entry)
+            (*dcarry,), dys = jax.tree.map(np.asarray, given.cotangents)
+            arguments = jax.tree.map(np.array, (given.params, given.xs, given.carry))
+            flags = jax.tree.map(np.asarray, given.flags)
 
-    return jax.tree.map(lambda leaf: reference.central_difference(loss, leaf), arguments)
+        def loss():
+            run = reference.LOOPS[name](*arguments, **flags, reverse=variant == "reversed")
+            return sum(np.vdot(a, b) for a, b in zip((*dcarry, dys), (*run.carry, run.ys), strict=True))
+
+        return jax.tree.map(lambda leaf: reference.central_difference(loss, leaf), arguments)
+
+    return gradients
 
 
 @each_entry()
-def test_values_equal_the_papers(entry):
+def test_values_equal_the_papers(entry, evaluate, problem_of):
     """Carry and outputs against the NumPy loop; float32 for 16-bit weights and inputs."""
     (carry, ys), _ = evaluate(entry)
     given, cell = problem_of(entry), CELLS[entry.cell]
-    want = getattr(reference, cell.name)(
+    want = reference.LOOPS[cell.name](
         given.params, given.xs, given.carry, **given.flags, reverse=entry.variant == "reversed"
     )
     assert type(carry) is type(given.carry)
-    assert {leaf.dtype for leaf in (*carry, ys)} == {jnp.dtype(max(entry.dtype, "float32", key=width))}
+    assert {leaf.dtype for leaf in (*carry, ys)} == {jnp.dtype("float32" if entry.dtype == "bfloat16" else entry.dtype)}
     assert_close((tuple(carry), ys), (want.carry, want.ys), entry.dtype, LENGTH)
 
 
 @each_entry(method=set(METHODS) - {"autodiff"})
-def test_gradients_equal_autodiff(entry):
+def test_gradients_equal_autodiff(entry, evaluate):
     """Every leaf of params, xs and carry."""
     want = evaluate(entry._replace(method="autodiff"))[1]
     chex.assert_trees_all_equal_dtypes(evaluate(entry)[1], want)
@@ -129,15 +148,17 @@ def test_gradients_equal_autodiff(entry):
 
 
 @each_entry(dtype={"float64"})
-def test_gradients_equal_differences(entry):
+def test_gradients_equal_differences(entry, evaluate, differences):
     """Every leaf of params, xs and carry."""
     (dparams, dxs, dcarry), want = evaluate(entry)[1], differences(CELLS[entry.cell].name, entry.variant)
     assert_close((dparams, dxs, dcarry), want, "difference", LENGTH)
 
 
-def test_every_entry_ran():
+def test_every_entry_ran(evaluate, problem):
     """The registry holds what it should, and no entry ignores its variant or its dtype."""
-    assert len(REGISTRY) == 3 * 7 * 6 * 3 + 2 * 6 * 3
+    assert gr.rnn.factored and gr.gru.factored and gr.lstm.factored and not FOREIGN.factored
+    factored = sum(cell.factored for cell in CELLS.values())
+    assert len(REGISTRY) == factored * 7 * 6 * 3 + (len(CELLS) - factored) * 2 * 6 * 3
     for cell, method in {(entry.cell, entry.method) for entry in REGISTRY}:
         ends = [
             np.asarray(evaluate(Entry(cell, method, variant, dtype))[0][0].h, np.float64)[0]
@@ -151,7 +172,7 @@ def test_every_entry_ran():
 
 @each_cell
 @pytest.mark.parametrize("steps", [401, 450], ids=["prime", "divisible"])
-def test_default_length(cell, steps):
+def test_default_length(cell, steps, problem, gradient):
     """Several segments of the default length, with and without a rest."""
     params, xs, carry, flags, (_, dys) = problem(cell, T=steps)
     got, want = (
@@ -183,20 +204,26 @@ def test_default_length_by_backend(case, monkeypatch):
     assert segmented.default_length(steps, units, gates) == LENGTHS[case]
 
 
-def test_a_carry_of_several_dtypes_is_refused():
+def test_a_carry_of_several_dtypes_is_refused(problem):
     """The blocks of one derivative are of one dtype; the sentence names the method that takes any."""
     mixed = lambda params, batch=None: (zero := gr.lstm.initial_carry(params, batch))._replace(
         c=zero.c.astype(jnp.bfloat16)
     )
-    cell = dataclasses.replace(gr.lstm, initial_carry=mixed)
+
+    def narrow(gates_x, gates_h, carry):
+        after = gr.lstm.pointwise(gates_x, gates_h, carry._replace(c=carry.c.astype(carry.h.dtype)))
+        return after._replace(c=after.c.astype(carry.c.dtype))
+
+    cell = dataclasses.replace(gr.lstm, initial_carry=mixed, pointwise=narrow)
     params, xs, _, _, _ = problem(gr.lstm)
     with pytest.raises(ValueError, match=r"`method` must be Autodiff\(\) for a carry of several dtypes"):
         gr.unroll(cell, params, xs)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
-    cell=st.sampled_from([gr.rnn, gr.gru, gr.lstm]),
+    cell=st.sampled_from([*gr.cells.CELLS.values()]),
     sizes=st.fixed_dictionaries(
         {name: st.integers(1, most) for name, most in {"T": 9, "B": 3, "D": 3, "H": 4}.items()}
     ),
@@ -205,7 +232,7 @@ def test_a_carry_of_several_dtypes_is_refused():
     reverse=st.booleans(),
     seed=st.integers(0, 2**16),
 )
-def test_segmented_equals_autodiff_whatever_the_shapes(cell, sizes, length, shares, reverse, seed):
+def test_segmented_equals_autodiff_whatever_the_shapes(cell, sizes, length, shares, reverse, seed, problem, gradient):
     """Values and gradients, for any lengths, widths, masks and resets."""
     params, xs, carry, _, (_, dys) = problem(cell, **sizes, seed=seed)
     kept, restarted = np.random.default_rng(seed).random((2, sizes["T"], sizes["B"]))
@@ -240,7 +267,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("wrong", "message"), BAD.values(), ids=BAD)
-def test_bad_arguments(wrong, message):
+def test_bad_arguments(wrong, message, problem):
     """A ValueError that names the argument, what was expected and what came."""
     params, xs, _, _, _ = problem(gr.gru)
     wrong = {name: jnp.zeros(value) if type(value) is tuple else value for name, value in wrong.items()}
@@ -248,7 +275,7 @@ def test_bad_arguments(wrong, message):
         gr.unroll(**{"cell": gr.gru, "params": params, "xs": xs} | wrong)
 
 
-def test_bad_methods():
+def test_bad_methods(problem):
     """A segment has at least one step, and a cell with a step alone has no segments."""
     for length in (0, -1, 2.5):
         with pytest.raises(ValueError, match=f"`length` must be .*; got {length}"):

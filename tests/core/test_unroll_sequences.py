@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from core_problems import LENGTH, B, H, T
 from tolerances import assert_close
-from unroll_problems import LENGTH, B, H, T, each_cell, gradient, problem
 
 import gatedrnn as gr
+
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 
 each_method = pytest.mark.parametrize("method", [gr.Autodiff(), gr.Segmented(length=4)], ids=["autodiff", "segmented"])
 unroll = jax.jit(gr.unroll, static_argnames="reverse")
@@ -18,7 +20,7 @@ unroll = jax.jit(gr.unroll, static_argnames="reverse")
 
 @each_cell
 @each_method
-def test_reset_is_a_fresh_start(cell, method):
+def test_reset_is_a_fresh_start(cell, method, problem):
     """What follows a reset of every row is what a new sequence gives."""
     params, xs, carry, _, _ = problem(cell)
     reset = jnp.zeros((T, B), bool).at[4].set(True)
@@ -27,7 +29,7 @@ def test_reset_is_a_fresh_start(cell, method):
 
 
 @each_cell
-def test_reset_restarts_from_the_initial_carry(cell):
+def test_reset_restarts_from_the_initial_carry(cell, problem, gradient):
     """A learned initial carry is what a sequence and every reset begin with, and learns from them by either method."""
     params, xs, _, flags, (_, dys) = problem(cell)
     first = lambda params, batch_size=None: jax.tree.map(
@@ -46,7 +48,7 @@ def test_reset_restarts_from_the_initial_carry(cell):
 
 @each_cell
 @each_method
-def test_masked_step_is_a_deleted_step(cell, method):
+def test_masked_step_is_a_deleted_step(cell, method, problem):
     """Masked steps may as well not be there, their resets included; their outputs are zero."""
     params, xs, carry, flags, _ = problem(cell)
     keep = np.array([1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1], bool)
@@ -60,7 +62,7 @@ def test_masked_step_is_a_deleted_step(cell, method):
 
 @each_cell
 @each_method
-def test_split_sequence_is_a_whole_one(cell, method):
+def test_split_sequence_is_a_whole_one(cell, method, problem):
     """The carry is all that one part hands to the next."""
     params, xs, carry, flags, _ = problem(cell)
     first, second = ({name: flag[part] for name, flag in flags.items()} for part in (slice(None, 5), slice(5, None)))
@@ -72,7 +74,7 @@ def test_split_sequence_is_a_whole_one(cell, method):
 
 @each_cell
 @each_method
-def test_reversed_is_flipped(cell, method):
+def test_reversed_is_flipped(cell, method, problem):
     """reverse=True is the flipped sequence with its outputs flipped back."""
     params, xs, carry, flags, _ = problem(cell)
     got = unroll(cell, params, xs, carry, **flags, reverse=True, method=method)
@@ -82,7 +84,7 @@ def test_reversed_is_flipped(cell, method):
 
 @each_cell
 @each_method
-def test_empty_sequence(cell, method):
+def test_empty_sequence(cell, method, problem):
     """T = 0 returns the initial carry and no outputs; the gradient is the identity on the carry, zero elsewhere."""
     given = problem(cell, T=0)
     for flags in ({}, given.flags):
@@ -101,7 +103,7 @@ def test_empty_sequence(cell, method):
 
 @each_cell
 @each_method
-def test_empty_row_keeps_its_carry(cell, method):
+def test_empty_row_keeps_its_carry(cell, method, problem):
     """A row of padding alone returns the initial carry bit for bit, and zero outputs."""
     params, xs, carry, flags, _ = problem(cell)
     for options in ({"mask": flags["mask"]}, flags, {**flags, "reverse": True}):
@@ -114,7 +116,7 @@ def test_empty_row_keeps_its_carry(cell, method):
 @each_method
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("poison", [np.nan, -np.inf, 1e30], ids=["nan", "inf", "huge"])
-def test_padding_and_the_past_are_never_read(cell, method, reverse, poison):
+def test_padding_and_the_past_are_never_read(cell, method, reverse, poison, gradient, problem):
     """Poison there changes no later output and no gradient of a loss on them; the gradient at the poison is zero.
 
     In the order of processing: row 0 is padded at 3 to 5, row 1 has poison at 2 and at 4 and a reset at 6, row 2 begins
@@ -147,7 +149,7 @@ def test_padding_and_the_past_are_never_read(cell, method, reverse, poison):
 @each_cell
 @each_method
 @pytest.mark.parametrize("with_reset", [False, True])
-def test_nan_is_not_hidden(cell, method, with_reset):
+def test_nan_is_not_hidden(cell, method, with_reset, problem):
     """A NaN in an input that counts reaches every later output of its row, up to a reset, and no other row."""
     params, xs, carry, _, _ = problem(cell)
     reset = jnp.zeros((T, B), bool).at[7, 0].set(True) if with_reset else None
@@ -160,7 +162,7 @@ def test_nan_is_not_hidden(cell, method, with_reset):
 
 @each_cell
 @each_method
-def test_vmap(cell, method):
+def test_vmap(cell, method, problem, gradient):
     """Over sequences it is the batch; over params, one run after the other. Gradients too."""
     params, xs, carry, flags, cotangents = problem(cell)
     one = lambda xs, carry, flags: gr.unroll(cell, params, xs, carry, **flags, method=method)

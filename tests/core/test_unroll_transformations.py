@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from core_problems import LENGTH, ORDERS, B, H, T
 from jax.flatten_util import ravel_pytree
 from tolerances import assert_close
-from unroll_problems import LENGTH, ORDERS, B, H, T, each_cell, gradient, problem, spied
 
 import gatedrnn as gr
 
+each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+
 
 @each_cell
-def test_segments_are_single_products(cell):
+def test_segments_are_single_products(cell, problem, spied):
     """Backward, `recur` meets segments, the rest of T, a row and unit vectors; Autodiff sees one step at a time."""
     params, xs, carry, _, _ = problem(cell)
     spy, shapes = spied(cell)
@@ -29,7 +31,7 @@ def test_segments_are_single_products(cell):
 
 
 @each_cell
-def test_one_sequence_has_no_batch_axis_in_its_loops(cell):
+def test_one_sequence_has_no_batch_axis_in_its_loops(cell, problem, spied):
     """A product with a vector is one operation less per step than one with a matrix of one row."""
     params, xs, carry, _, _ = problem(cell)
     spy, shapes = spied(cell)
@@ -39,7 +41,7 @@ def test_one_sequence_has_no_batch_axis_in_its_loops(cell):
 
 
 @each_cell
-def test_saved_for_the_backward_pass(cell):
+def test_saved_for_the_backward_pass(cell, problem):
     """Beside its arguments Segmented keeps the outputs, and the carry at each segment's start: nothing with gates."""
     params, xs, carry, _, _ = problem(cell, T=64)
     count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
@@ -52,7 +54,7 @@ def test_saved_for_the_backward_pass(cell):
 
 
 @each_cell
-def test_nothing_is_traced_twice(cell):
+def test_nothing_is_traced_twice(cell, gradient, spied, problem):
     """Equal cells, methods and shapes share one trace, under an outer jit and without it; other ones do not."""
     chex.clear_trace_counter()
     limited = jax.jit(chex.assert_max_traces(n=1)(lambda *arguments: gradient.__wrapped__(*arguments, reverse=False)))
@@ -79,7 +81,7 @@ def test_nothing_is_traced_twice(cell):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("argument", [0, 1, 2], ids=["params", "xs", "carry"])
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
-def test_segmented_is_first_order_reverse_mode(cell, order, argument, wrap):
+def test_segmented_is_first_order_reverse_mode(cell, order, argument, wrap, problem):
     """Anything else fails with a TypeError that names the method which can."""
     arguments = problem(cell)[:3]
     flat, unravel = ravel_pytree(arguments[argument])
@@ -93,7 +95,7 @@ def test_segmented_is_first_order_reverse_mode(cell, order, argument, wrap):
 
 
 @each_cell
-def test_autodiff_has_forward_mode_and_second_derivatives(cell):
+def test_autodiff_has_forward_mode_and_second_derivatives(cell, problem):
     """First and second derivative along a line against differences of the loop; both orders of the second agree."""
     with jax.enable_x64(True):
         given = problem(cell, "float64")
@@ -109,7 +111,7 @@ def test_autodiff_has_forward_mode_and_second_derivatives(cell):
         twice = jax.jit(jax.grad(lambda x: jnp.vdot(jax.grad(loss)(x), line)))(flat)
 
         def at(step):
-            run = getattr(reference, cell.name)(*unravel(flat + step * line), **given.flags)
+            run = reference.LOOPS[cell.name](*unravel(flat + step * line), **given.flags)
             return sum(map(np.vdot, (*given.cotangents[0], given.cotangents[1]), (*run.carry, run.ys)))
 
         assert_close(slope, (at(1e-5) - at(-1e-5)) / 2e-5, "difference", LENGTH)
@@ -118,7 +120,7 @@ def test_autodiff_has_forward_mode_and_second_derivatives(cell):
 
 
 @each_cell
-def test_segmented_inside_other_transformations(cell):
+def test_segmented_inside_other_transformations(cell, problem):
     """Rematerialised, in another loop, by jacrev, or with an outer derivative that passes it by, it is the same."""
     params, xs, _, _, _ = problem(cell)
 

@@ -9,35 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from adjoint_problems import (
-    CELLS,
-    B,
-    D,
-    H,
-    T,
-    assert_profiles,
-    each_cell,
-    each_dtype,
-    explicit,
-    problem,
-    put,
-    state,
-    unscaled,
-    weights,
-)
 from tolerances import assert_close
 
 import gatedrnn as gr
 
+CELLS = gr.cells.CELLS
+T, B, D, H = 12, 3, 4, 5
+each_cell = pytest.mark.parametrize("name", CELLS)
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
 
 @each_cell
-def test_reference_jacobian(name):
+def test_reference_jacobian(name, problem):
     """The hand-derived Jacobians are the central differences of the step, and the step is the one of the paper."""
     params, xs, carry, *_ = problem(name, 1)
     before = np.concatenate([part[0] for part in carry])
     step = flow_reference.STEPS[name](params, xs[0, 0], before)
     np.testing.assert_allclose(
-        step.state, np.concatenate([p[0] for p in getattr(reference, name)(params, xs, carry).carry])
+        step.state, np.concatenate([p[0] for p in reference.LOOPS[name](params, xs, carry).carry])
     )
     for j, unit in enumerate(np.eye(len(before)) * 1e-5):
         ahead, behind = (flow_reference.STEPS[name](params, xs[0, 0], before + s * unit).state for s in (1, -1))
@@ -49,7 +38,7 @@ CASES = [((), ()), (("dys",), ()), (("dcarry",), ("mask", "reset")), (("dys", "d
 
 @each_cell
 @pytest.mark.parametrize(("loss", "kept"), CASES, ids=["default", "dys", "dcarry-flagged", "both-flagged"])
-def test_equals_explicit_products(name, loss, kept):
+def test_equals_explicit_products(name, loss, kept, problem, put, explicit, assert_profiles, unscaled):
     """Every part at every step, and the gradient in the initial carry, for the default probe and for any loss."""
     params, xs, carry, dys, dcarry, flags = problem(name, seed=8)
     options = {"dys": dys, "dcarry": dcarry, **flags}
@@ -89,7 +78,7 @@ def nudged_run(cell, params, xs, nudges, mask, reset):
 
 
 @each_cell
-def test_every_row_equals_jax_grad(name):
+def test_every_row_equals_jax_grad(name, problem, put, assert_profiles):
     """Row t is the norm of JAX's gradient in carry t, for a loss of outputs and last carry, with mask and reset."""
     params, xs, carry, dys, dcarry, flags = problem(name, seed=8)
     assert (flags["reset"] & flags["mask"]).any()
@@ -104,7 +93,7 @@ def test_every_row_equals_jax_grad(name):
 
 
 @each_cell
-def test_first_gradient_equals_the_vjp_of_unroll(name):
+def test_first_gradient_equals_the_vjp_of_unroll(name, problem, put, unscaled, assert_profiles):
     """mantissa * 2^exponent is the vjp of `unroll` by `Autodiff` in the initial carry, row 0 its norm."""
     params, xs, carry, dys, dcarry, flags = problem(name, seed=8)
     flags["reset"][:, 0] = False
@@ -128,7 +117,7 @@ def test_first_gradient_equals_the_vjp_of_unroll(name):
 @each_cell
 @each_dtype
 @pytest.mark.parametrize("batch", [1, 4])
-def test_mantissas_equal_the_plain_vjp_bit_for_bit(name, dtype, batch):
+def test_mantissas_equal_the_plain_vjp_bit_for_bit(name, dtype, batch, put, weights, state, unscaled):
     """While nothing underflows, mantissa * 2^exponent is `jax.vjp` of a plain `lax.scan`, to the last bit."""
     rng = np.random.default_rng(batch)
     with jax.enable_x64(dtype == "float64"):
@@ -154,7 +143,7 @@ def test_mantissas_equal_the_plain_vjp_bit_for_bit(name, dtype, batch):
 
 @each_cell
 @each_dtype
-def test_powers_of_two_are_exact(name, dtype):
+def test_powers_of_two_are_exact(name, dtype, problem, put, assert_profiles):
     """A loss 2^-100 times as large has the same mantissas and exponents lower by 100, at 2,000 steps and at 12."""
     for steps in (T, 2000):
         params, xs, carry, _, dcarry, _ = problem(name, steps)
@@ -188,7 +177,7 @@ def two_carry(params, batch_size=None):
     return Two(*(jnp.zeros((n,) if batch_size is None else (batch_size, n), params["a"].dtype) for n in (3, 2)))
 
 
-def test_foreign_cell():
+def test_foreign_cell(put, unscaled, assert_profiles):
     """Parts of unequal width and an output of its own: profile and gradient as JAX's own differentiation has them."""
     cell = gr.Cell.from_step("two", two_step, init=None, initial_carry=two_carry)
     rng = np.random.default_rng(0)
@@ -215,7 +204,7 @@ def test_foreign_cell():
 
 
 @each_cell
-def test_composed_and_foreign_form_agree(name):
+def test_composed_and_foreign_form_agree(name, put, problem, unscaled, assert_profiles):
     """The same equations given as `step` alone have the same profile and the same gradient."""
     cell = CELLS[name]
     foreign = gr.Cell.from_step(
@@ -231,7 +220,7 @@ def test_composed_and_foreign_form_agree(name):
 
 
 @each_cell
-def test_under_jit_and_vmap(name):
+def test_under_jit_and_vmap(name, weights, put, problem, assert_profiles, unscaled):
     """Traced, and mapped over seeds of the weights, the numbers stay."""
     _, xs, carry, dys, dcarry, flags = put(problem(name))
     several = [put(weights(name, seed)) for seed in range(3)]

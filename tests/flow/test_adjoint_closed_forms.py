@@ -5,23 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from adjoint_problems import (
-    CELLS,
-    B,
-    D,
-    H,
-    assert_profiles,
-    each_cell,
-    each_dtype,
-    explicit,
-    problem,
-    put,
-    state,
-    weights,
-)
-from linear_cells import MATRIX, sized_carry
 
 import gatedrnn as gr
+
+CELLS = gr.cells.CELLS
+B, D, H = 3, 4, 5
+each_cell = pytest.mark.parametrize("name", CELLS)
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 LONG = 10_000
 
@@ -32,7 +22,7 @@ def zero_input(params, T=LONG):
 
 
 @each_dtype
-def test_orthogonal_tanh_rnn_at_the_origin_is_an_isometry(dtype):
+def test_orthogonal_tanh_rnn_at_the_origin_is_an_isometry(dtype, weights, put):
     """Norm 1 at every one of 10,000 lags, for any orthogonal recurrent matrix."""
     params = weights("rnn")._replace(recurrent={"w": flow_reference.orthogonal(np.random.default_rng(1), H)})
     params.input["b"][:] = 0
@@ -44,7 +34,7 @@ def test_orthogonal_tanh_rnn_at_the_origin_is_an_isometry(dtype):
 
 @each_dtype
 @pytest.mark.parametrize("scale", [0.5, 0.99, 1.03])
-def test_scaled_orthogonal_steps(dtype, scale):
+def test_scaled_orthogonal_steps(dtype, scale, matrix_cell):
     """Step Jacobian s Q: norm s^k at lag k, to 10^-3010 and to 10^128, for a foreign linear cell.
 
     Its last output reads the carry before it, so nothing is at lag 0.
@@ -52,21 +42,26 @@ def test_scaled_orthogonal_steps(dtype, scale):
     Q = flow_reference.orthogonal(np.random.default_rng(0), 4)
     with jax.enable_x64(dtype == "float64"):
         xs = jnp.broadcast_to(jnp.asarray((scale * Q).ravel(), dtype), (LONG, 1, 16))
-        rows = gr.flow.adjoint(MATRIX, jnp.zeros(4, dtype), xs).log10_norm["h"]
+        rows = gr.flow.adjoint(matrix_cell, jnp.zeros(4, dtype), xs).log10_norm["h"]
     relative = {"float32": 2e-3, "float64": 1e-10}[dtype]
     want = np.arange(LONG, -1, -1)[:, None] * np.log10(scale)
     want[-1] = -np.inf
     np.testing.assert_allclose(rows, want, rtol=1e-6 if dtype == "float32" else 0, atol=relative / np.log(10))
 
 
-def ungated(name, seed=0):
-    """Weights without a recurrent matrix: the gates follow the input alone, and units do not mix."""
-    params = weights(name, seed)
-    params.recurrent["w"][:] = 0
-    return params
+@pytest.fixture
+def ungated(weights):
+    """(name, seed) -> weights without a recurrent matrix: the gates follow the input alone, and units do not mix."""
+
+    def draw(name, seed=0):
+        params = weights(name, seed)
+        params.recurrent["w"][:] = 0
+        return params
+
+    return draw
 
 
-def test_lstm_without_recurrence():
+def test_lstm_without_recurrence(put, ungated):
     """dc_T / dc_0 = product of f_t, dh_T / dc_0 = o_T (1 - tanh^2 c_T) times it, and nothing flows through h."""
     params, xs = ungated("lstm"), np.random.default_rng(5).normal(size=(LONG, 1, D))
     path = flow_reference.path("lstm", params, xs[:, 0])
@@ -91,7 +86,7 @@ def test_lstm_without_recurrence():
     assert abs(shown["h"][-1, 0]) < 1e-6
 
 
-def test_gru_without_recurrence():
+def test_gru_without_recurrence(put, ungated):
     """dh_T / dh_0 = product of z_t."""
     params, xs = ungated("gru", seed=1), np.random.default_rng(5).normal(size=(LONG, 1, D))
     log_z = np.log(flow_reference.path("gru", params, xs[:, 0]).keep)
@@ -107,7 +102,7 @@ FORGET_TABLE = {0: -3010.30, 1: -1360.48, 2: -551.24, 3: -211.01, 5: -29.164, 7:
 
 @pytest.mark.parametrize(("name", "gate"), [("lstm", 1), ("gru", 1)])
 @pytest.mark.parametrize("bias", list(FORGET_TABLE))
-def test_constant_gate_over_10000_steps(name, gate, bias):
+def test_constant_gate_over_10000_steps(name, gate, bias, state, put, ungated):
     """log10 of sigmoid(b)^10000, from 10^-3010 to 10^-4, in a silent LSTM's c and GRU's h without recurrence."""
     params = ungated(name)
     params.input["b"][:] = 0
@@ -120,7 +115,7 @@ def test_constant_gate_over_10000_steps(name, gate, bias):
     np.testing.assert_allclose(decay, -LONG * np.log10(1 + np.exp(-bias)), rtol=1e-4)
 
 
-def test_bounded_by_the_largest_singular_value():
+def test_bounded_by_the_largest_singular_value(weights, put):
     """Pascanu 2013: with tanh and sigma_max(W) = 0.95, the norm at lag k is at most 0.95^k, whatever the input."""
     T = 1000
     params = weights("rnn", hidden_size=16)
@@ -142,12 +137,12 @@ def ar1_step(decay, carry, x):
     return gr.RNNState(h), h
 
 
-def test_ar1_sensitivity():
+def test_ar1_sensitivity(put, sized_cell):
     """For h = l h + x, white x: E (dh_T / dl)^2 = (1 + l^2) / (1 - l^2)^3; dh_T / dl = sum dh_T / dh_t h_{t-1}."""
     T, batch, decay = 200, 4000, 0.9
     rng = np.random.default_rng(0)
     xs = rng.normal(size=(T, batch, 1))
-    cell = gr.Cell.from_step("ar1", ar1_step, init=None, initial_carry=sized_carry)
+    cell = sized_cell("ar1", ar1_step)
     params, one = jnp.full(1, decay), gr.RNNState(jnp.ones((batch, 1)))
     rows = 10 ** np.float64(gr.flow.adjoint(cell, params, put(xs), dcarry=one).log10_norm["h"])  # [T + 1, B]
     hs = np.asarray(gr.unroll(cell, params, put(xs), method=gr.Autodiff())[1], np.float64)[:, :, 0]
@@ -159,7 +154,7 @@ def test_ar1_sensitivity():
 
 
 @pytest.mark.parametrize(("name", "drive"), [("rnn", 1.0), ("gru", 0.0), ("gru", 1.0), ("lstm", 0.0), ("lstm", 1.0)])
-def test_finite_where_jax_grad_is_zero(name, drive):
+def test_finite_where_jax_grad_is_zero(name, drive, explicit, assert_profiles):
     """At 10,000 steps jax.grad in the first carry is exactly 0; the profile is a number at every one of them."""
     cell, params = CELLS[name], CELLS[name].init(jax.random.key(0), D, H)
     xs = drive * jax.random.normal(jax.random.key(1), (LONG, 1, D))
@@ -187,7 +182,7 @@ def test_finite_where_jax_grad_is_zero(name, drive):
 
 
 @each_cell
-def test_float64_profile_over_thousands_of_steps(name):
+def test_float64_profile_over_thousands_of_steps(name, explicit, problem, assert_profiles, put):
     """Far below the smallest float64, the float64 profile still equals the explicit product."""
     params, xs, carry, *_ = problem(name, 5000, seed=2)
     want, _ = explicit(name, params, xs, carry)

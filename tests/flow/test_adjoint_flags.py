@@ -5,19 +5,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from adjoint_problems import CELLS, B, H, T, assert_profiles, each_cell, explicit, open_flags, problem, put, unscaled
 from tolerances import assert_close
 
 import gatedrnn as gr
 
+CELLS = gr.cells.CELLS
+T, B, H = 12, 3, 5
+each_cell = pytest.mark.parametrize("name", CELLS)
+
 
 @each_cell
-def test_masked_steps_change_nothing(name):
+def test_masked_steps_change_nothing(name, problem, open_flags, put, explicit, assert_profiles):
     """The profile holds across masked steps, and equals that of the sequence without them."""
     params, xs, carry, _, dcarry, _ = problem(name)
     mask = np.ones((T, B), bool)
     mask[2:4], mask[-2:] = False, False
-    flags = open_flags() | {"mask": jnp.array(mask)}
+    flags = open_flags | {"mask": jnp.array(mask)}
     got = gr.flow.adjoint(CELLS[name], *put((params, xs, carry)), dcarry=put(dcarry), **flags).log10_norm
     for rows in got.values():
         np.testing.assert_array_equal(rows[2:4], rows[3:5])
@@ -28,11 +31,11 @@ def test_masked_steps_change_nothing(name):
 
 
 @each_cell
-def test_default_probe_reads_the_last_state_of_a_padded_row(name):
+def test_default_probe_reads_the_last_state_of_a_padded_row(name, problem, open_flags, put, explicit, assert_profiles):
     """Rows padded at their end are probed where they really end: each equals its own unpadded run."""
     params, xs, carry, *_ = problem(name)
     lengths = np.array([T, 4, 1])
-    flags = open_flags() | {"mask": jnp.array(np.arange(T)[:, None] < lengths)}
+    flags = open_flags | {"mask": jnp.array(np.arange(T)[:, None] < lengths)}
     got = gr.flow.adjoint(CELLS[name], *put((params, xs, carry)), **flags).log10_norm
     for b, length in enumerate(lengths):
         row = slice(b, b + 1)
@@ -43,12 +46,12 @@ def test_default_probe_reads_the_last_state_of_a_padded_row(name):
 
 
 @each_cell
-def test_resets_cut(name):
+def test_resets_cut(name, problem, open_flags, put, explicit):
     """No gradient passes a reset: -inf before it, and after it the profile of a fresh start."""
     cut = 6
     params, xs, carry, *_ = problem(name)
-    reset = open_flags()["reset"].at[cut].set(True)  # step cut + 1 starts from zeros: carry `cut` is read by nothing
-    got = gr.flow.adjoint(CELLS[name], *put((params, xs, carry)), **open_flags() | {"reset": reset})
+    reset = open_flags["reset"].at[cut].set(True)  # step cut + 1 starts from zeros: carry `cut` is read by nothing
+    got = gr.flow.adjoint(CELLS[name], *put((params, xs, carry)), **open_flags | {"reset": reset})
     fresh, _ = explicit(name, params, xs[cut:])
     for part, rows in got.log10_norm.items():
         np.testing.assert_array_equal(rows[: cut + 1], np.full((cut + 1, B), -np.inf))
@@ -57,7 +60,7 @@ def test_resets_cut(name):
 
 
 @each_cell
-def test_nan_in_padding_and_in_a_past_episode(name):
+def test_nan_in_padding_and_in_a_past_episode(name, put, problem):
     """NaN inputs and cotangents under the mask, and NaN before a reset, leave every row as it was."""
     params, xs, carry, dys, dcarry, _ = put(problem(name))
     mask, reset = np.ones((T, B), bool), np.zeros((T, B), bool)
@@ -76,7 +79,7 @@ def test_nan_in_padding_and_in_a_past_episode(name):
 
 
 @each_cell
-def test_unbatched(name):
+def test_unbatched(name, put, problem, assert_profiles, unscaled):
     """Inputs [T, D] give [T + 1], and a row of a batch equals its run alone."""
     params, xs, carry, dys, dcarry, flags = put(problem(name))
     batched = gr.flow.adjoint(CELLS[name], params, xs, carry, dys=dys, dcarry=dcarry, **flags)
@@ -91,7 +94,7 @@ def test_unbatched(name):
 
 
 @pytest.mark.parametrize("argument", ["xs", "dys", "dcarry", "mask", "reset", "carry"])
-def test_bad_arguments(argument):
+def test_bad_arguments(argument, put, problem):
     """The sentence names the argument that is wrong."""
     params, xs, carry, dys, dcarry, flags = put(problem("lstm"))
     arguments = {"xs": xs, "carry": carry, "dys": dys, "dcarry": dcarry, **flags}

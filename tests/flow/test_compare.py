@@ -2,25 +2,46 @@
 
 import dataclasses
 import itertools
-import json
 import math
 import statistics
 
-import compared
 import flow_reference
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import reject
-from compared import CELLS, RESIDUAL, SEEDS, B, D, H, T, driven
 
 import gatedrnn as gr
 
-result = compared.result  # the fixture
-
+T, B, D, H, SEEDS = 50, 2, 3, 4, 3
 SCALARS = gr.flow.SCALARS
 KEYS = {"cell", "input", "init", "horizon", "hidden_size", "seed", "lags", "log10_norm", "verdict", *SCALARS}
+
+
+def residual_step(w, carry, x):
+    """A foreign recurrence that keeps half of its state: h' = h / 2 + sin([x, h] W) / 2."""
+    h = 0.5 * carry.h + 0.5 * jnp.sin(jnp.concatenate([x, carry.h], -1) @ w)
+    return gr.RNNState(h), h
+
+
+def residual_init(key, input_size, hidden_size, dtype=jnp.float32):
+    """Weights [D + H, H]."""
+    return jax.random.normal(key, (input_size + hidden_size, hidden_size), dtype) / 3
+
+
+def residual_carry(w, batch_size=None):
+    """Zeros."""
+    return gr.RNNState(jnp.zeros(w.shape[-1:] if batch_size is None else (batch_size, w.shape[-1]), w.dtype))
+
+
+RESIDUAL = gr.Cell.from_step("residual", residual_step, init=residual_init, initial_carry=residual_carry)
+CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm, "residual": RESIDUAL}
+
+
+@pytest.fixture(scope="module")
+def result(driven):
+    """Four cells, two inputs, two initialisations, three seeds."""
+    return gr.flow.compare(list(CELLS.values()), driven, hidden_size=H, seeds=SEEDS)
 
 
 def weights(run):
@@ -29,14 +50,20 @@ def weights(run):
     return CELLS[run.cell].init(jax.random.key(run.seed), D, run.hidden_size, **options)
 
 
-def inputs(run):
-    """The input of a run."""
-    return driven() if run.input == "driven" else jnp.zeros((T, B, D))
+@pytest.fixture
+def inputs(driven):
+    """(run) -> its input."""
+    return lambda run: driven if run.input == "driven" else jnp.zeros((T, B, D))
 
 
-def explicit(run):
-    """The explicit float64 path of each row of a run's batch."""
-    return [flow_reference.path(run.cell, weights(run), np.asarray(inputs(run)[:, row])) for row in range(B)]
+@pytest.fixture
+def paths(inputs):
+    """(run) -> the explicit float64 path of each row of its batch."""
+
+    def walk(run):
+        return [flow_reference.path(run.cell, weights(run), np.asarray(inputs(run)[:, row])) for row in range(B)]
+
+    return walk
 
 
 def test_every_run_is_there_once_and_in_order(result):
@@ -50,14 +77,14 @@ def test_every_run_is_there_once_and_in_order(result):
     assert result.notes == (text.format("rnn"), text.format("residual"))
 
 
-def test_profiles_against_explicit_jacobians(result):
+def test_profiles_against_explicit_jacobians(result, inputs, paths):
     """log10 of the norm at every lag, averaged over the batch, from hand-derived Jacobians in float64."""
     for run in result.runs:
         if run.cell == "residual":
             rows = np.asarray(gr.flow.adjoint(RESIDUAL, weights(run), inputs(run)).log10_norm["state"]).T
         else:
             rows = []
-            for path in explicit(run):
+            for path in paths(run):
                 probe = np.r_[np.full(H, H**-0.5), np.zeros(path.states.shape[1] - H)]
                 found = flow_reference.adjoint(path.jacobians, probe)
                 rows.append(flow_reference.log10_norms(found, flow_reference.PARTS[run.cell])["state"])
@@ -84,7 +111,7 @@ def test_scalars_follow_from_the_profile(result):
     assert {("rnn", "isometric"), ("gru", "vanishing"), ("lstm", "isometric")} <= words
 
 
-def test_exponents(result):
+def test_exponents(result, inputs):
     """The largest Lyapunov exponent after a tenth of the horizon, mean over the batch."""
     for run in result.runs:
         want = gr.flow.lyapunov(CELLS[run.cell], weights(run), inputs(run), k=1, burn_in=T // 10).mean()
@@ -100,7 +127,7 @@ def test_closed_forms_only_at_rest(result):
             np.testing.assert_allclose(exact, got, rtol=1e-4, atol=1e-4)
 
 
-def test_timescales_and_gate_maps(result):
+def test_timescales_and_gate_maps(result, paths):
     """Quantiles of -1 / E[ln f]; the maps show f itself, first row of the batch, longest time scale on top."""
     maps = {(one.cell, one.init, one.input): one for one in result.gate_maps}
     assert list(maps) == [*itertools.product(("gru", "lstm"), ("default", "chrono"), ("silent", "driven"))]
@@ -108,7 +135,7 @@ def test_timescales_and_gate_maps(result):
         if run.cell in ("rnn", "residual"):
             assert run.timescale_quantiles is None
             continue
-        keep = np.array([path.keep for path in explicit(run)])  # [B, T, H]
+        keep = np.array([path.keep for path in paths(run)])  # [B, T, H]
         scales = -1 / np.log(keep).mean((0, 1))
         want = np.quantile(scales, [0.1, 0.5, 0.9], method="nearest")
         np.testing.assert_allclose(run.timescale_quantiles, want, rtol=1e-3)
@@ -165,10 +192,10 @@ def test_the_table_of_scalars_is_that_of_the_runs(result):
     assert {*SCALARS} == {field.name for field in dataclasses.fields(result.runs[0])} - words - profiles - sizes
 
 
-def test_json_is_strict_and_complete(result):
+def test_json_is_strict_and_complete(result, strict_json):
     """Every key that the format promises; numbers survive; exact zeros are null."""
     dead = dataclasses.replace(result.runs[0], log10_norm=[0.0, None], rate_log10_per_step=None, lyapunov_max=None)
-    record = json.loads(dataclasses.replace(result, runs=(*result.runs, dead)).to_json(), parse_constant=reject)
+    record = strict_json(dataclasses.replace(result, runs=(*result.runs, dead)).to_json())
     assert {"runs", "summary", "notes", "versions", "device", "command"} <= set(record)
     assert all(set(run) >= KEYS for run in record["runs"])
     assert record["runs"][:-1] == [dataclasses.asdict(run) for run in result.runs]
@@ -178,8 +205,8 @@ def test_json_is_strict_and_complete(result):
     assert record["device"]["platform"] == "cpu"
 
 
-def test_equal_seeds_equal_numbers(result):
+def test_equal_seeds_equal_numbers(result, driven):
     """The same call gives the same runs, bit for bit; fewer seeds give the first of them; seeds differ."""
-    again = gr.flow.compare([gr.gru], driven(), hidden_size=H, seeds=2)
+    again = gr.flow.compare([gr.gru], driven, hidden_size=H, seeds=2)
     assert list(again.runs) == [run for run in result.runs if run.cell == "gru" and run.seed < 2]
     assert len({tuple(run.log10_norm) for run in result.runs if run.cell == "gru" and run.input == "driven"}) == 6

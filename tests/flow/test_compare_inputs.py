@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import math
 import re
 
@@ -10,18 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import reject
-from compared import HALF, D, H, T, driven
 
 import gatedrnn as gr
 from gatedrnn import report
 
 compare_module = importlib.import_module("gatedrnn.flow.compare")
+T, D, H = 50, 3, 4
+HALF = gr.Cell.from_step(  # forgets by a constant factor; its weights are that factor
+    "half",
+    lambda a, carry, x: (gr.RNNState(a * carry.h), a * carry.h),
+    init=lambda key, input_size, hidden_size: jnp.full(hidden_size, 0.5),
+    initial_carry=lambda a, batch_size=None: gr.RNNState(
+        jnp.zeros(a.shape if batch_size is None else (batch_size, *a.shape), a.dtype)
+    ),
+)
 
 
-def test_inputs_by_name_and_without_a_batch():
+def test_inputs_by_name_and_without_a_batch(driven):
     """A mapping keeps its names and order; [T, D] is a batch of one; progress counts every run."""
-    xs, calls = np.asarray(driven())[:, 0], []
+    xs, calls = np.asarray(driven)[:, 0], []
     result = gr.flow.compare(
         HALF, {"b": xs, "a": 0 * xs}, hidden_size=2, seeds=2, on_run=lambda *call: calls.append(call)
     )
@@ -51,7 +57,7 @@ def test_a_long_horizon_far_below_every_float():
         assert run.lyapunov_max == pytest.approx(-math.log(2), rel=1e-5)
 
 
-def test_a_gradient_of_exactly_zero():
+def test_a_gradient_of_exactly_zero(strict_json):
     """A cell that forgets everything: null norms, no rate, no exponent, strict JSON, and a verdict."""
     gone = dataclasses.replace(HALF, name="gone", init=lambda key, d, h: jnp.zeros(h))
     result = gr.flow.compare([gone], jnp.ones((5, 1, 1)), hidden_size=2, seeds=1)
@@ -59,10 +65,10 @@ def test_a_gradient_of_exactly_zero():
         assert run.log10_norm == [None] * 6
         assert (run.rate_log10_per_step, run.half_life, run.lyapunov_max) == (None, None, None)
         assert (run.lag_below_1e3, run.lag_below_float64, run.verdict) == (0, 0, "vanishing")
-    json.loads(result.to_json(), parse_constant=reject)
+    strict_json(result.to_json())
 
 
-def test_a_cell_without_weights():
+def test_a_cell_without_weights(driven):
     """A recurrence may have no parameters at all."""
     fixed = gr.Cell.from_step(
         "fixed",
@@ -70,7 +76,7 @@ def test_a_cell_without_weights():
         init=lambda key, input_size, hidden_size: (),
         initial_carry=lambda params, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, 1))),
     )
-    result = gr.flow.compare([fixed], driven(), hidden_size=1, seeds=1)
+    result = gr.flow.compare([fixed], driven, hidden_size=1, seeds=1)
     assert [run.half_life for run in result.runs] == [pytest.approx(1, rel=1e-5)] * 2
 
 
@@ -92,9 +98,9 @@ SHOWN = gr.Cell.from_step(
 )
 
 
-def test_a_foreign_carry_is_judged_by_what_it_shows(tmp_path):
+def test_a_foreign_carry_is_judged_by_what_it_shows(tmp_path, driven):
     """Any pytree, an `init` without `dtype`: closed form, memory check and all files; parts agree with the matrices."""
-    result = gr.flow.compare([SHOWN], driven(), hidden_size=2, seeds=1)
+    result = gr.flow.compare([SHOWN], driven, hidden_size=2, seeds=1)
     silent = next(run for run in result.runs if run.input == "silent")
     np.testing.assert_allclose(silent.log10_norm[1:], silent.closed_form_log10_norm[1:], atol=1e-5)
     jacobian = np.diag([1.0, 0.5, 0.5])
@@ -132,23 +138,24 @@ def test_the_state_counts_in_memory(monkeypatch):
         gr.flow.compare([wide], jnp.ones((5000, 1, 1)), hidden_size=2, seeds=1)
 
 
-def test_the_option_that_sets_a_horizon_is_the_cell_s_own():
+def test_the_option_that_sets_a_horizon_is_the_cell_s_own(driven):
     """Under whatever name; what the picture shows is named by the cell too, or by what it is."""
     longer = lambda *sizes, memory=None, **options: gr.gru.init(*sizes, chrono=memory, **options)
     named = dataclasses.replace(gr.gru, name="named", init=longer, horizon_option="memory", keeps="")
-    result = gr.flow.compare([gr.gru, named], driven(), hidden_size=H, seeds=1)
+    result = gr.flow.compare([gr.gru, named], driven, hidden_size=H, seeds=1)
     ours, theirs = ([run for run in result.runs if run.cell == name] for name in ("gru", "named"))
     assert [dataclasses.replace(run, cell="gru") for run in theirs] == ours
     assert {(one.cell, one.gate) for one in result.gate_maps} == {("gru", "update"), ("named", "")}
     assert result.notes == ()
 
 
-def test_one_step_one_unit():
+def test_one_step_one_unit(strict_json):
     """The smallest comparison there is."""
-    result = gr.flow.compare([gr.rnn, gr.gru, gr.lstm], jnp.ones((1, 1, 1)), hidden_size=1, seeds=1)
-    assert len(result.runs) == 10
+    cells = list(gr.cells.CELLS.values())
+    result = gr.flow.compare(cells, jnp.ones((1, 1, 1)), hidden_size=1, seeds=1)
+    assert len(result.runs) == 2 * sum(2 if cell.horizon_option else 1 for cell in cells)
     assert all(run.lags == [0, 1] for run in result.runs)
-    json.loads(result.to_json(), parse_constant=reject)
+    strict_json(result.to_json())
 
 
 def test_float64_inside_a_context():
@@ -160,79 +167,70 @@ def test_float64_inside_a_context():
         np.testing.assert_allclose(run.log10_norm, run.closed_form_log10_norm, rtol=1e-10, atol=1e-10)
 
 
-CELL_LIST = "`cells` must be a list of at least one gatedrnn.Cell"
-INIT_LIST = "`inits` must be a list of 'default', 'chrono' or both"
-SIZE = "must be a whole number of at least 1"
-FLOATING = "`dtype` must be a floating type, such as float32"
-
-
 @pytest.mark.parametrize(
     ("cells", "options", "message"),
     [
-        ([], {}, f"{CELL_LIST}; got []."),
-        (["rnn"], {}, f"{CELL_LIST}; got ['rnn']."),
-        ("rnn", {}, f"{CELL_LIST}; got 'rnn'."),
-        (None, {}, f"{CELL_LIST}; got None."),
-        ([gr.gru, gr.gru], {}, "`cells` must be cells of different names; got ['gru', 'gru']."),
-        ([gr.rnn], {"hidden_size": 0}, f"`hidden_size` {SIZE}; got 0."),
-        ([gr.rnn], {"hidden_size": 2.5}, f"`hidden_size` {SIZE}; got 2.5."),
-        ([gr.rnn], {"seeds": 0}, f"`seeds` {SIZE}; got 0."),
-        ([gr.rnn], {"seeds": True}, f"`seeds` {SIZE}; got True."),
-        ([gr.rnn], {"seeds": [1, 2]}, f"`seeds` {SIZE}; got [1, 2]."),
-        ([gr.rnn], {"inits": ["chrono", "glorot"]}, f"{INIT_LIST}; got ['chrono', 'glorot']."),
-        ([gr.rnn], {"inits": []}, f"{INIT_LIST}; got []."),
-        ([gr.rnn], {"inits": "default"}, f"{INIT_LIST}; got default."),
-        ([gr.rnn], {"dtype": jnp.int32, "hidden_size": 2}, f"{FLOATING}; got int32."),
-        ([gr.rnn], {"dtype": "float7"}, f"{FLOATING}; got 'float7'."),
-        ([gr.rnn], {"dtype": None}, f"{FLOATING}; got None."),
+        ([], {}, r"`cells` must be .*at least one gatedrnn.Cell; got \[\]"),
+        (["rnn"], {}, r"`cells` must be .*gatedrnn.Cell; got \['rnn'\]"),
+        ("rnn", {}, "`cells` must be .*gatedrnn.Cell; got 'rnn'"),
+        (None, {}, "`cells` must be .*gatedrnn.Cell; got None"),
+        ([gr.gru, gr.gru], {}, r"`cells` must be .*different names; got \['gru', 'gru'\]"),
+        ([gr.rnn], {"hidden_size": 0}, "`hidden_size` must be .*at least 1; got 0"),
+        ([gr.rnn], {"hidden_size": 2.5}, "`hidden_size` must be a whole number .*; got 2.5"),
+        ([gr.rnn], {"seeds": 0}, "`seeds` must be .*at least 1; got 0"),
+        ([gr.rnn], {"seeds": True}, "`seeds` must be a whole number .*; got True"),
+        ([gr.rnn], {"seeds": [1, 2]}, r"`seeds` must be a whole number .*; got \[1, 2\]"),
         (
             [gr.rnn],
-            {"inits": ["chrono"]},
-            "`inits` must be ['default', ...] for cells that name no `horizon_option`; got ['chrono'] for ['rnn'].",
+            {"inits": ["chrono", "glorot"]},
+            r"`inits` must be .*'default', 'chrono'.*; got \['chrono', 'glorot'\]",
         ),
+        ([gr.rnn], {"inits": []}, r"`inits` must be .*'default', 'chrono'.*; got \[\]"),
+        ([gr.rnn], {"inits": "default"}, "`inits` must be a list .*; got default"),
+        ([gr.rnn], {"dtype": jnp.int32, "hidden_size": 2}, "`dtype` must be .*floating.*; got int32"),
+        ([gr.rnn], {"dtype": "float7"}, "`dtype` must be .*floating.*; got 'float7'"),
+        ([gr.rnn], {"dtype": None}, "`dtype` must be .*floating.*; got None"),
+        ([gr.rnn], {"inits": ["chrono"]}, r"`inits` must be .*`horizon_option`; got \['chrono'\] for \['rnn'\]"),
     ],
 )
-def test_errors_of_the_options(cells, options, message):
+def test_errors_of_the_options(cells, options, message, driven):
     """One sentence that names the argument, what was expected and what came."""
-    with pytest.raises(ValueError, match="must be") as caught:
-        gr.flow.compare(cells, driven(), **options)
-    assert str(caught.value) == message
-
-
-def with_hole(value):
-    """Noise with one bad entry."""
-    return driven().at[3, 1, 2].set(value)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        gr.flow.compare(cells, driven, **options)
 
 
 @pytest.mark.parametrize(
     ("xs", "message"),
     [
-        (lambda: with_hole(jnp.nan), "finite everywhere; got nan at (3, 1, 2) of the input 'driven'"),
-        (lambda: {"x": with_hole(jnp.inf)}, "finite everywhere; got inf at (3, 1, 2) of the input 'x'"),
-        (
-            lambda: {"x": driven()[:, 0].at[4, 1].set(-jnp.inf)},
-            "finite everywhere; got -inf at (4, 1) of the input 'x'",
-        ),
-        (lambda: np.ones((5, 2), np.int32), "of a floating dtype; got int32"),
-        (lambda: np.ones((5, 2), bool), "of a floating dtype; got bool"),
-        (lambda: np.ones((5, 2), np.complex64), "of a floating dtype; got complex64"),
-        (lambda: {"a": jnp.ones((5, 2)), "b": jnp.ones((6, 2))}, "inputs of one shape; got [(5, 1, 2), (6, 1, 2)]"),
-        (dict, "inputs of one shape; got none"),
+        (np.ones((5, 2), np.int32), "floating dtype; got int32"),
+        (np.ones((5, 2), bool), "floating dtype; got bool"),
+        (np.ones((5, 2), np.complex64), "floating dtype; got complex64"),
+        ({"a": np.ones((5, 2)), "b": np.ones((6, 2))}, r"one shape; got \[\(5, 1, 2\), \(6, 1, 2\)\]"),
+        ({}, "one shape; got none"),
     ],
 )
 def test_errors_of_the_input(xs, message):
-    """NaN and infinities with their place, integers, and inputs of several shapes."""
-    with pytest.raises(ValueError, match="must be") as caught:
-        gr.flow.compare([gr.rnn], xs())
-    assert str(caught.value) == f"`xs` must be {message}."
+    """Integers, and inputs of several shapes or of none."""
+    with pytest.raises(ValueError, match=f"^`xs` must be .*{message}"):
+        gr.flow.compare([gr.rnn], xs)
+
+
+def test_errors_of_the_numbers(driven):
+    """NaN and infinities, with their place."""
+    with pytest.raises(ValueError, match=r"^`xs` must be finite.*; got nan at \(3, 1, 2\) of the input 'driven'"):
+        gr.flow.compare([gr.rnn], driven.at[3, 1, 2].set(jnp.nan))
+    with pytest.raises(ValueError, match=r"^`xs` must be finite.*; got inf at \(3, 1, 2\) of the input 'x'"):
+        gr.flow.compare([gr.rnn], {"x": driven.at[3, 1, 2].set(jnp.inf)})
+    with pytest.raises(ValueError, match=r"^`xs` must be finite.*; got -inf at \(4, 1\) of the input 'x'"):
+        gr.flow.compare([gr.rnn], {"x": driven[:, 0].at[4, 1].set(-jnp.inf)})
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (1, 2, 3, 4), (0, 2, 3), (5, 0, 3), (5, 2, 0), (0, 3)])
 def test_errors_of_the_shape(shape):
     """Another rank, or nothing along an axis."""
-    with pytest.raises(ValueError, match=r"`xs` must be \[T, B, D\] or \[T, D\]") as caught:
+    got = re.escape(f"; got {shape}")
+    with pytest.raises(ValueError, match=rf"^`xs` must be \[T, B, D\] or \[T, D\] .*at least one .*{got}"):
         gr.flow.compare([gr.rnn], jnp.ones(shape))
-    assert str(caught.value).endswith(f"with at least one step, row and feature; got {shape}.")
 
 
 def test_too_much_memory_is_refused_before_it_is_taken():
@@ -246,7 +244,7 @@ def test_too_much_memory_is_refused_before_it_is_taken():
 
 
 @pytest.mark.parametrize("sizes", [(20_000, 1, 32, 64), (20_000, 1, 32, 512), (1000, 16, 256, 128), (200, 1, 1, 1000)])
-@pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 def test_the_need_is_estimated_from_above(cell, sizes, monkeypatch):
     """A machine that has only what the compiled adjoint takes, by the compiler's own account, is refused."""
     steps, batch, width, hidden = sizes

@@ -6,13 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from linear_cells import MATRIX, sized_carry
 
 import gatedrnn as gr
 
 B, D, H, N = 2, 3, 4, 4
-CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm}
-each_cell = pytest.mark.parametrize("name", list(CELLS))
+CELLS = gr.cells.CELLS
+each_cell = pytest.mark.parametrize("name", CELLS)
 
 
 def put(tree, dtype="float64"):
@@ -20,30 +19,33 @@ def put(tree, dtype="float64"):
     return jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
 
 
-def diagonal_step(params, carry, x):
+@pytest.fixture(scope="module")
+def diagonal_cell(sized_cell):
     """One step h' = a h with the factors as input: x [..., N]."""
-    return gr.RNNState(x * carry.h), x * carry.h
+    return sized_cell("diagonal", lambda params, carry, x: (gr.RNNState(x * carry.h), x * carry.h))
 
 
-DIAGONAL = gr.Cell.from_step("diagonal", diagonal_step, init=None, initial_carry=sized_carry)
+@pytest.fixture
+def exponents_of(matrix_cell):
+    """(jacobians, ...) -> `gr.flow.lyapunov` in float64 of the linear cell with the given Jacobians [T, N, N]."""
 
+    def measure(jacobians, **options):
+        size = jacobians.shape[1]
+        with jax.enable_x64(True):
+            xs = jnp.asarray(jacobians.reshape(len(jacobians), size * size))
+            return np.asarray(gr.flow.lyapunov(matrix_cell, jnp.zeros(size), xs, **options))
 
-def exponents_of(jacobians, **options):
-    """`gr.flow.lyapunov` in float64 of the linear cell with the given Jacobians [T, N, N]."""
-    size = jacobians.shape[1]
-    with jax.enable_x64(True):
-        xs = jnp.asarray(jacobians.reshape(len(jacobians), size * size))
-        return np.asarray(gr.flow.lyapunov(MATRIX, jnp.zeros(size), xs, **options))
+    return measure
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float32", 2e-3), ("float64", 1e-10)])
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.03])
-def test_scaled_orthogonal_steps(dtype, rtol, scale):
+def test_scaled_orthogonal_steps(dtype, rtol, scale, matrix_cell):
     """Step Jacobian s Q: every exponent is ln s, over 2,000 steps."""
     T, Q = 2000, flow_reference.orthogonal(np.random.default_rng(0), N)
     with jax.enable_x64(dtype == "float64"):
         xs = jnp.broadcast_to(jnp.asarray((scale * Q).ravel(), dtype), (T, B, N * N))
-        got = gr.flow.lyapunov(MATRIX, jnp.zeros(N, dtype), xs)
+        got = gr.flow.lyapunov(matrix_cell, jnp.zeros(N, dtype), xs)
         assert got.dtype == dtype
     np.testing.assert_allclose(got, np.full((B, N), np.log(scale)), rtol=0, atol=rtol / T)
 
@@ -68,7 +70,7 @@ def towards(frame, rounds):
 
 
 @pytest.mark.parametrize("T", [3, 4, 10, 50])
-def test_log_singular_values_of_the_explicit_product(T):
+def test_log_singular_values_of_the_explicit_product(T, exponents_of):
     """From its right singular vectors, QR of J_T ... J_1 gives the log singular values; another order does not."""
     cycle = three_steps(np.random.default_rng(T))
     jacobians = cycle[np.arange(T) % 3]
@@ -84,7 +86,7 @@ def test_log_singular_values_of_the_explicit_product(T):
     np.testing.assert_allclose(got, want[:2], rtol=0, atol=1e-10)
 
 
-def test_product_that_is_isotropic_in_one_order_only():
+def test_product_that_is_isotropic_in_one_order_only(exponents_of):
     """With J_3 J_2 J_1 = s Q every frame grows by s, whatever it starts from; J_1 J_2 J_3 has a wide spectrum."""
     rng, scale = np.random.default_rng(0), 0.8
     first, second, _ = three_steps(rng)
@@ -97,7 +99,7 @@ def test_product_that_is_isotropic_in_one_order_only():
         np.testing.assert_allclose(got, np.full(k, np.log(scale) / 3), rtol=0, atol=1e-10)
 
 
-def test_periodic_product():
+def test_periodic_product(exponents_of):
     """Three steps for ever: the exponents are ln |eigenvalue of J_3 J_2 J_1| / 3, not those of J_1 J_2 J_3."""
     rng = np.random.default_rng(3)
     mix = flow_reference.orthogonal(rng, N)
@@ -114,7 +116,7 @@ def test_periodic_product():
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
 
 
-def test_diagonal_cell():
+def test_diagonal_cell(diagonal_cell):
     """Exponents of h' = a_t h are the time means of ln |a_t|, in every row its own, largest first."""
     T = 300
     rng = np.random.default_rng(0)
@@ -123,21 +125,21 @@ def test_diagonal_cell():
     )
     want = -np.sort(-np.log(np.abs(xs)).mean(0), axis=1)
     with jax.enable_x64(True):
-        got = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), jnp.asarray(xs))
+        got = gr.flow.lyapunov(diagonal_cell, jnp.zeros(N), jnp.asarray(xs))
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
-        late = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), jnp.asarray(xs), k=2, burn_in=100)
+        late = gr.flow.lyapunov(diagonal_cell, jnp.zeros(N), jnp.asarray(xs), k=2, burn_in=100)
     # Any frame has turned to the two leading axes within 100 steps: the gap to the third is 0.6 nats a step.
     want = -np.sort(-np.log(np.abs(xs[100:])).mean(0), axis=1)
     np.testing.assert_allclose(late, want[:, :2], rtol=0, atol=1e-12)
-    single = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), put(xs, "float32"))
+    single = gr.flow.lyapunov(diagonal_cell, jnp.zeros(N), put(xs, "float32"))
     np.testing.assert_allclose(single, -np.sort(-np.log(np.abs(xs)).mean(0), axis=1), rtol=0, atol=1e-5)
 
 
-def test_a_long_product_in_float32():
+def test_a_long_product_in_float32(diagonal_cell):
     """Over 10,000 steps that shrink to 10^-8000 and grow to 10^4000, float32 sums keep five digits."""
     factors = np.array([2.5, 1.0, 0.9, 0.15])
     xs = jnp.broadcast_to(put(factors, "float32"), (10_000, N))
-    got = gr.flow.lyapunov(DIAGONAL, jnp.zeros(N), xs)
+    got = gr.flow.lyapunov(diagonal_cell, jnp.zeros(N), xs)
     np.testing.assert_allclose(got, np.log(factors), rtol=1e-5, atol=1e-6)
 
 
@@ -195,12 +197,12 @@ def test_burn_in_equals_a_later_start(name):
 
 
 @each_cell
-def test_starts_from_the_given_carry(name):
+def test_starts_from_the_given_carry(name, state):
     """The exponents belong to the trajectory of the carry that was given."""
     params, xs, _ = driven(name, 50)
     rng = np.random.default_rng(7)
     parts = [2 * rng.normal(size=(B, H)) for _ in flow_reference.PARTS[name]]
-    carry = {"rnn": gr.RNNState, "gru": gr.GRUState, "lstm": gr.LSTMState}[name](*parts)
+    carry = state(name, parts)
     paths = [flow_reference.path(name, params, xs[:, b], [part[b] for part in parts]) for b in range(B)]
     with jax.enable_x64(True):
         got = gr.flow.lyapunov(CELLS[name], *put((params, xs, carry)))

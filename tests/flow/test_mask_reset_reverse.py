@@ -7,20 +7,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from adjoint_problems import CELLS, B, H, T, assert_profiles, each_cell, open_flags, problem, put, unscaled
 from tolerances import assert_close
 
 import gatedrnn as gr
+
+CELLS = gr.cells.CELLS
+T, B, H = 12, 3, 5
+each_cell = pytest.mark.parametrize("name", CELLS)
 
 MEASURES = ("adjoint", "lyapunov", "timescales")
 FLAGS = (("mask",), ("reset",), ("mask", "reset"))
 each_flags = pytest.mark.parametrize("names", FLAGS, ids="-".join)
 
 
-def case(name, names):
-    """Float64 weights, inputs, carry and the flags asked for; every row has steps that count."""
-    params, xs, carry, dys, dcarry, flags = problem(name, seed=8)
-    return params, xs, carry, dys, dcarry, {name: flags[name] for name in names}
+@pytest.fixture
+def case(problem):
+    """(name, names) -> float64 weights, inputs, carry and the flags asked for; every row has steps that count."""
+
+    def make(name, names):
+        params, xs, carry, dys, dcarry, flags = problem(name, seed=8)
+        return params, xs, carry, dys, dcarry, {name: flags[name] for name in names}
+
+    return make
 
 
 def steps_of(name, params, xs, carry, flags):
@@ -37,7 +45,7 @@ def steps_of(name, params, xs, carry, flags):
 
 @each_flags
 @each_cell
-def test_lyapunov_within_episodes(name, names):
+def test_lyapunov_within_episodes(name, names, put, case):
     """QR over the steps that are run and start from no reset; burn-in counts steps that are run."""
     params, xs, carry, *_, flags = case(name, names)
     for burn_in in (0, 2):
@@ -54,8 +62,8 @@ def test_lyapunov_within_episodes(name, names):
 
 
 @each_flags
-@pytest.mark.parametrize("name", ["gru", "lstm"])
-def test_timescales_of_the_steps_that_count(name, names):
+@pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if cell.keeps])
+def test_timescales_of_the_steps_that_count(name, names, put, case):
     """-1 / mean ln f over the steps of all rows that are run and start from no reset."""
     params, xs, carry, *_, flags = case(name, names)
     keep = np.concatenate([keep for _, keep, _ in steps_of(name, params, xs, carry, flags)])
@@ -64,7 +72,7 @@ def test_timescales_of_the_steps_that_count(name, names):
     np.testing.assert_allclose(got, -1 / np.log(keep).mean(0), rtol=1e-12)
 
 
-def test_nothing_that_counts():
+def test_nothing_that_counts(put, problem):
     """A row that is masked throughout has no exponent, a batch of such rows no time scale; no number is made up."""
     params, xs, *_ = put(problem("lstm"))
     mask = jnp.ones((T, B), bool).at[:, 1].set(False)
@@ -74,7 +82,7 @@ def test_nothing_that_counts():
 
 
 @pytest.mark.parametrize("measure", ["lyapunov", "timescales"])
-def test_nan_in_padding_changes_nothing(measure):
+def test_nan_in_padding_changes_nothing(measure, put, case):
     """What a masked step holds is never read."""
     params, xs, carry, *_, flags = put(case("gru", ("mask", "reset")))
     spoilt = jnp.where(flags["mask"][:, :, None], xs, jnp.nan)
@@ -84,7 +92,7 @@ def test_nan_in_padding_changes_nothing(measure):
 
 
 @pytest.mark.parametrize("measure", ["lyapunov", "timescales"])
-def test_nan_in_an_episode_that_counts_is_seen(measure):
+def test_nan_in_an_episode_that_counts_is_seen(measure, put, problem):
     """A broken input makes the number of its row NaN, not a silent mean over the rest."""
     params, xs, *_ = put(problem("gru"))
     reset = jnp.zeros((T, B), bool).at[6].set(True)
@@ -94,7 +102,7 @@ def test_nan_in_an_episode_that_counts_is_seen(measure):
 
 @each_cell
 @pytest.mark.parametrize("measure", MEASURES)
-def test_reverse_is_the_sequence_turned_round(name, measure):
+def test_reverse_is_the_sequence_turned_round(name, measure, put, assert_profiles, unscaled, case):
     """Inputs, flags and cotangents of the last step first; row 0 of a profile is then after the last step run."""
     params, xs, carry, dys, dcarry, flags = put(case(name, ("mask", "reset")))
     loss = {"dys": dys, "dcarry": dcarry} if measure == "adjoint" else {}
@@ -112,7 +120,7 @@ def test_reverse_is_the_sequence_turned_round(name, measure):
     jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
-def test_reversed_profile_decays_back_from_its_own_end():
+def test_reversed_profile_decays_back_from_its_own_end(put, problem):
     """adjoint and decay with the same arguments: the gradient of what is shown at step 0."""
     params, xs, *_ = put(problem("gru"))
     rows = gr.flow.adjoint(gr.gru, params, xs, reverse=True).log10_norm["state"]
@@ -122,7 +130,7 @@ def test_reversed_profile_decays_back_from_its_own_end():
 
 
 @pytest.mark.parametrize("measure", [*MEASURES, "decay"])
-def test_under_jit_and_vmap(measure):
+def test_under_jit_and_vmap(measure, put, problem):
     """Mapped over flags of two sequences, and traced, the numbers stay; k and burn_in are no arrays."""
     params, xs, carry, *_ = put(problem("lstm"))
     masks = np.random.default_rng(5).random((2, T, B)) < 0.8
@@ -164,11 +172,11 @@ STACK = gr.Cell.from_step("stack", stacked, init=None, initial_carry=stack_carry
 
 
 @pytest.mark.parametrize("flagged", [False, True])
-def test_a_stack_is_judged_by_what_it_shows(flagged):
+def test_a_stack_is_judged_by_what_it_shows(flagged, put, problem, open_flags, unscaled):
     """The default probe is the gradient of the last output that is run, row by row, which reaches both layers."""
     _, xs, _, _, _, flags = put(problem("gru"))
     params = tuple(gr.gru.init(jax.random.key(i), D, H) for i, D in enumerate((xs.shape[2], H)))
-    mask = flags["mask"] if flagged else open_flags()["mask"]
+    mask = flags["mask"] if flagged else open_flags["mask"]
     got = gr.flow.adjoint(STACK, params, xs, mask=mask if flagged else None)
     last = T - 1 - np.argmax(np.asarray(mask)[::-1], axis=0)  # [B]
     dys = np.zeros((T, B, H), np.float32)
@@ -184,7 +192,7 @@ def test_a_stack_is_judged_by_what_it_shows(flagged):
 
 
 @each_cell
-def test_the_probe_of_a_foreign_form_is_one_row_late(name):
+def test_the_probe_of_a_foreign_form_is_one_row_late(name, put, problem, unscaled, assert_profiles):
     """The same equations as `step` alone: equal rows but the last, and a decay that starts there."""
     cell = CELLS[name]
     foreign = gr.Cell.from_step(name, lambda *a: cell.step(*a), init=None, initial_carry=cell.initial_carry)

@@ -46,11 +46,11 @@ def test_a_perfect_unit_is_exactly_one():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 1, 2], "`labels` must be bool, or 0 and 1; got 2"),
-        ([0.0, 1.0, 0.5], "`labels` must be bool, or 0 and 1; got 0.5"),
-        ([0.0, 1.0, np.nan], "`labels` must be bool, or 0 and 1; got nan"),
-        ([-1, 1, 1], "`labels` must be bool, or 0 and 1; got -1"),
-        ([1, 1, 1], "`labels` must be of both classes; got 3 of class 1 among 3"),
+        ([0, 1, 2], "`labels` must be .*0 and 1; got 2"),
+        ([0.0, 1.0, 0.5], "`labels` must be .*0 and 1; got 0.5"),
+        ([0.0, 1.0, np.nan], "`labels` must be .*0 and 1; got nan"),
+        ([-1, 1, 1], "`labels` must be .*0 and 1; got -1"),
+        ([1, 1, 1], "`labels` must be of both classes; got 3 of class 1"),
         ([[0], [1], [1]], r"`labels` must be \[N\] to match"),
     ],
 )
@@ -62,5 +62,5 @@ def test_errors_of_the_labels(labels, message):
 
 def test_nan_is_no_value():
     """Its rank would be made up."""
-    with pytest.raises(ValueError, match=r"`values` must be numbers; got NaN at \(1, 0\)"):
+    with pytest.raises(ValueError, match=r"`values` must be .*; got NaN at \(1, 0\)"):
         gr.flow.selectivity(np.array([[0, 1], [np.nan, 2.0]]), np.array([0, 1]))

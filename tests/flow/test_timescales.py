@@ -10,9 +10,9 @@ import reference
 import gatedrnn as gr
 
 D, H = 3, 4
-CELLS = {"rnn": gr.rnn, "gru": gr.gru, "lstm": gr.lstm}
-GATED = {"gru": 1, "lstm": 1}  # position of the carrying gate among the blocks of the weights
-each_gated_cell = pytest.mark.parametrize("name", list(GATED))
+CELLS = gr.cells.CELLS
+PLACE = reference.PerCell("place among the blocks of its weights, for the gate that keeps", gru=1, lstm=1)
+each_gated_cell = pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if cell.keeps])
 
 
 def put(tree, dtype="float32"):
@@ -24,7 +24,7 @@ def gate_alone(name, bias, input_size=D, hidden_size=H):
     """Float64 weights, all zero but the carrying gate's bias."""
     params = gr.Params(*reference.weights(name, input_size, hidden_size, np.random.default_rng(0)))
     params = jax.tree.map(np.zeros_like, params)
-    params.input["b"].reshape(-1, hidden_size)[GATED[name]] = bias
+    params.input["b"].reshape(-1, hidden_size)[PLACE[name]] = bias
     return params
 
 
@@ -76,7 +76,7 @@ def test_logistic_noise_on_the_gate(name):
     T, B = 2000, 20
     biases = np.array([-1.0, 0.0, 1.0, 3.0])
     params = gate_alone(name, biases, input_size=H)
-    params.input["w"].reshape(H, -1, H)[:, GATED[name]] = np.eye(H)
+    params.input["w"].reshape(H, -1, H)[:, PLACE[name]] = np.eye(H)
     noise = np.random.default_rng(0).logistic(size=(T, B, H))
     got = gr.flow.timescales(CELLS[name], put(params), put(noise))
     means = -1 / np.float64(got)

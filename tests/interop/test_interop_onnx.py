@@ -75,7 +75,7 @@ def test_verified(cell, params_of, inputs):
 def test_agrees_with_the_loops(cell, opset, params_of, inputs):
     """onnxruntime against literal NumPy loops, with nothing of `unroll` between them."""
     params, first = params_of(cell), first_carry(CARRY[cell.name.upper()])
-    want = getattr(reference, cell.name)(params, inputs, list(first.values()))
+    want = reference.LOOPS[cell.name](params, inputs, list(first.values()))
     got = run(interop.to_onnx(cell, params, opset=opset), {"xs": inputs, **first})
     assert_close(tuple(got), (want.ys, *want.carry), "float32", LENGTH)
 

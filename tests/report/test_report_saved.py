@@ -3,12 +3,9 @@
 import dataclasses
 import json
 
-import compared
 import pytest
 
 from gatedrnn import plots, report
-
-result = compared.result  # the fixture
 
 
 def test_save_writes_exactly_its_files(result, tmp_path):

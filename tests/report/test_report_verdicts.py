@@ -2,15 +2,12 @@
 
 import dataclasses
 
-import compared
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 import gatedrnn as gr
 from gatedrnn import report
-
-result = compared.result  # the fixture
 
 
 def told(profile, **options):

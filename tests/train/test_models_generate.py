@@ -10,7 +10,7 @@ from scipy import stats
 import gatedrnn as gr
 from gatedrnn.models import Model, ModelParams, generate
 
-every_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
+every_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 SYMBOLS = 4
 PROMPT = jnp.array([1, 2])
 
@@ -69,7 +69,7 @@ def test_temperature_zero_takes_the_likeliest(cell, trained):
     there = jax.tree.map(np.float64, params)
     symbols = PROMPT.tolist()
     for _ in range(12):
-        ys = getattr(reference, cell.name)(there.cell, there.embedding[symbols][:, None]).ys[-1, 0]
+        ys = reference.LOOPS[cell.name](there.cell, there.embedding[symbols][:, None]).ys[-1, 0]
         symbols.append(int(np.argmax(ys @ there.readout["w"] + there.readout["b"])))
     assert got.tolist() == symbols[2:]
     assert len(set(symbols)) > 1
@@ -113,8 +113,8 @@ def test_text_in_other_dtypes(dtype, drawn):
         ({"prompt": jnp.array([], jnp.int32)}, r"`prompt` must be at least one symbol, .*; got int32 \(0,\)"),
         ({"prompt": jnp.array([[1]])}, r"`prompt` must be .* whole numbers \[P\]; got int32 \(1, 1\)"),
         ({"prompt": jnp.array([1.0])}, r"`prompt` must be .* whole numbers \[P\]; got float32 \(1,\)"),
-        ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols below 4; got 4"),
-        ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols below 4; got -1"),
+        ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols from 0 to 3; got 4"),
+        ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols from 0 to 3; got -1"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else next(iter(value)),
 )
