@@ -1,13 +1,14 @@
 """A recurrent cell as three pure functions: the contract between cells and loops.
 
-    project(params.input, xs)                 -> gates_x   G arrays [..., H], every time step at once
-    recur(params.recurrent, h)                -> gates_h   G arrays [..., H], affine in h
-    pointwise(gates_x, gates_h, carry[, unit]) -> carry    one unit like another: elementwise in [..., H]
+    project(params.input, x)                   -> gates_x   G arrays [H], of one row of inputs
+    recur(params.recurrent, h)                 -> gates_h   G arrays [H], of one row of the state; affine in h
+    pointwise(gates_x, gates_h, carry[, unit]) -> carry     one unit like another: elementwise in [..., H]
 
     step = pointwise(project(x), recur(h), carry)
 
-Two laws stand behind the fast gradient, and are proved before it is used (`_contract`): JAX can transpose `recur` in h,
-so it is affine there; every equation of `pointwise` and of its derivative is elementwise, so no unit sees another.
+Three laws stand behind the fast gradient. `project` and `recur` are mapped over batch and time by the `Cell`, so no row
+sees another. The others are proved before they are relied on (`_contract`): JAX can transpose `recur` in h, so it is
+affine there; every equation of `pointwise` and of its derivative is elementwise, so no unit sees another.
 
 Dimension letters, everywhere in the package:
 
@@ -77,27 +78,39 @@ class Composed:
 
 
 @dataclass(frozen=True)
+class PerRow:
+    """`project` or `recur` of one row, mapped over batch and time, so that no row can see another."""
+
+    function: Callable[[Any, Array], Gates]
+
+    def __call__(self, weights: Any, rows: Array) -> Gates:
+        run = self.function
+        for _ in rows.shape[:-1]:
+            run = jax.vmap(run, in_axes=(None, 0))
+        return run(weights, rows)
+
+
+@dataclass(frozen=True)
 class PerHead:
     """A block-diagonal `recur`: that of one head, mapped over heads, so that no head can see another.
 
     Attributes:
-        recur: `(weights, h [..., H / N]) -> gates`, G arrays [..., H / N], for one head.
+        recur: `(weights, h [H / N]) -> gates`, G arrays [H / N], for one head.
 
     Example:
         >>> import jax.numpy as jnp, gatedrnn as gr
         >>> two = gr.PerHead(lambda w, h: gr.linear.split(gr.linear.product(h, w), 4))
-        >>> gates = two(jnp.ones((2, 3, 4 * 3)), jnp.ones((5, 6)))  # weights [N, H / N, G * H / N], h [B, H]
+        >>> gates = two(jnp.ones((2, 3, 4 * 3)), jnp.ones(6))  # weights [N, H / N, G * H / N], h [H]
         >>> len(gates), gates[0].shape
-        (4, (5, 6))
+        (4, (6,))
     """
 
     recur: Callable[[Any, Array], Gates]
 
     def __call__(self, weights: Any, h: Array) -> Gates:
-        """`weights`: pytree of [N, ...]; h [..., H] -> G arrays [..., H]."""
+        """`weights`: pytree of [N, ...]; h [H] -> G arrays [H]."""
         heads = self.heads(weights)
-        apart = h.reshape(*h.shape[:-1], heads, h.shape[-1] // heads)  # [..., N, H / N]
-        gates = jax.vmap(self.recur, in_axes=(0, -2), out_axes=-2)(weights, apart)
+        gates = jax.vmap(self.recur)(weights, h.reshape(heads, h.size // heads))
         return tuple(gate.reshape(h.shape) for gate in gates)
 
     @staticmethod
@@ -124,9 +137,9 @@ class Cell:
         init: `(key, input_size, hidden_size, *, dtype=float32, **options) -> params`; one that draws float32 alone
             need not take `dtype`.
         initial_carry: `(params, batch_size=None) -> carry`, [B, H] each, or [H] without a batch size.
-        project: `(params.input, xs [..., D]) -> gates_x`, G arrays [..., H].
-        recur: `(params.recurrent, h [..., H]) -> gates_h`, G arrays [..., H]; affine in h. A `PerHead` where U is
-            block-diagonal. One made of elementwise products with [H] is found to be diagonal.
+        project: `(params.input, x [D]) -> gates_x`, G arrays [H]. Given for one row; the cell's own takes [..., D].
+        recur: `(params.recurrent, h [H]) -> gates_h`, G arrays [H], affine in h; the cell's own takes [..., H]. A
+            `PerHead` where U is block-diagonal. One made of elementwise products with [H] is found to be diagonal.
         pointwise: `(gates_x, gates_h, carry) -> carry`; elementwise. Where `params.unit` has weights, they follow as a
             fourth argument, spread to the shape of the carry.
         activations: the arguments of `pointwise` -> NamedTuple of the gates' values under their names.
@@ -152,6 +165,10 @@ class Cell:
     horizon_option: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("project", "recur"):
+            function = getattr(self, name)
+            if function is not None and not isinstance(function, PerRow):
+                object.__setattr__(self, name, PerRow(function))
         three = (self.project, self.recur, self.pointwise)
         complete = all(function is not None for function in three)
         # A composed step is made anew, since `dataclasses.replace` hands over that of the cell it copies.
@@ -161,6 +178,11 @@ class Cell:
             raise ValueError(f"Cell {self.name!r} needs `step`, or all of `project`, `recur` and `pointwise`.")
         if self.keeps and self.keeps.removeprefix("1 - ") not in self.gates:
             raise fail("keeps", f"one of {self.gates}, or '1 - ' and one of them", repr(self.keeps))
+
+    @property
+    def block_diagonal(self) -> bool:
+        """Whether `recur` is a `PerHead`."""
+        return isinstance(self.recur, PerRow) and isinstance(self.recur.function, PerHead)
 
     @property
     def factored(self) -> bool:

@@ -213,7 +213,7 @@ def recurrence(cell: Cell, params: Params, h: Array) -> Recurrence:
     closed = jax.make_jaxpr(lambda h: cell.recur(params.recurrent, h))(row)
     if mixing(closed.jaxpr, closed.jaxpr.invars) is None:
         return Recurrence(_tangents(cell, params, jnp.ones_like(row)), None)
-    if isinstance(cell.recur, PerHead):
+    if cell.block_diagonal:
         heads = PerHead.heads(params.recurrent)
         size = width // heads
         unit = jnp.tile(jnp.eye(size, dtype=h.dtype), (1, heads))  # [H / N, H]

@@ -328,6 +328,31 @@ def test_a_cell_that_breaks_a_law_has_the_right_gradient_by_its_step(name):
             np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(xs, one), way), want, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"project": lambda weights, x: gr.gru.project(weights, x - x.mean(0))},
+        {"project": lambda weights, x: gr.gru.project(weights, jnp.cumsum(x, 0))},
+        {"recur": lambda weights, h: gr.gru.recur(weights, h - h.mean(0))},
+        {"recur": lambda weights, h: gr.gru.recur(weights, jnp.flip(h, 0))},
+    ],
+)
+def test_no_row_sees_another(change):
+    """The first axis of what `project` and `recur` are given is D or H, never the batch or time."""
+    cell = dataclasses.replace(gr.gru, **change)
+    assert "gradient" in gr.check_cell(cell)
+    params = cell.init(jax.random.key(0), D, H)
+    xs = jax.random.normal(jax.random.key(1), (T, B, D))
+    together = gr.unroll(cell, params, xs, method=gr.Segmented(4))[1]
+    for row in range(B):
+        carry, ys = cell.initial_carry(params), []
+        for x in xs[:, row]:
+            gates = (cell.project.function(params.input, x), cell.recur.function(params.recurrent, carry.h))
+            carry = cell.pointwise(*gates, carry)
+            ys.append(carry.h)
+        assert_close(together[:, row], jnp.stack(ys), "float32", LENGTH)
+
+
 def weights(cell, **sizes):
     """Of a cell of the house, D = 3 and H = 4 unless said otherwise."""
     return cell.init(jax.random.key(0), sizes.get("D", D), sizes.get("H", H))
@@ -385,7 +410,7 @@ def test_weights_that_are_not_the_cells(cell, params, message, method):
         ({"gates": ("a", "b", "c")}, "fit: `params` must be .*`gates` names 3"),
         ({"gates": ("forget", "input", "candidate", "output")}, r"fit: `activations` names \('input'"),
         ({"initial_carry": lambda p, b=None: gr.lstm.initial_carry(p, b)._replace(c=jnp.ones((1, 1)))}, "fit: "),
-        ({"project": lambda w, xs: gr.lstm.project(w, xs - xs.mean(0, keepdims=True))}, "batch: .* apart"),
+        ({"step": lambda p, c, x: gr.lstm.step(p, c, x - x.mean(0, keepdims=True))}, "batch: .* apart"),
         ({"pointwise": lambda x, h, c: c._replace(c=c.c.astype("bfloat16"))}, "fit: .*bfloat16"),
         ({"pointwise": lambda x, h, c: tuple(gr.lstm.pointwise(x, h, c))}, "fit: "),
     ],
