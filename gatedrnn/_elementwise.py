@@ -19,29 +19,65 @@ shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradie
 """
 ELEMENTWISE = frozenset(NAMES.split())
 SHAPED = frozenset(("broadcast_in_dim", "reshape", "squeeze"))  # elementwise where the shape stays as it is
+CALLED = """
+checkpoint closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr jit pjit remat2
+"""
+CALLS = frozenset(CALLED.split())
 
 
 def mixing(jaxpr: Jaxpr, moving: Iterable[Any]) -> str | None:
     """The name of the first primitive that mixes elements of the `moving` variables, or None where none does."""
-    moves = set(moving)
+    return _mixing(jaxpr, dict.fromkeys(moving, 0))
+
+
+def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
+    """The same; `moves` has with each variable how many axes of loops its elements are stacked along."""
     for equation in jaxpr.eqns:
         touched = [var for var in equation.invars if isinstance(var, Var) and var in moves]
         if not touched:
             continue
-        bodies = list(inner_jaxprs(equation))
-        found = next(filter(None, (_inside(equation, body, moves) for body in bodies)), None)
-        if found or not (bodies or _elementwise(equation, touched)):
-            return found or equation.primitive.name
-        moves |= set(equation.outvars)
+        name = str(equation.primitive.name)
+        if name == "scan":
+            found = _loop(equation, moves)
+        elif name in CALLS:
+            found = _call(equation, moves)
+        else:
+            found = None if _elementwise(equation, touched) else name
+            moves |= dict.fromkeys(equation.outvars, moves[touched[0]])
+        if found:
+            return found
     return None
 
 
-def _inside(equation: JaxprEqn, body: Jaxpr, moves: set[Any]) -> str | None:
-    """`mixing` of what an equation calls; operands beyond the body's variables are none that it reads as elements."""
-    if len(body.invars) != len(equation.invars):
-        return str(equation.primitive.name)
+def _call(equation: JaxprEqn, moves: dict[Any, int]) -> str | None:
+    """Of what an equation calls with its own operands."""
+    (body,) = inner_jaxprs(equation)
     pairs = zip(body.invars, equation.invars, strict=True)
-    return mixing(body, (inner for inner, outer in pairs if isinstance(outer, Var) and outer in moves))
+    inside = {inner: moves[outer] for inner, outer in pairs if isinstance(outer, Var) and outer in moves}
+    found = _mixing(body, inside)
+    results = zip(equation.outvars, body.outvars, strict=True)
+    moves |= {outer: inside[inner] for outer, inner in results if isinstance(inner, Var) and inner in inside}
+    return found
+
+
+def _loop(equation: JaxprEqn, moves: dict[Any, int]) -> str | None:
+    """Of a scan's body. It may take apart what another scan has stacked, as a derivative does, and no axis of units."""
+    (body,) = inner_jaxprs(equation)
+    first, count = equation.params["num_consts"], equation.params["num_carry"]
+    inside = dict.fromkeys(body.invars[first : first + count], 0)  # what does not move at first may do so later
+    for place, (inner, outer) in enumerate(zip(body.invars, equation.invars, strict=True)):
+        if isinstance(outer, Var) and outer in moves and inner not in inside:
+            inside[inner] = moves[outer] - (place >= first + count)
+    if min(inside.values(), default=0) < 0:
+        return "scan"
+    found = _mixing(body, inside)
+    depths = [inside.get(var, 0) if isinstance(var, Var) else 0 for var in body.outvars]
+    if any(depths[:count]):
+        return "scan"
+    moves |= {
+        out: depth + (place >= count) for place, (out, depth) in enumerate(zip(equation.outvars, depths, strict=True))
+    }
+    return found
 
 
 def _elementwise(equation: JaxprEqn, touched: list[Any]) -> bool:

@@ -45,7 +45,45 @@ def test_of_two_arrays(name):
     assert first_mixing(derived(getattr(jnp, name)), jnp.full((2, 3), 0.5), jnp.full((2, 3), 0.25)) is None
 
 
-@pytest.mark.parametrize("function", [jax.nn.softmax, jax.nn.standardize, jnp.cumsum, jnp.sort, jnp.flip])
+def halved(a):
+    """A loop whose length does not depend on the data, and which differentiates."""
+    return jax.lax.fori_loop(0, 3, lambda _, a: jnp.tanh(0.5 * a), a)
+
+
+def remembered(a):
+    """A loop that stacks what it went through; the sum over the stack is not of units."""
+    return jax.lax.scan(lambda a, _: (jnp.sin(a), a), a, None, length=3)[0]
+
+
+@pytest.mark.parametrize("function", [halved, remembered, jax.checkpoint(jnp.tanh), jax.jit(jnp.sin)])
+def test_of_what_calls_others(function):
+    """Loops over steps of their own, and what is computed again on the way back."""
+    assert first_mixing(derived(function), jnp.full((2, 3), 0.5)) is None
+
+
+def cumulated(a):
+    """A loop over the first axis."""
+    return jax.lax.scan(lambda total, row: (total + row, total + row), jnp.zeros(a.shape[1:]), a)[1]
+
+
+def late(a):
+    """What mixes is constant until the loop has run once."""
+    return jax.lax.fori_loop(0, 3, lambda _, pair: (pair[0] + jnp.sum(pair[1]), pair[0]), (a, jnp.zeros_like(a)))[0]
+
+
+def swapped(a):
+    """A stack whose axes are exchanged."""
+    stacked = jax.lax.scan(lambda a, _: (a, a), a, None, length=a.shape[0])[1]
+    return jax.lax.scan(lambda c, row: (c, row.T @ row), 0.0, stacked)[1]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(jax.nn.softmax, jax.nn.standardize, jnp.cumsum, jnp.sort, jnp.flip),
+        *(cumulated, late, swapped, jax.checkpoint(jax.nn.softmax), lambda a: jax.lax.map(jnp.cumsum, a)),
+    ],
+)
 def test_of_what_mixes(function):
     """So that the list does not grow into one of everything."""
     assert first_mixing(function, jnp.full((2, 3), 0.5)) is not None
