@@ -87,7 +87,7 @@ class About:
             raise Damaged(f"{ABOUT} is not as it was written")
         try:
             return cls(*_typed(record)), _string(record["state"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise Damaged(f"{ABOUT} is malformed: {error}") from None
 
     def check_same(self, settings: Mapping[str, Any], setup: Any, leaves: Sequence[str], folder: Path) -> None:

@@ -116,9 +116,10 @@ class Checkpoints:
             about.check_same(settings_of_jax(), self._described, leaves_in_words(expected), self.folder)
             data = read_regular(place / STATE, sum(leaf.nbytes for leaf in expected) + HEADER)
             if digest(data) != digest_of_state:
-                raise Damaged(STATE)
-            arrays = _arrays(data)
-            leaves = [arrays[str(i)].reshape(leaf.shape) for i, leaf in enumerate(expected)]
+                raise Damaged(f"{STATE} is not as it was written")
+            leaves = _leaves(data)
+            if leaves_in_words(leaves) != leaves_in_words(expected):
+                raise Damaged(f"{STATE} holds other arrays than are said")
         except (OSError, Damaged) as error:
             raise self._fail("read", place, error) from None
         state = jax.tree.unflatten(structure, leaves)
@@ -186,10 +187,15 @@ def _old(path: Path) -> bool:
     return (path / "about").is_dir() and (path / "state").is_dir()
 
 
-def _arrays(data: bytes) -> dict[str, jax.Array]:
+def _leaves(data: bytes) -> list[jax.Array]:
+    from safetensors import SafetensorError
     from safetensors.flax import load
 
-    return load(data)
+    try:
+        named = load(data)
+    except (SafetensorError, ValueError) as error:
+        raise Damaged(f"{STATE} is malformed: {str(error).removesuffix('.')}") from None
+    return [named[name] for name in sorted(named, key=lambda name: (len(name), name))]
 
 
 def _write_through(path: Path, data: bytes) -> None:
