@@ -75,7 +75,7 @@ class Settings:
     horizon: int = option(1_000, "Time steps, T.", check=size())
     hidden: int = option(32, "Hidden units.", check=size())
     batch: int = option(16, "Sequences per update.", check=size())
-    steps: int = option(1_000, "Updates in all.", check=size())
+    steps: int = option(1_000, "Updates in all.", check=size(most=2**31 - 1))
     seeds: int = option(1, "Models trained at once, from different seeds.", check=size(most=1_000))
     first_seed: int = option(0, "The first seed.", name="seed", check=size(least=0))
     rule: Literal["adam", "rmsprop", "sgd"] = option("adam", "The optimiser.")
