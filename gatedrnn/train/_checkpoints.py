@@ -83,6 +83,24 @@ class Checkpoints:
         except OSError as error:
             raise self._fail("removed", self.folder, error) from None
 
+    def prepare(self) -> None:
+        """Makes room, where the folder of a resumed run can be written to; before hours are spent.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        probe = self.folder / f"{UNFINISHED}0-{secrets.token_hex(4)}"
+        try:
+            self.folder.mkdir(exist_ok=True)
+            for path in self.folder.glob(
+                f"{UNFINISHED}[0-9]*-{8 * '[0-9a-f]'}"
+            ):  # a killed process was writing, or removing
+                shutil.rmtree(path)
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise self._fail("written to", self.folder, error) from None
+
     def save(self, step: int, state: TrainState, rows: Sequence[Row]) -> None:
         """Begins to write a checkpoint; the arrays are copied first, so the state may be used up at once.
 
@@ -154,9 +172,6 @@ class Checkpoints:
             from safetensors.numpy import save
 
             data = save({str(i): leaf for i, leaf in enumerate(leaves)})
-            self.folder.mkdir(exist_ok=True)
-            for path in self.folder.glob(f"{UNFINISHED}*"):  # a killed process was writing, or removing
-                shutil.rmtree(path)
             draft.mkdir()
             _write_through(draft / STATE, data)
             _write_through(draft / ABOUT, about.text(digest(data)).encode())
@@ -175,7 +190,8 @@ class Checkpoints:
         hint = ""
         if isinstance(error, Damaged | FileNotFoundError) and len(steps(self.folder)) > 1:
             hint = "; remove it to go on from the one before it"
-        name = getattr(error, "filename", None) or place
+        named = getattr(error, "filename", None)
+        name = place if named is None or UNFINISHED in str(named) else named
         return fail("folder", f"one whose checkpoints can be {done}", f"{str(name)!r}: {reason}{hint}")
 
 

@@ -53,10 +53,12 @@ class Record:
 
     def begin(self) -> None:
         """From here on, a killed run can be resumed."""
-        if self._checkpoints is not None and self._anew:
-            self._checkpoints.clear()
-            self._checkpoints.save(0, self.state, self.rows)
-            self._checkpoints.wait()
+        if self._checkpoints is not None:
+            self._checkpoints.prepare()
+            if self._anew:
+                self._checkpoints.clear()
+                self._checkpoints.save(0, self.state, self.rows)
+                self._checkpoints.wait()
         if self._metrics is not None:
             self._metrics.begin()
 

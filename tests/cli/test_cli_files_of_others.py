@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -132,3 +133,44 @@ def test_an_input_among_the_checkpoints(check_refused, tiny):
     shutil.copy("cats.txt", "new/checkpoints/3/about.txt")
     line = ("train", "text", *tiny, "--text", "new/checkpoints/3/about.txt", "--out", "new")
     check_refused(line, "`text` must be a file that is not among the checkpoints; got '")
+
+
+CLOSED = {
+    "train adding --out run/new": "`out` must be",
+    "train --resume run --steps 6": "`resume` must be",
+    "train --resume half --steps 6": "`folder` must be one whose checkpoints can be written to",
+}
+
+
+def test_a_folder_that_is_closed(tiny, succeeds, check_refused, outcome_of_nobody, monkeypatch):
+    """To a new training and to a resumed one, the whole of it or its checkpoints alone: nothing is changed."""
+    with TemporaryDirectory() as folder:
+        monkeypatch.chdir(folder)
+        succeeds("train", "adding", *tiny, *RNN, "--out", "run")
+        shutil.copytree("run", "half")
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o555)
+        for path in (Path("half"), *Path("half").glob("*.*")):  # its owner may write there, but not its checkpoints
+            path.chmod(0o777)
+        for line, said in CLOSED.items():
+            sizes = () if "--resume" in line else (*tiny, *RNN)
+            check_refused((*line.split(), *sizes), said, outcome_of_nobody)
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o777)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", ["run.json", "model.json", "model.safetensors"])
+def test_a_pipe_is_not_waited_for(name, outcome):
+    """Nor a device read without end."""
+    line = ("train", "--resume", "new") if name == "run.json" else ("generate", "new")
+    argument = "resume" if name == "run.json" else "path"
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        Path("new").mkdir()
+        Path("new/model.safetensors").write_bytes(b"weights")
+        Path("new", name).unlink(missing_ok=True)
+        make(Path("new", name))
+        status, out, err = outcome(*line)
+        assert (status, out) == (2, "") and err.startswith(f"gatedrnn: `{argument}` must be ")
+        assert err.endswith(f"'new/{name}': not a regular file.\n")
+        shutil.rmtree("new")

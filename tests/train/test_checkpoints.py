@@ -65,6 +65,7 @@ def test_written_beside_the_training(tmp_path, monkeypatch, adding_setup, checkp
 
     monkeypatch.setattr(os, "rename", slow)
     writer = Checkpoints(tmp_path / "checkpoints", {}, None)
+    writer.prepare()
     state, _ = gr.train.step(adding_setup, gr.train.init(adding_setup))
     want = jax.tree.map(np.array, plain(state))
     writer.save(1, state, [])
