@@ -1,15 +1,16 @@
 """How much memory this machine has, in bytes."""
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def machine_bytes() -> int:
-    """Physical memory, or the container's limit where that is lower."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [physical]
+    """Physical memory, or the container's limit where that is lower; endless where the system does not tell."""
+    limits = [_physical_bytes()]
     for path in _CGROUP_LIMITS:
         try:
             text = Path(path).read_text().strip()
@@ -18,6 +19,35 @@ def machine_bytes() -> int:
         if text.isdecimal():
             limits.append(int(text))
     return min(limits)
+
+
+def _physical_bytes() -> int:
+    """What POSIX tells, or Windows."""
+    if hasattr(os, "sysconf"):
+        try:
+            found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (ValueError, OSError):  # the system does not know these names
+            found = 0
+    else:
+        found = _windows_bytes()
+    return found if found > 0 else sys.maxsize
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX, https://learn.microsoft.com/windows/win32/api/sysinfoapi/ns-sysinfoapi-memorystatusex."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("physical", ctypes.c_uint64),
+        ("rest", ctypes.c_uint64 * 6),
+    )
+
+
+def _windows_bytes() -> int:
+    kernel = getattr(getattr(ctypes, "windll", None), "kernel32", None)
+    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    return int(status.physical) if kernel and kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 0
 
 
 def readable(count: float) -> str:

@@ -6,11 +6,12 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gatedrnn._check import fail
+from gatedrnn._files import made_folder, same_file
 
 
 @contextlib.contextmanager
@@ -20,32 +21,51 @@ def whole_files(out: str | Path, argument: str = "out") -> Iterator[Path]:
     Raises:
         ValueError: `out`, which the message calls `argument`, cannot be made or written to.
     """
-    out = Path(out)
-    try:
-        made = [folder for folder in (out, *out.parents) if not folder.exists()]
-        out.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
-    except OSError as error:
-        raise fail(argument, "a folder that can be written to", f"{str(out)!r}: {error.strerror}") from None
-    try:
-        yield draft
-        files = sorted(draft.iterdir())
-        taken = [name for file in files if (name := out / file.name).is_dir()]
-        if taken:
-            raise fail(argument, "a folder where files can be written", f"a folder in place of {str(taken[0])!r}")
-        for file in files:
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        for folder in made:  # a folder made here goes again if nothing came into it
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+    with made_folder(out, argument) as out:
+        try:
+            draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
+        except OSError as error:
+            raise fail(argument, "a folder that can be written to", f"{str(out)!r}: {error.strerror}") from None
+        try:
+            yield draft
+            files = sorted(draft.iterdir())
+            taken = [name for file in files if (name := out / file.name).is_dir()]
+            if taken:
+                raise fail(argument, "a folder where files can be written", f"a folder in place of {str(taken[0])!r}")
+            for file in files:
+                os.replace(file, out / file.name)
+        except OSError as error:  # a full disk, which says no name
+            last = max(draft.glob("*"), key=lambda file: file.stat().st_mtime_ns, default=draft)
+            place = out / last.name if last != draft else out
+            raise fail(argument, "a folder that can be written to", f"{str(place)!r}: {error.strerror}") from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def check_writable(out: str | Path, argument: str = "out") -> None:
     """Raises ValueError where the folder `out` cannot be made or written to; leaves nothing behind."""
     with whole_files(out, argument):
         pass
+
+
+def check_free(argument: str, paths: Iterable[Path], inputs: Mapping[str, str], force: bool) -> None:
+    """Looks for what files to be written would destroy.
+
+    Args:
+        argument: what says where they go.
+        paths: the files.
+        inputs: files that are read, by the argument that names each.
+        force: whether other files may be replaced; inputs never are.
+
+    Raises:
+        ValueError: one is an input, or is there and `force` is not set.
+    """
+    for path in paths:
+        for name, read in inputs.items():
+            if same_file(path, read):
+                raise fail(argument, f"apart from `{name}`, which is only read", f"{str(path)!r} as both")
+        if not force and os.path.lexists(path):
+            raise fail(argument, "free of what other runs left, or `force` given to replace it", repr(str(path)))
 
 
 def write_json(path: Path, value: Any) -> None:

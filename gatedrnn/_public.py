@@ -22,7 +22,7 @@ from gatedrnn.methods.sharded import Sharded
 from gatedrnn.methods.truncated import Truncated, streamed
 from gatedrnn.models import load
 
-if TYPE_CHECKING:  # optax and orbax: only for those who train
+if TYPE_CHECKING:  # optax: only for those who train
     from gatedrnn import train
 
 __all__ = [

@@ -1,6 +1,7 @@
 """The app that every command joins, and the one place where bad input becomes one sentence and exit status 2."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -21,8 +22,12 @@ class _Group(typer.core.TyperGroup):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         options["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a file's name may hold bytes that are no text
+                stream.reconfigure(errors="backslashreplace")
         with _plain_errors():
             status = super().main(*arguments, **options)
+            sys.stdout.flush()
             if status == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
                 stop("interrupted; no file was changed.", INTERRUPTED)
         sys.exit(status or 0)
@@ -36,8 +41,10 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            os._exit(INTERRUPTED)  # at once: compiled loops in other threads cannot be told to stop
+        if end.code:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)  # at once: other threads cannot be told to stop
         raise
 
 
@@ -48,8 +55,10 @@ def _plain_errors() -> Iterator[None]:
         yield
     except TyperException as error:
         stop(error.format_message(), 2)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         stop(str(error), 2)
+    except OSError as error:
+        stop(str(error) if error.filename else f"what is printed must have a place to go; got {error.strerror!r}.", 2)
     except MemoryError:
         stop(OUT_OF_MEMORY, 2)
     except RuntimeError as error:  # XLA's, whose status stands in its text and nowhere else

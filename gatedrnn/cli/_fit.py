@@ -2,8 +2,7 @@
 
 import contextlib
 import math
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +25,22 @@ class Unstable(ValueError):
         self.learned = learned
 
 
-def fit(settings: Settings, run: Run, label: str, **files: Any) -> Any:
-    """`gr.train.fit` with these settings, under a label.
+def fit(settings: Settings, run: Run, label: str, *, begun: Callable[[], None] = lambda: None, **files: Any) -> Any:
+    """`gr.train.fit` with these settings, under a label; `begun` is called once it has refused nothing.
 
     Raises:
         Unstable: no seed's training loss is finite any more.
     """
     import gatedrnn as gr
 
-    learned = False
+    learned, waiting = False, True
     with showing(label, run.setup.task.chance(settings.horizon)) as on_progress:
 
         def tell(progress: gr.train.Progress) -> None:
-            nonlocal learned
+            nonlocal learned, waiting
+            if waiting:
+                waiting = False
+                begun()
             learned = learned or any(math.isfinite(row.test_loss) for row in progress.rows)
             on_progress(progress)
 
@@ -66,28 +68,29 @@ def check_last(settings: Settings, fitted: Any) -> None:
         raise Unstable(settings, f"a test loss of {last.test_loss} at step {last.step:,}", any(finite))
 
 
-def checkpoints(folder: Path) -> dict[int, Path]:
-    """Those of the training in a folder, by their steps."""
-    return {int(path.name): path for path in (folder / "checkpoints").glob("*") if path.name.isdigit()}
-
-
 @contextlib.contextmanager
 def freeing(settings: Settings, folder: Path, metrics: Path) -> Iterator[None]:
-    """A new training that diverges takes its files away, so that another can be tried in the same folder.
+    """A new training that is refused or diverges takes its files away, so that another can be tried in the same folder.
 
     It leaves them where it had learned, and has a checkpoint from before its end: work that can be gone on with.
     """
-    places = (folder / "checkpoints", metrics.parent)
-    made = [part for place in places for part in (place, *place.parents) if not part.exists()]
+    from gatedrnn.train import _checkpoints
+
+    place = folder / "checkpoints"
+    made = [part for part in (place, metrics.parent, *metrics.parent.parents) if not part.exists()]
     try:
         yield
-    except Unstable as error:
-        if not (error.learned and any(0 < step < settings.steps for step in checkpoints(folder))):
-            for path in checkpoints(folder).values():
-                shutil.rmtree(path)
-            for path in (folder / "run.json", metrics):
-                path.unlink(missing_ok=True)
-            for path in made:
-                with contextlib.suppress(OSError):  # it holds something else
-                    path.rmdir()
+    except ValueError as error:
+        done, diverged = _checkpoints.steps(place), isinstance(error, Unstable)
+        learned = isinstance(error, Unstable) and error.learned and any(0 < step < settings.steps for step in done)
+        if learned or (done and not diverged):
+            raise
+        for step in done:
+            _checkpoints.remove(place, step)
+        (folder / "run.json").unlink(missing_ok=True)
+        if diverged:  # what was refused has not written there
+            metrics.unlink(missing_ok=True)
+        for part in made:
+            with contextlib.suppress(OSError):  # it holds something else
+                part.rmdir()
         raise

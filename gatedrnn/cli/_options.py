@@ -1,9 +1,11 @@
 """What the command line's words mean: numbers, paths, cells, files with a column; and how numbers are printed."""
 
 import importlib
+import math
 import operator
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,15 +23,18 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise typer.BadParameter(f"must be a whole number; got {text!r}.") from None
+        raise typer.BadParameter(f"must be a whole number; got {text!r:.60}.") from None
 
 
 def number(text: str) -> float:
-    """A number from the command line."""
+    """A number from the command line; not another one because no float is that small or that large."""
     try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"must be a number; got {text!r}.") from None
+        found, exact = float(text), Decimal(text)
+    except (ValueError, ArithmeticError):
+        raise typer.BadParameter(f"must be a number; got {text!r:.60}.") from None
+    if exact.is_finite() and (math.isinf(found) or (found == 0) != (exact == 0)):
+        raise typer.BadParameter(f"must be 0 or a number from 4.9e-324 to 1.8e+308; got {text!r:.60}.")
+    return found
 
 
 def name_of_file(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 import typer
 
 from gatedrnn._check import fail
+from gatedrnn._files import read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._fields import check_fields, one_of, option, restored, size
@@ -23,6 +24,7 @@ GENERATED = (
 )
 TASKS = sorted([*GENERATED, "agreement", "digits", "permuted-digits", "series", "text"])
 END_OF_SEEDS = 2**31 - 1
+LARGEST_JSON = 1_000_000  # bytes
 SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of float32, below which XLA has zero
 
 
@@ -73,7 +75,7 @@ class Settings:
     horizon: int = option(1_000, "Time steps, T.", check=size())
     hidden: int = option(32, "Hidden units.", check=size())
     batch: int = option(16, "Sequences per update.", check=size())
-    steps: int = option(1_000, "Updates in all.", check=size())
+    steps: int = option(1_000, "Updates in all.", check=size(most=2**31 - 1))
     seeds: int = option(1, "Models trained at once, from different seeds.", check=size(most=1_000))
     first_seed: int = option(0, "The first seed.", name="seed", check=size(least=0))
     rule: Literal["adam", "rmsprop", "sgd"] = option("adam", "The optimiser.")
@@ -110,6 +112,12 @@ class Settings:
         """The seeds."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The files that are read, by their options."""
+        series = None if self.series is None else split_column(self.series)[0]
+        return {name: path for name, path in (("text", self.text), ("series", series)) if path is not None}
+
     def check(self, given: Collection[str] = ()) -> None:
         """Raises ValueError for what can be refused before anything is loaded.
 
@@ -119,6 +127,9 @@ class Settings:
         check_fields(self, self.task, given)
         if self.first_seed + self.seeds > END_OF_SEEDS:
             raise fail("seed", f"at most {END_OF_SEEDS - self.seeds:,}", f"{self.first_seed:,}")
+        if self.window is not None and self.backward != "segmented":
+            got = f"{self.window}, beside the method {self.backward!r}"
+            raise fail("window", "left out, or the method be 'segmented', whose backward pass it truncates", got)
         if self.task == "series" and self.series is None:
             raise fail("series", "given for the task 'series': FILE[:COLUMN]", "nothing")
 
@@ -136,7 +147,7 @@ class Settings:
         """
         path = folder / "run.json"
         try:
-            settings: Settings = restored(cls, json.loads(path.read_text(encoding="utf-8")))
+            settings: Settings = restored(cls, json.loads(read_regular(path, LARGEST_JSON)))
             settings.check()
         except OSError as error:
             raise fail("resume", "the folder of a training", f"{str(path)!r}: {error.strerror}") from None

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gatedrnn._check import fail
-from gatedrnn._output import check_writable
+from gatedrnn._files import locked
+from gatedrnn._output import check_free
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._fields import option, size, with_options
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
 
 LONGEST = 1_000_000
+FILES = ("comparison.json", "report.html", "waterfall.png", "waterfall.svg", "gates.png", "gates.svg")
 FEATURES = 32  # width of embedded bytes and of noise
 
 
@@ -39,6 +41,12 @@ class Drive:
     noise: float | None = option(None, "Drive with Gaussian noise of this deviation.", metavar="STD")
     silent: bool = option(False, "Zero input only.")
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Those that are read, by their options."""
+        series = None if self.series is None else split_column(self.series)[0]
+        return {name: str(path) for name, path in (("text", self.text), ("series", series)) if path is not None}
+
 
 @app.command()
 @with_options()
@@ -52,6 +60,7 @@ def compare(
     drive: Drive = Drive(),
     out: Path = option(Path("gradient-flow"), "Folder for the report, the pictures and the numbers."),
     quick: bool = option(False, "A small run: at most 1,000 steps, 32 units, 1 seed."),
+    force: bool = option(False, "Replace what another comparison left in the folder."),
 ) -> None:
     """Compare how gradient flows back through cells over a long horizon, at rest and driven by input.
 
@@ -66,13 +75,14 @@ def compare(
     from gatedrnn import report
 
     chosen = [find_cell(name, "cells") for name in split_cells(cells)]
-    check_writable(out)
-    inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype)
-    with _progress() as on_run:
-        result = gatedrnn.flow.compare(chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype, on_run=on_run)
-    command = shlex.join(["gatedrnn", *sys.argv[1:]])
-    result = replace(result, notes=(*notes, *result.notes), command=command)
-    written = report.save(result, out)
+    with locked(out, "out"):
+        check_free("out", [out / name for name in FILES], drive.files, force)
+        inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype)
+        with _progress() as on_run:
+            result = gatedrnn.flow.compare(chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype, on_run=on_run)
+        command = shlex.join(["gatedrnn", *sys.argv[1:]])
+        result = replace(result, notes=(*notes, *result.notes), command=command)
+        written = report.save(result, out)
     _print(result, written)
 
 

@@ -11,7 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gatedrnn._output import check_writable, whole_files, write_json
+from gatedrnn._files import locked
+from gatedrnn._output import check_free, whole_files, write_json
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._fields import option, typed, with_options
@@ -19,6 +20,8 @@ from gatedrnn.cli._fit import fit
 from gatedrnn.cli._options import find_cell, formatted, split_cells
 from gatedrnn.cli._prepare import ask_for_devices, inits_of, prepare
 from gatedrnn.cli._settings import Settings
+
+FILES = ("race.json", "plateau.png", "plateau.svg")
 
 
 @app.command()
@@ -28,6 +31,7 @@ def race(
     cells: str = option(",".join(CELLS), f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL."),
     settings: Settings = Settings(),
     out: Path = option(Path("race"), "Folder for race.json and the picture."),
+    force: bool = option(False, "Replace what another race left in the folder."),
 ) -> None:
     """Train every cell from every initialisation on the same data, and draw their losses beside chance.
 
@@ -35,13 +39,14 @@ def race(
     """
     settings.check(typed(context))
     names = split_cells(cells)
-    check_writable(out)
-    ask_for_devices(settings)
-    entries = [replace(settings, cell=name, init=init) for name in names for init in inits_of(find_cell(name, "cells"))]
-    runs = [_one(entry) for entry in entries]
-    _write(settings, runs, out)
+    with locked(out, "out"):
+        check_free("out", [out / name for name in FILES], settings.inputs, force)
+        ask_for_devices(settings)
+        cells_of = {name: inits_of(find_cell(name, "cells")) for name in names}
+        runs = [_one(replace(settings, cell=name, init=init)) for name in names for init in cells_of[name]]
+        _write(settings, runs, out)
     _print(settings, runs)
-    print(f"wrote race.json, plateau.png and plateau.svg to {out}/")
+    print(f"wrote {FILES[0]}, {FILES[1]} and {FILES[2]} to {out}/")
 
 
 def _one(settings: Settings) -> dict[str, Any]:

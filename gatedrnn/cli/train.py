@@ -1,6 +1,7 @@
 """`gatedrnn train`: one cell on one task, with checkpoints, and `--resume`."""
 
 import contextlib
+import functools
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,15 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from gatedrnn._check import fail
+from gatedrnn._files import locked
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli._app import INTERRUPTED, app, stop
 from gatedrnn.cli._fields import option, typed, with_options
-from gatedrnn.cli._fit import check_last, checkpoints, fit, freeing
+from gatedrnn.cli._fit import check_last, fit, freeing
 from gatedrnn.cli._options import formatted
+from gatedrnn.cli._outputs import check_outputs, model_name
 from gatedrnn.cli._prepare import prepare
 from gatedrnn.cli._settings import TASKS, Settings
 
-CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every")
+CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every", "force")
 
 
 @app.command()
@@ -34,6 +37,7 @@ def train(
     ),
     save_every: float = option(60.0, "Seconds between checkpoints.", metavar="S"),
     resume: Path | None = option(None, "Go on with the training in this folder; steps may be raised."),
+    force: bool = option(False, "Replace what other runs left in the folder, and the file for the metrics."),
 ) -> None:
     """Train a cell on a long-horizon task; killed at any moment, `--resume` ends where it would have ended.
 
@@ -56,8 +60,8 @@ def train(
         check_writable(metrics.parent, "metrics")
         if metrics.is_dir():
             raise fail("metrics", "a file that can be written to", f"the folder {str(metrics)!r}")
-    check_writable(folder)
-    _run(settings, folder, metrics, save_every, resume is not None)
+    with locked(folder, "out" if resume is None else "resume"):
+        _run(settings, folder, metrics, save_every, resume is not None, force)
 
 
 def _resumed(settings: Settings, begun: Settings, given: list[str]) -> Settings:
@@ -75,27 +79,35 @@ def _resumed(settings: Settings, begun: Settings, given: list[str]) -> Settings:
     return replace(begun, **{name: getattr(settings, name) for name in ("steps", "target") if name in given})
 
 
-def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: float, resumed: bool) -> None:
+def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: float, resumed: bool, force: bool) -> None:
     run = prepare(settings)
-    done = checkpoints(folder)
-    if done and not resumed:
+    from gatedrnn.train._checkpoints import steps
+
+    done = steps(folder / "checkpoints")
+    if done and not (resumed or force):
         raise fail("out", "a new folder, or `resume` given to go on with its training", repr(str(folder)))
-    if done and settings.steps < max(done):
+    if done and resumed and settings.steps < max(done):
         raise fail("steps", f"at least {max(done):,}, as many as were made", f"{settings.steps:,}")
-    begun = contextlib.nullcontext() if done else freeing(settings, folder, metrics or folder / "metrics.csv")
+    goes_on = bool(done) and resumed  # one killed before its first checkpoint begins again
+    check_outputs(settings, folder, metrics, resumed, force)
+    save = functools.partial(settings.save, folder)
+    if not goes_on:
+        save()  # what is killed from here on can be resumed
     try:
-        with begun:
-            settings.save(folder)
+        with contextlib.nullcontext() if goes_on else freeing(settings, folder, metrics or folder / "metrics.csv"):
             fitted = fit(
                 settings,
                 run,
                 f"{settings.cell} {settings.task}",
+                begun=save,
                 folder=folder,
-                resume=bool(done),  # one killed before its first checkpoint begins again
+                resume=goes_on,
+                force=force,
                 save_every=save_every,
                 metrics=metrics,
             )
             check_last(settings, fitted)
+        save()
         _finish(settings, folder, run.setup, fitted)
     except KeyboardInterrupt:
         own = ("--cell", settings.cell) if ":" in settings.cell else ()
@@ -114,7 +126,7 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
     for name in ("seed", "updates", "test loss", "accuracy", "at target"):
         table.add_column(name, justify="right")
     for i, (seed, row) in enumerate(last.items()):
-        name = "model" if settings.seeds == 1 else f"model-{seed}"
+        name = model_name(settings, seed)
         about = asdict(settings) | {"seed": seed, "test_loss": row.test_loss, "test_accuracy": row.test_accuracy}
         gr.models.save(folder, setup.model, fitted.params(i), about | {"step": row.step}, name)
         at = fitted.reached[seed]

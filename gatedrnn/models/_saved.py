@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +12,14 @@ import jax
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
+from gatedrnn._files import check_regular, read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn.cells import CELLS
 from gatedrnn.models._model import Model, ModelParams
 
 FORMAT = "gatedrnn model 1"
 SIZES = ("input_size", "hidden_size", "output_size", "embedding_size")
+LARGEST_JSON, HEADER = 100_000_000, 100_000_000  # bytes; the header's are as many as safetensors allows
 KINDS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -58,7 +62,7 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     if _shapes(named) != _shapes(_named(_expected(model))):
         raise fail("params", "weights of the model's sizes", _shapes(named))
     from safetensors import SafetensorError
-    from safetensors.flax import save_file
+    from safetensors.flax import save as as_bytes
 
     described = {
         "format": FORMAT,
@@ -71,11 +75,11 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     }
     with whole_files(folder, "folder") as draft:
         try:
-            save_file(named, draft / f"{name}.safetensors")
+            (draft / f"{name}.safetensors").write_bytes(as_bytes(named))  # with the rights that other files get
             write_json(draft / f"{name}.json", described)
         except TypeError as error:
             raise fail("about", "values that JSON knows", str(error)) from None
-        except (OSError, SafetensorError) as error:
+        except SafetensorError as error:
             raise fail("folder", "one that can be written to", f"{str(folder)!r}: {error}") from None
     return Path(folder) / f"{name}.safetensors"
 
@@ -105,13 +109,13 @@ def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:
     with _plainly(path):
         weights = path / "model.safetensors" if path.is_dir() else path
     with _plainly(weights):
-        weights.open("rb").close()  # its error has the system's reason, which the library's lacks
+        check_regular(weights, sys.maxsize)  # before the other file is looked for
     beside = weights.with_suffix(".json")
     with _plainly(beside):
         model, about = _read_described(beside, {cell.name: cell for cell in (*cells, *CELLS.values())})
         shapes = _expected(model)
     with _plainly(weights):
-        arrays = _read_weights(weights)
+        arrays = _read_weights(weights, shapes)
     expected = _named(shapes)
     if _shapes(arrays) != _shapes(expected):
         raise fail("path", "weights of the sizes that its JSON says", f"others in {str(weights)!r}")
@@ -120,7 +124,7 @@ def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:
 
 
 def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[str, Any]]:
-    described = json.loads(path.read_text(encoding="utf-8"))
+    described = json.loads(read_regular(path, LARGEST_JSON).decode())
     if not isinstance(described, dict) or described.get("format") != FORMAT:
         raise ValueError(f"not of the format {FORMAT!r}")
     missing = {"cell", *SIZES, "about"} - set(described)
@@ -133,9 +137,12 @@ def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[
     return Model(cells[described["cell"]], **{name: described[name] for name in SIZES}), described["about"]
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path, shapes: Any) -> dict[str, Any]:
     from safetensors import safe_open
 
+    most = 8 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))  # bytes, in float64
+    check_regular(path, most + HEADER)
+    path.open("rb").close()  # its error has the system's reason, which the library's lacks
     with safe_open(path, framework="flax") as file:
         names = file.keys()
         kinds = {file.get_slice(name).get_dtype() for name in names}

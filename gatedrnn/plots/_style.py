@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from gatedrnn._output import whole_files
+
 DPI = 100
 PITCH = 0.215  # inches from one direct label to the next
 
@@ -51,13 +53,9 @@ DARK = Theme(
 def save(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Writes `stem.png` (160 dots per inch) and `stem.svg`, each whole or not at all; equal figures, equal bytes."""
     paths = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.svg")
-    for path in paths:
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            _write(figure, partial, path.suffix[1:])
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_files(paths[0].parent, "stem") as draft:
+        for path in paths:
+            _write(figure, draft / path.name, path.suffix[1:])
     return paths
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gatedrnn._check import check_size, fail
+from gatedrnn._files import locked
 from gatedrnn._jax import explicit_axes
 from gatedrnn.methods.sharded import Sharded, automatic
 from gatedrnn.models import ModelParams
-from gatedrnn.train._checkpoints import Checkpoints
 from gatedrnn.train._losses import Metrics
-from gatedrnn.train._metrics import MetricsFile, Row
+from gatedrnn.train._metrics import Row
+from gatedrnn.train._record import Record
 from gatedrnn.train._setup import Setup, TrainState, advance, init, measure
 
 CALL_SECONDS = 1.0
@@ -91,6 +92,7 @@ def fit(
     seconds: float | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
+    force: bool = False,
     save_every: float = 60.0,
     metrics: str | Path | None = None,
     mesh: Mesh | None = None,
@@ -114,6 +116,7 @@ def fit(
             has the whole time again.
         folder: where `checkpoints/` are kept; None for none.
         resume: go on from the last checkpoint in `folder`.
+        force: begin anew where `folder` holds another run, and replace a file in the place of `metrics`.
         save_every: seconds between checkpoints; one more is written at the end.
         metrics: a `.csv` or `.jsonl` file for the rows; by default `metrics.csv` in `folder`, if there is one.
         mesh: devices over which the seeds are spread, in equal numbers. (To spread the batch: `Sharded(mesh)` as the
@@ -125,62 +128,53 @@ def fit(
 
     Raises:
         ValueError: an argument is out of range; `folder` holds a run already and `resume` is not set, or holds none of
-            this setup and it is; a file cannot be written.
+            this setup and it is; another process trains there; a file that is not this run's is in the place of
+            `metrics`; a file cannot be written.
         Diverged: no seed's training loss is finite any more; the rows of that test are in the metrics.
     """
     for name, size in (("steps", steps), ("test_every", test_every), ("test_batches", test_batches)):
         check_size(name, size)
+    seeds = tuple(check_size("seeds", seed, least=0) for seed in seeds)
     if seconds is not None and not seconds > 0:
         raise fail("seconds", "a positive number", seconds)
     if mesh is not None and len(seeds) % mesh.size:
         raise fail("seeds", f"a number that {mesh.size} devices divide evenly", len(seeds))
-    rows: list[Row] = []
-    state = init(setup, seeds)
-    checkpoints = None
     if folder is not None:
-        described = setup.describe() | {"seeds": list(seeds)}
-        checkpoints = Checkpoints(Path(folder) / "checkpoints", described, there=resume)
-        if resume:
-            state, rows = checkpoints.restore(state)
-        elif checkpoints.latest is not None:
-            raise fail(
-                "folder", "empty, or resumed", f"{str(folder)!r}, which holds a run at step {checkpoints.latest:,}"
-            )
-        metrics = metrics or Path(folder) / "metrics.csv"
+        folder = Path(folder)
+        if resume and not folder.is_dir():
+            raise fail("folder", "one that holds a checkpoint", f"none in {str(folder)!r}")
     elif resume:
         raise fail("folder", "one to resume from", None)
-    file = MetricsFile(metrics, rows) if metrics is not None else None
-    place, given = _place(setup, mesh)
-    with _within(place):
-        loop = _Loop(setup, state, rows, place, test_batches)
+    state = init(setup, seeds)
+    with contextlib.ExitStack() as ends:
+        if folder is not None:
+            ends.enter_context(locked(folder))
+        described = {} if folder is None else setup.describe() | {"seeds": list(seeds)}
+        record = Record(folder, metrics, described, state, resume, force)
+        ends.callback(record.close)
+        record.begin()
+        place, given = _place(setup, mesh)
+        ends.enter_context(_within(place))
+        loop = _Loop(setup, record.state, record.rows, place, test_batches)
         began = saved = time.monotonic()
         late = False
-        try:
-            if checkpoints is not None:
-                checkpoints.save(loop.step, loop.state, rows)  # from here on, a killed run can be resumed
-            while loop.step < steps and not late and not _settled(rows, seeds, target):
-                until = min(steps, (loop.step // test_every + 1) * test_every)
-                loop.run(until)
-                if loop.step == until:
-                    tested = loop.test(seeds, until - (rows[-1].step if rows else 0))
-                    rows += tested
-                    if file is not None:
-                        file.append(tested)
-                    if not any(np.isfinite(row.train_loss) for row in tested):
-                        raise Diverged(tested[0].train_loss, until)
-                    late = seconds is not None and time.monotonic() - began >= seconds
-                if on_progress is not None:
-                    on_progress(loop.progress(steps, len(seeds)))
-                if checkpoints is not None and time.monotonic() - saved >= save_every:
-                    checkpoints.save(loop.step, loop.state, rows)
-                    saved = time.monotonic()
-            if checkpoints is not None:
-                checkpoints.save(loop.step, loop.state, rows)
-        finally:
-            if checkpoints is not None:
-                checkpoints.close()
+        while loop.step < steps and not late and not _settled(record.rows, seeds, target):
+            until = min(steps, (loop.step // test_every + 1) * test_every)
+            loop.run(until)
+            if loop.step == until:
+                tested = loop.test(seeds, until - (record.rows[-1].step if record.rows else 0))
+                record.append(tested)
+                if not any(np.isfinite(row.train_loss) for row in tested):
+                    raise Diverged(tested[0].train_loss, until)
+                late = seconds is not None and time.monotonic() - began >= seconds
+            if on_progress is not None:
+                on_progress(loop.progress(steps, len(seeds)))
+            if time.monotonic() - saved >= save_every:
+                record.save(loop.step, loop.state)
+                saved = time.monotonic()
+        record.save(loop.step, loop.state)
     state = loop.state if given is None else jax.device_put(loop.state, given)
-    return Fitted(state, rows, reached(rows, seeds, target), loop.seconds, loop.compile_seconds)
+    return Fitted(state, record.rows, reached(record.rows, seeds, target), loop.seconds, loop.compile_seconds)
 
 
 def reached(rows: Sequence[Row], seeds: Sequence[int], target: float | None) -> dict[int, int | None]:

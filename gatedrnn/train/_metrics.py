@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gatedrnn._check import fail
+from gatedrnn._files import check_regular
+from gatedrnn._output import check_free, whole_files
 
 KINDS = (".csv", ".jsonl")
 
@@ -38,30 +41,43 @@ def check_name(path: Path) -> None:
 
 
 class MetricsFile:
-    """A CSV or JSONL file that grows by rows; it starts anew from the rows that a resumed run already has.
+    """A CSV or JSONL file that grows by rows.
+
+    Args:
+        path: its place.
+        rows: those of a resumed run, which it starts anew from.
+        own: whether what is there may be replaced; a file that begins with these rows may, too.
 
     Raises:
-        ValueError: the file's name ends in neither, or it cannot be written to.
+        ValueError: the file's name ends in neither, or another file is there.
     """
 
-    def __init__(self, path: str | Path, rows: Iterable[Row]) -> None:
+    def __init__(self, path: str | Path, rows: Sequence[Row], own: bool) -> None:
         self.path = Path(path)
         check_name(self.path)
-        head = _csv(Row._fields) if self.path.suffix == ".csv" else ""
-        draft = self.path.with_name(f".{self.path.name}.partial")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(head + "".join(map(self._line, rows)), encoding="utf-8")
-            draft.replace(self.path)
-        except OSError as error:
-            raise fail("metrics", "a file that can be written to", f"{str(path)!r}: {error.strerror}") from None
+        self._begun = (_csv(Row._fields) if self.path.suffix == ".csv" else "") + "".join(map(self._line, rows))
+        check_free("metrics", [self.path], {}, force=own or (bool(rows) and self._goes_on()))
+
+    def begin(self) -> None:
+        """Writes the rows that there are; raises ValueError where that cannot be done."""
+        with whole_files(self.path.parent, "metrics") as draft:
+            (draft / self.path.name).write_text(self._begun, encoding="utf-8")
 
     def append(self, rows: Iterable[Row]) -> None:
+        """Writes more of them; raises ValueError where that cannot be done."""
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("".join(map(self._line, rows)))
         except OSError as error:
             raise fail("metrics", "a file that can be written to", f"{str(self.path)!r}: {error.strerror}") from None
+
+    def _goes_on(self) -> bool:
+        try:
+            check_regular(self.path, sys.maxsize)
+            with self.path.open("rb") as file:
+                return file.read(len(self._begun)) == self._begun.encode()
+        except (OSError, ValueError):
+            return False
 
     def _line(self, row: Row) -> str:
         if self.path.suffix == ".csv":

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from gatedrnn.cli import app
 
+NOBODY = 65_534  # a user's number
+
 
 @pytest.fixture(scope="session")
 def tiny():
@@ -145,3 +147,18 @@ def adding(there, succeeds, tiny):
     """Two seeds on a generated task: (what was printed, the folder)."""
     result = succeeds("train", "adding", *tiny, "--cell", "rnn", "--seeds", 2, "--seed", 5, "--out", "adding")
     return result, there / "adding"
+
+
+@pytest.fixture
+def outcome_of_nobody(outcome):
+    """(arguments) -> as `outcome`; root may read everything, so the command runs as somebody else then."""
+
+    def run(*arguments):
+        before = os.geteuid()
+        os.seteuid(before or NOBODY)
+        try:
+            return outcome(*arguments)
+        finally:
+            os.seteuid(before)
+
+    return run

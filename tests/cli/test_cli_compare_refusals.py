@@ -94,8 +94,8 @@ BAD = {
 
 
 def in_a_full_folder(line):
-    """The arguments of a line, which writes to a folder with results unless it names another."""
-    return [*shlex.split(line), *([] if "--out" in line else ["--out", "full"])]
+    """The arguments of a line, which may replace the results in a folder unless it names another."""
+    return [*shlex.split(line), *([] if "--out" in line else ["--out", "full", "--force"])]
 
 
 @pytest.mark.parametrize("line", BAD, ids=[line[:40] for line in BAD])

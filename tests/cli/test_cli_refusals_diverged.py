@@ -55,7 +55,7 @@ def diverging(losses, checkpoint):
         for step, loss in enumerate(losses, 1):
             on_progress(Progress(step, 4, 1.0, 1.0, (Row(step, 0, 1.0, loss, 0.5),)))
         (folder / "checkpoints" / str(checkpoint)).mkdir(parents=True)
-        (folder / "checkpoints" / str(checkpoint) / "state").write_text("weights")
+        (folder / "checkpoints" / str(checkpoint) / "about.json").write_text("weights")
         raise gr.train.Diverged(float("nan"), 4)
 
     return fit
@@ -84,7 +84,7 @@ def test_a_resumed_training_is_kept(tmp_path, monkeypatch, invoke, succeeds, tre
     """It was there before."""
     succeeds("train", *line, "--out", "run")
     before = tree(tmp_path / "run")
-    monkeypatch.setattr(gr.train, "fit", diverging([], 5))
+    monkeypatch.setattr(gr.train, "fit", diverging([0.2], 5))
     result = invoke("train", "--resume", "run", "--steps", "8")
     assert (result.exit_code, result.stdout) == (2, "")
     after = tree(tmp_path / "run")

@@ -6,8 +6,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-NOBODY = 65_534  # a user's number
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -59,21 +57,6 @@ def test_what_is_no_regular_file(tmp_path, command, line, check_refused):
     task = () if command == "compare" else (line.split()[0].removeprefix("--"),)
     message = NOT_READ[line].format("" if command == "compare" else f"{tmp_path}/")
     check_refused((command, *task, *line.split()), message)
-
-
-@pytest.fixture
-def outcome_of_nobody(outcome):
-    """(arguments) -> as `outcome`; root may read everything, so the command runs as somebody else then."""
-
-    def run(*arguments):
-        before = os.geteuid()
-        os.seteuid(before or NOBODY)
-        try:
-            return outcome(*arguments)
-        finally:
-            os.seteuid(before)
-
-    return run
 
 
 @pytest.mark.parametrize("option", ["text", "series"])

@@ -142,6 +142,8 @@ def test_resumed_as_another_run(adding, tmp_path, monkeypatch, invoke, read_json
     _, folder = adding
     monkeypatch.chdir(tmp_path)
     shutil.copytree(folder, tmp_path / "run")
+    for name in ("result.json", "model-5.json", "model-6.json", "model-5.safetensors", "model-6.safetensors"):
+        (tmp_path / "run" / name).unlink()
     (tmp_path / "run" / "run.json").write_text(json.dumps(read_json(folder / "run.json") | {"hidden": 4}) + "\n")
     result = invoke("train", "--resume", "run")
     assert result.exit_code == 2

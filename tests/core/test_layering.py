@@ -14,9 +14,9 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A row may import the rows before it.
 LAYERS = (
-    ("_check", "_jax", "_memory", "_registry"),
-    ("_cell", "_elementwise", "_output", "_segments"),
-    ("_contract", "_pointwise", "_step", "linear"),
+    ("_check", "_jax", "_memory", "_registry", "_version"),
+    ("_cell", "_elementwise", "_files", "_segments"),
+    ("_contract", "_output", "_pointwise", "_step", "linear"),
     ("_jacobian", "_sequence", "initializers"),
     ("_outputs", "cells"),
     ("_method",),

@@ -35,8 +35,7 @@ def checkpoints():
     def steps(folder, whole=True):
         place = folder / "checkpoints"
         found = os.listdir(place) if place.exists() else []
-        end = "" if whole else ".orbax-checkpoint-tmp"
-        names = [name.removesuffix(end) for name in found if name.endswith(end)]
+        names = found if whole else [name.split("-")[1] for name in found if name.startswith(".unfinished-")]
         return sorted(int(name) for name in names if name.isdigit())
 
     return steps

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import gatedrnn as gr
-from gatedrnn.train._checkpoints import Checkpoints
+from gatedrnn.train._about import ABOUT
+from gatedrnn.train._checkpoints import STATE, Checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,13 @@ def test_all_of_the_state_is_restored(tmp_path, adding_setup, plain):
     """Into the likes of a state with other keys, weights and steps: the saved ones come back, and the rows."""
     saved, _ = gr.train.step(adding_setup, gr.train.init(adding_setup, (3, 4)))
     rows = [gr.train.Row(1, seed, 0.1, float("nan"), 1 / 3) for seed in (3, 4)]
-    first = Checkpoints(tmp_path, {}, there=False)
+    first = Checkpoints(tmp_path, {}, None)
     first.save(1, saved, rows)
     first.close()
     like = gr.train.init(adding_setup, (5, 6))
     assert (jax.random.key_data(like.key) != jax.random.key_data(saved.key)).any()
-    second = Checkpoints(tmp_path, {}, there=True)
-    found, rows_found = second.restore(like)
+    second = Checkpoints(tmp_path, {}, None)
+    found, rows_found, _ = second.restore(like)
     second.close()
     chex.assert_trees_all_equal(plain(found), plain(saved))
     np.testing.assert_array_equal(rows_found, rows)
@@ -63,7 +64,8 @@ def test_written_beside_the_training(tmp_path, monkeypatch, adding_setup, checkp
         return rename(source, target, **options)
 
     monkeypatch.setattr(os, "rename", slow)
-    writer = Checkpoints(tmp_path / "checkpoints", {}, there=False)
+    writer = Checkpoints(tmp_path / "checkpoints", {}, None)
+    writer.prepare()
     state, _ = gr.train.step(adding_setup, gr.train.init(adding_setup))
     want = jax.tree.map(np.array, plain(state))
     writer.save(1, state, [])
@@ -72,31 +74,34 @@ def test_written_beside_the_training(tmp_path, monkeypatch, adding_setup, checkp
     go_on.set()
     writer.close()
     assert (checkpoints(tmp_path), late) == ([1], [False])
-    found, _ = Checkpoints(tmp_path / "checkpoints", {}, there=True).restore(state)
+    found = Checkpoints(tmp_path / "checkpoints", {}, None).restore(state).state
     chex.assert_trees_all_equal(plain(found), want)
 
 
-def damage(folder):
-    """Flips the bits of one byte in the largest file of the state."""
-    path = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+def damage(path):
+    """Flips the bits of one byte."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "gone"])
-def test_damaged(run, longer, how, fit, checkpoints, plain):
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [(how, STATE) for how in ("flipped", "cut", "emptied", "gone")] + [(how, ABOUT) for how in ("cut", "emptied")],
+)
+def test_damaged(run, longer, how, name, fit, checkpoints, plain):
     """A damaged checkpoint is named, and stays; without it the run goes on from the one before."""
     last = run / "checkpoints" / "8"
     if how == "flipped":
-        damage(last / "state")
+        damage(last / name)
     elif how == "gone":
-        shutil.rmtree(last / "state")
+        (last / name).unlink()
     else:
-        for path in list((last / "state").rglob("*")):
-            if path.is_file():
-                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if how == "cut" else b"")
-    with pytest.raises(ValueError, match="`folder` must be one w(hose checkpoints can be read|ith whole checkpoints)"):
+        data = (last / name).read_bytes()
+        (last / name).write_bytes(data[: len(data) // 2] if how == "cut" else b"")
+    with pytest.raises(
+        ValueError, match="`folder` must be one whose checkpoints can be read; got '.*; remove it to go"
+    ):
         fit(run, 12, resume=True)
     assert last.exists() and len(checkpoints(run)) == 2
     shutil.rmtree(last)
@@ -124,8 +129,8 @@ def test_of_another_run(run, change, message, adding_setup, checkpoints):
 
 
 def test_of_another_program(run, fit):
-    """A checkpoint that orbax reads, but that is not of this library."""
-    about = run / "checkpoints" / "8" / "about" / "metadata"
+    """JSON, but not of this library."""
+    about = run / "checkpoints" / "8" / ABOUT
     about.write_text(json.dumps([1, 2, 3]))
     with pytest.raises(ValueError, match="`folder` must be one with checkpoints of this library"):
         fit(run, 12, resume=True)
@@ -137,7 +142,7 @@ def test_folders(run, tmp_path, fit):
         fit(run, 12)
     with pytest.raises(ValueError, match="`folder` must be one that holds a checkpoint; got none"):
         fit(tmp_path / "none", 12, resume=True)
-    with pytest.raises(ValueError, match="`folder` must be one whose checkpoints can be written to"):
+    with pytest.raises(ValueError, match="`folder` must be a folder that can be written to"):
         fit("/proc/none", 12)
 
 

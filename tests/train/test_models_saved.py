@@ -115,7 +115,7 @@ def test_a_cell_of_the_users(tmp_path, drawn):
         ({"name": "a/b"}, "`name` must be a name .* without a folder; got 'a/b'"),
         ({"name": "../b"}, "`name` must be a name .* without a folder; got '../b'"),
         ({"name": ""}, "`name` must be a name .* without a folder; got ''"),
-        ({"name": "n" * 300}, "`folder` must be one that can be written to"),
+        ({"name": "n" * 300}, "`folder` must be a folder that can be written to"),
         ({"folder": "file"}, "`folder` must be a folder that can be written to"),
         ({"folder": "file/below"}, "`folder` must be a folder that can be written to"),
         ({"folder": "/proc/none"}, "`folder` must be a folder that can be written to; got '/proc/none'"),

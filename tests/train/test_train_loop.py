@@ -104,7 +104,7 @@ REFUSED = [
     ({"seconds": 0}, "`seconds` must be a positive number; got 0"),
     ({"seconds": float("nan")}, "`seconds` must be a positive number; got nan"),
     ({"metrics": "metrics.txt"}, "`metrics` must be a file whose name ends in .csv or .jsonl"),
-    ({"metrics": "/proc/none/metrics.csv"}, "`metrics` must be a file that can be written to"),
+    ({"metrics": "/proc/none/metrics.csv"}, "`metrics` must be a folder that can be written to"),
     ({"mesh": MESH}, "`seeds` must be a number that 2 devices divide evenly"),
 ]
 
