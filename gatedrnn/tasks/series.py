@@ -62,7 +62,7 @@ def read_series(
             missing, or a cell is no finite number.
     """
     path = Path(path)
-    regular(path, "series", kind="CSV, NPY, NPZ or Parquet file")
+    regular(path, "series", kind="file of numbers")
     asked = _asked(delimiter, decimal, header)
 
     def find(names: list[list[str]], count: int) -> int:
@@ -79,7 +79,7 @@ def read_series(
         values = reader(path, find)
     except OSError as error:
         got = f"{named(path)}: {error.strerror or error}"
-        raise fail("series", "a readable CSV, NPY, NPZ or Parquet file", got) from None
+        raise fail("series", "a readable file of numbers", got) from None
     for start, block in _blocks(values):
         if not np.isfinite(block).all():
             row = int(np.argmin(np.isfinite(block)))
