@@ -124,9 +124,11 @@ class Task:
         wrong = _wrong(self, found)
         if wrong is None:
             return found
-        unknown = jnp.full_like(found.targets, self.output_size if self.classes else jnp.nan)
-        targets = jnp.where(wrong, unknown, jnp.where(found.mask, found.targets, jnp.zeros_like(found.targets)))
-        return found._replace(targets=targets)
+        targets = found.targets.astype(jnp.int32 if self.classes else jnp.float32)
+        unknown = jnp.full_like(targets, self.output_size if self.classes else jnp.nan)
+        return found._replace(
+            targets=jnp.where(wrong, unknown, jnp.where(found.mask, targets, jnp.zeros_like(targets)))
+        )
 
     def check_shapes(self, batch: int, steps: int) -> None:
         """Raises ValueError where `sample` makes no batch of B sequences; without making one."""
@@ -208,7 +210,7 @@ def _check_batch(task: Task, found: Any, batch: int) -> None:
     width = () if task.symbols else (task.input_size,)
     kinds = {
         "xs": (jnp.integer, "whole numbers") if task.symbols else (jnp.floating, "real numbers"),
-        "targets": (jnp.integer, "whole numbers") if task.classes else (jnp.floating, "real numbers"),
+        "targets": (jnp.integer, "whole numbers") if task.classes else (jnp.number, "numbers"),
         "mask": (jnp.bool_, "truths"),
     }
     for name, part in parts.items():
