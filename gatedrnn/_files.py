@@ -1,6 +1,7 @@
 """Files of others, looked at before their first byte is believed; and folders that one process has to itself."""
 
 import contextlib
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -10,9 +11,16 @@ from gatedrnn._check import fail
 from gatedrnn._memory import readable
 
 LOCK = ".gatedrnn.lock"
+LONGEST = 600  # letters of a name in a message
 
 
-def check_regular(path: str | Path, most: int) -> int:
+def named(path: str | Path) -> str:
+    """How a path, or whatever else came from outside, stands in a message: quoted, and not at any length."""
+    whole = str(path)
+    return repr(whole if len(whole) <= LONGEST else f"{whole[: LONGEST // 2]}...{whole[-LONGEST // 2 :]}")
+
+
+def check_regular(path: str | Path, most: float = math.inf) -> int:
     """The size of a file, in bytes; nothing of it is read.
 
     Raises:
@@ -28,6 +36,15 @@ def check_regular(path: str | Path, most: int) -> int:
     if found.st_size > most:
         raise ValueError(f"{readable(found.st_size)}, where at most {readable(most)} can be")
     return found.st_size
+
+
+def regular(path: str | Path, argument: str, most: float = math.inf, kind: str = "file") -> int:
+    """The same of what the user calls `argument`, a `kind` of file; everything raised is a ValueError that says so."""
+    try:
+        return check_regular(path, most)
+    except (OSError, ValueError) as error:  # the latter also for a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise fail(argument, f"a readable {kind}", f"{named(path)}: {reason}") from None
 
 
 def read_regular(path: str | Path, most: int) -> bytes:

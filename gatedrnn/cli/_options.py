@@ -97,7 +97,8 @@ def split_cells(names: str) -> list[str]:
 
 def split_column(asked: str) -> tuple[str, str | None]:
     """FILE[:COLUMN] -> the file and the column; either may hold colons, so the longest file that exists is taken."""
-    places = [len(asked), *(i for i in range(len(asked) - 1, 0, -1) if asked[i] == ":")]
+    drive = 2 if asked[1:3] in (":\\", ":/") else 1  # C:\data.csv
+    places = [len(asked), *(i for i in range(len(asked) - 1, drive - 1, -1) if asked[i] == ":")]
     known = [i for i in places if os.path.isfile(asked[:i])]
     end = known[0] if known else places[min(1, len(places) - 1)]
     return asked[:end], asked[end + 1 :] if end < len(asked) else None

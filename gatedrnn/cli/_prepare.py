@@ -78,6 +78,14 @@ def prepare(settings: Settings) -> Run:
     return Run(setup, mesh if share_seeds else None)
 
 
+def read_series(of: Any) -> Any:
+    """The numbers of an option `series`, by the options `delimiter`, `decimal` and `header` beside it."""
+    from gatedrnn import tasks
+
+    path, column = split_column(str(of.series))
+    return tasks.series.read_series(path, column, delimiter=of.delimiter, decimal=of.decimal, header=of.header)
+
+
 def _check_memory(settings: Settings, task: Any) -> None:
     """Raises ValueError where not even the weights, with gradients and two moments, and the inputs fit in memory."""
     width = settings.embedding if task.symbols else task.input_size
@@ -106,8 +114,7 @@ def _task(settings: Settings) -> Any:
     if settings.task == "agreement":
         return tasks.agreement_with(settings.attractors, settings.differ)
     if settings.task == "series":
-        path, column = split_column(str(settings.series))
-        return tasks.series.prediction(tasks.series.read_series(path, column))
+        return tasks.series.prediction(read_series(settings))
     if settings.task == "text":
         data = tasks.text.help_text() if settings.text is None else tasks.text.read_text(settings.text)
         return tasks.text.prediction(data)

@@ -28,6 +28,9 @@ LARGEST_JSON = 1_000_000  # bytes
 SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of float32, below which XLA has zero
 
 
+DELIMITER = "Between a CSV file's fields, where it is in doubt: a character, or comma, semicolon, tab, space or pipe."
+DECIMAL = "Its decimal mark: . or ,"
+HEADER = "Its lines in front of the first row of numbers."
 Init = Literal["default", "chrono"]
 
 
@@ -98,11 +101,14 @@ class Settings:
     )
     series: str | None = option(
         None,
-        "The series task's column of a CSV or NPY file.",
+        "The series task's column of a CSV, NPY, NPZ or Parquet file.",
         only="series",
         parser=_column_on_file,
         metavar="FILE[:COLUMN]",
     )
+    delimiter: str | None = option(None, DELIMITER, only="series", metavar="MARK")
+    decimal: str | None = option(None, DECIMAL, only="series", metavar="MARK")
+    header: int | None = option(None, HEADER, only="series", check=size(least=0))
     embedding: int = option(32, "Width of the embedding of symbols.", check=size())
     attractors: int = option(2, "Nouns between subject and verb, in the agreement task.", only="agreement")
     differ: float = option(0.5, "Share of those that differ from the subject in number.", only="agreement")

@@ -20,6 +20,8 @@ from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._options import find_cell, formatted, name_of_file, split_cells, split_column
+from gatedrnn.cli._prepare import read_series
+from gatedrnn.cli._settings import DECIMAL, DELIMITER, HEADER
 
 if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
@@ -36,8 +38,14 @@ class Drive:
     text: Path | None = option(None, "Drive with a UTF-8 text file (default: Python's help text).", metavar="FILE")
     encoding: Literal["embedded", "one-hot"] = option("embedded", "How text's bytes enter.")
     series: str | None = option(
-        None, "Drive with a column of a CSV or NPY file.", parser=name_of_file, metavar="FILE[:COLUMN]"
+        None,
+        "Drive with a column of a CSV, NPY, NPZ or Parquet file.",
+        parser=name_of_file,
+        metavar="FILE[:COLUMN]",
     )
+    delimiter: str | None = option(None, DELIMITER, metavar="MARK")
+    decimal: str | None = option(None, DECIMAL, metavar="MARK")
+    header: int | None = option(None, HEADER, check=size(least=0))
     noise: float | None = option(None, "Drive with Gaussian noise of this deviation.", metavar="STD")
     silent: bool = option(False, "Zero input only.")
 
@@ -100,6 +108,9 @@ def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) 
     if len(given) > 1:
         raise fail(given[1], f"left out beside `{given[0]}`: one input drives a comparison", "both")
     kind = given[0] if given else "text"
+    for name in ("delimiter", "decimal", "header"):
+        if getattr(drive, name) is not None and kind != "series":
+            raise fail(name, "left out: it is for `series`", getattr(drive, name))
     width = {"series": 1, "text": 256 if drive.encoding == "one-hot" else FEATURES}.get(kind, FEATURES)
     check_memory(*shape, width, hidden, dtype)
     inputs = {"silent": jnp.zeros((*shape, width), dtype)}
@@ -134,8 +145,7 @@ def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[s
 
     from gatedrnn.tasks import series
 
-    path, column = split_column(str(drive.series))
-    return jnp.asarray(series.standardised_windows(series.read_series(path, column), *shape), dtype)
+    return jnp.asarray(series.standardised_windows(read_series(drive), *shape), dtype)
 
 
 def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:

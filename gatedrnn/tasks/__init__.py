@@ -13,7 +13,7 @@ from gatedrnn.tasks._languages import anbn, parity
 from gatedrnn.tasks._mixture import mixture
 from gatedrnn.tasks._order import temporal_order, temporal_order_3
 from gatedrnn.tasks._recall import delayed_recall, noisy_latch
-from gatedrnn.tasks._task import Batch, Task
+from gatedrnn.tasks._task import Batch, Task, check_task
 from gatedrnn.tasks.sentences import agreement, agreement_with
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "agreement",
     "agreement_with",
     "anbn",
+    "check_task",
     "copy",
     "delayed_recall",
     "digits",

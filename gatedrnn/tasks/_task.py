@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from gatedrnn._check import check_size, fail
@@ -21,7 +22,7 @@ class Batch(NamedTuple):
 
     Attributes:
         xs: float32 [N, B, D]; or int32 [N, B] where the task's inputs are symbols to be embedded.
-        targets: int32 [N, B], a class; or float32 [N, B], a value. Zero where nothing is asked.
+        targets: int32 [N, B], a class; or float32 [N, B], a value. Anything where nothing is asked, -100 for example.
         mask: bool [N, B]: True where the loss counts.
     """
 
@@ -103,9 +104,41 @@ class Task:
             steps: T.
 
         Raises:
-            ValueError: a size is not a whole number, or T is too short for the task or too long for its data.
+            ValueError: a size is not a whole number, T is too short for the task or too long for its data, or `sample`
+                makes no batch.
         """
         return _sampled(self, key, check_size("batch", batch), self.check_steps(steps))
+
+    def draw(self, key: Array, batch: int, steps: int) -> Batch:
+        """The same for a training, inside what is transformed.
+
+        Targets are zero where nothing is asked. Where something is, a class outside 0 to `output_size` - 1, or symbols
+        outside 0 to `input_size` - 1 in the sequence, make the loss NaN, and never count as another class or symbol;
+        `check_task` says which.
+
+        Raises:
+            ValueError: `sample` makes no batch.
+        """
+        found = self.sample(key, batch, steps, self.data)
+        _check_batch(self, found, batch)
+        wrong = _wrong(self, found)
+        if wrong is None:
+            return found
+        targets = found.targets.astype(jnp.int32 if self.classes else jnp.float32)
+        unknown = jnp.full_like(targets, self.output_size if self.classes else jnp.nan)
+        return found._replace(
+            targets=jnp.where(wrong, unknown, jnp.where(found.mask, targets, jnp.zeros_like(targets)))
+        )
+
+    def check_shapes(self, batch: int, steps: int) -> None:
+        """Raises ValueError where `sample` makes no batch of B sequences; without making one."""
+
+        def drawn(batch: int) -> None:
+            key = jax.eval_shape(lambda: jax.random.key(0))
+            _check_batch(self, jax.eval_shape(lambda key: self.sample(key, batch, steps, self.data), key), batch)
+
+        drawn(batch)
+        drawn(batch + 1)  # N may be B
 
     def check_steps(self, steps: int, argument: str = "steps") -> int:
         """Returns T, or raises ValueError, which calls it `argument`, where the task cannot have that length."""
@@ -124,4 +157,77 @@ class Task:
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _sampled(task: Task, key: Array, batch: int, steps: int) -> Batch:
-    return task.sample(key, batch, steps, task.data)
+    found = task.sample(key, batch, steps, task.data)
+    _check_batch(task, found, batch)
+    return found
+
+
+def check_task(task: Task, batch: int = 3, steps: int | None = None) -> None:
+    """Draws batches of a task of your own and compares them with what the task says of itself.
+
+    Args:
+        task: the task.
+        batch: B.
+        steps: T; the shortest by default.
+
+    Raises:
+        ValueError: the batch is none: its parts, shapes, types, classes or symbols are other ones, or nothing is asked.
+
+    Example:
+        >>> import gatedrnn as gr
+        >>> gr.tasks.check_task(gr.tasks.parity, steps=8)
+    """
+    steps = task.check_steps(task.shortest if steps is None else steps)
+    task.check_shapes(check_size("batch", batch), steps)
+    for on in (task, task.held_out):
+        found = on(jax.random.key(0), batch, steps)
+        asked = found.targets[found.mask]
+        if not asked.size:
+            raise fail("task", "one whose mask is True somewhere", "a mask that is False everywhere")
+        ranges = (
+            ("classes", asked, task.output_size, task.classes),
+            ("symbols", found.xs, task.input_size, task.symbols),
+        )
+        for what, values, count, whole in ranges:
+            outside = values[(values < 0) | (values >= count)] if whole else values[:0]
+            if outside.size:
+                raise fail(
+                    "task", f"one of {what} from 0 to {count - 1} where the mask is True", int(outside.ravel()[0])
+                )
+        if not task.classes and not jnp.isfinite(asked).all():
+            raise fail("task", "one of finite targets where the mask is True", "others")
+
+
+def _check_batch(task: Task, found: Any, batch: int) -> None:
+    """Raises ValueError where the parts of a batch are not of the shapes and types that the task says."""
+    if not isinstance(found, Batch):
+        raise fail("task", "one whose `sample` gives a `gatedrnn.tasks.Batch`", f"a {type(found).__name__}")
+    parts = found._asdict()
+    for name, part in parts.items():
+        if not hasattr(part, "shape") or not hasattr(part, "dtype"):
+            raise fail("task", f"one whose {name} are an array", f"a {type(part).__name__}")
+    steps = found.targets.shape[0] if found.targets.ndim else 0
+    width = () if task.symbols else (task.input_size,)
+    kinds = {
+        "xs": (jnp.integer, "whole numbers") if task.symbols else (jnp.floating, "real numbers"),
+        "targets": (jnp.integer, "whole numbers") if task.classes else (jnp.number, "numbers"),
+        "mask": (jnp.bool_, "truths"),
+    }
+    for name, part in parts.items():
+        kind, words = kinds[name]
+        shape = (steps, batch, *(width if name == "xs" else ()))
+        if part.shape != shape or not jnp.issubdtype(part.dtype, kind):
+            axes = f"[N, B{', D' if len(shape) == 3 else ''}] with B = {batch}"
+            axes += f" and D = {task.input_size}" if len(shape) == 3 else ""
+            expected = f"one whose {name} are {words} {axes}, time first, with one N for xs, targets and mask"
+            raise fail("task", expected, f"{part.dtype} {part.shape} from the task {task.name!r}")
+
+
+def _wrong(task: Task, found: Batch) -> Array | None:
+    """Where something is asked that has no answer, [N, B]; None where no number can be out of range."""
+    inside = jnp.ones_like(found.mask)
+    if task.classes:
+        inside &= (found.targets >= 0) & (found.targets < task.output_size)
+    if task.symbols:
+        inside &= ((found.xs >= 0) & (found.xs < task.input_size)).all(axis=0, keepdims=True)
+    return found.mask & ~inside if task.classes or task.symbols else None

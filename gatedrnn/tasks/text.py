@@ -3,6 +3,7 @@
 symbols x_1 .. x_T        target_t = x_{t+1}        loss in nats per byte; bits are nats / ln 2
 """
 
+import codecs
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._check import check_size, fail
+from gatedrnn._files import named, regular
 from gatedrnn.tasks._draw import windows_of
 from gatedrnn.tasks._task import Batch, Constant, Task, one_less
 
 SYMBOLS = 256
+MOST = 2**30  # bytes of a text
+BLOCK = 2**20  # bytes that are read at once
 HELD_OUT = 10  # the last tenth of a text
 
 
@@ -31,26 +35,37 @@ def read_text(path: str | Path) -> bytes:
     """The bytes of a UTF-8 text file.
 
     Raises:
-        ValueError: the file cannot be read, is no regular one, is empty, is binary (holds a NUL byte) or is not UTF-8.
+        ValueError: the file cannot be read, is no regular one or larger than 1 GiB, is empty, is binary (holds a NUL
+            byte) or is not UTF-8.
     """
     path = Path(path)
+    size = regular(path, "text", MOST, "text file")
+    data, decoder = bytearray(), codecs.getincrementaldecoder("utf-8")()
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe may never end, and /dev/zero does not
-            raise fail("text", "a regular file", repr(str(path)))
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            while block := file.read(min(BLOCK, size - len(data))):
+                _check_text(block, data, decoder, path)
+        _check_text(b"", data, decoder, path)
     except OSError as error:
-        raise fail("text", "a readable text file", f"{str(path)!r}: {error.strerror}") from None
+        raise fail("text", "a readable text file", f"{named(path)}: {error.strerror}") from None
     if not data:
-        raise fail("text", "a file with at least one byte", f"the empty file {str(path)!r}")
-    if b"\0" in data:
-        place = data.index(b"\0")
-        raise fail("text", "a text file", f"a binary one: {str(path)!r} has a NUL byte at offset {place:,}")
+        raise fail("text", "a file with at least one byte", f"the empty file {named(path)}")
+    return bytes(data)
+
+
+def _check_text(block: bytes, data: bytearray, decoder: codecs.IncrementalDecoder, path: Path) -> None:
+    """Adds a block to the data, or raises ValueError where it is no text; an empty one is the end."""
+    if b"\0" in block:
+        place = len(data) + block.index(b"\0")
+        raise fail("text", "a text file", f"a binary one: {named(path)} has a NUL byte at offset {place:,}")
+    pending = len(decoder.getstate()[0])
+    data += block
     try:
-        data.decode()
+        decoder.decode(block, final=not block)
     except UnicodeDecodeError as error:
-        what = f"byte 0x{data[error.start]:02x} at offset {error.start:,} of {str(path)!r}"
+        place = len(data) - len(block) - pending + error.start
+        what = f"byte 0x{data[place]:02x} at offset {place:,} of {named(path)}"
         raise fail("text", "a UTF-8 file", what) from None
-    return data
 
 
 def windows(data: bytes, steps: int, batch: int) -> np.ndarray:

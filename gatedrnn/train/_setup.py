@@ -5,6 +5,7 @@ state, metrics = step(setup, state)         a fresh batch, its gradient, one upd
 """
 
 import functools
+import reprlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
@@ -109,7 +110,11 @@ class Setup:
     cell_options: Any = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.cell, Cell):
+            raise fail("cell", "a `gatedrnn.Cell`, such as `gr.lstm`", reprlib.repr(self.cell))
         if not isinstance(self.task, Task):
+            if isinstance(self.task, str) or callable(self.task):
+                raise fail("task", "a `gatedrnn.tasks.Task`, such as `gr.tasks.adding`", reprlib.repr(self.task))
             return  # a transformation of pytrees puts what it likes in the place of data
         self.task.check_steps(self.horizon, "horizon")
         for name in ("batch", "hidden_size", "embedding_size"):
@@ -170,11 +175,13 @@ def init(setup: Setup, seeds: Sequence[int] = (0,)) -> TrainState:
     A seed gives the same training data to every cell and initialisation.
 
     Raises:
-        ValueError: there is no seed, one is given twice, or one is no whole number of at least 0.
+        ValueError: there is no seed, one is given twice or is no whole number of at least 0, or the task's `sample`
+            makes no batch.
     """
     seeds = [check_size("seeds", seed, least=0) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds) or max(seeds) >= TEST_SEED:
         raise fail("seeds", f"different whole numbers below {TEST_SEED:,}, at least one", seeds)
+    setup.task.check_shapes(setup.batch, setup.horizon)
     return _init(setup, jnp.array(seeds, jnp.uint32))
 
 
@@ -196,7 +203,7 @@ def step(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
 
 def _update(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
     """One update of one seed."""
-    batch = setup.task.sample(jax.random.fold_in(state.key, state.step), setup.batch, setup.horizon, setup.task.data)
+    batch = setup.task.draw(jax.random.fold_in(state.key, state.step), setup.batch, setup.horizon)
 
     def loss(params: ModelParams) -> tuple[Array, Metrics]:
         metrics = evaluate(setup.model, setup.task, params, batch, setup.method)
@@ -230,7 +237,7 @@ def measure(setup: Setup, params: ModelParams, batches: int) -> Metrics:
 
     def one(params: ModelParams) -> Metrics:
         def on(key: Array) -> Metrics:
-            batch = setup.task.sample(key, setup.batch, setup.horizon, setup.task.held_out_data)
+            batch = setup.task.held_out.draw(key, setup.batch, setup.horizon)
             return evaluate(setup.model, setup.task, params, batch, setup.method)
 
         return jax.tree.map(lambda a: a.mean(0), lax.map(on, keys))

@@ -30,7 +30,7 @@ def defaults():
         **{"cell": "lstm", "init": "default", "horizon": 8, "hidden": 3, "batch": 2, "steps": 4, "seeds": 1},
         **{"first_seed": 0, "rule": "adam", "rate": 0.01, "clip": 1.0, "target": None, "test_every": 2},
         **{"test_batches": 1, "backward": "segmented", "window": None, "devices": 1, "text": None, "series": None},
-        **{"embedding": 32, "attractors": 2, "differ": 0.5},
+        **{"delimiter": None, "decimal": None, "header": None, "embedding": 32, "attractors": 2, "differ": 0.5},
     }
 
 

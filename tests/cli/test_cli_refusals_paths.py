@@ -6,6 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from gatedrnn.cli._options import split_column
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -39,14 +41,14 @@ def test_an_empty_model(check_refused):
 
 
 NOT_READ = {
-    "--text pipe": "`text` must be a regular file; got '{}pipe'.",
-    "--text device": "`text` must be a regular file; got '{}device'.",
+    "--text pipe": "`text` must be a readable text file; got '{}pipe': not a regular file.",
+    "--text device": "`text` must be a readable text file; got '{}device': not a regular file.",
     "--text folder": "`text` must be a readable text file; got '{}folder': Is a directory.",
     "--text absent": "`text` must be a readable text file; got '{}absent': No such file or directory.",
-    "--series pipe": "`series` must be a regular file; got '{}pipe'.",
-    "--series pipe.npy": "`series` must be a readable CSV or NPY file; got '{}pipe.npy': No such file or directory.",
-    "--series device": "`series` must be a regular file; got '{}device'.",
-    "--series folder": "`series` must be a readable CSV or NPY file; got '{}folder': Is a directory.",
+    "--series pipe": "`series` must be a readable file of numbers; got '{}pipe': not a regular file.",
+    "--series pipe.npy": "`series` must be a readable file of numbers; got '{}pipe.npy': No such file or directory.",
+    "--series device": "`series` must be a readable file of numbers; got '{}device': not a regular file.",
+    "--series folder": "`series` must be a readable file of numbers; got '{}folder': Is a directory.",
 }
 
 
@@ -77,3 +79,57 @@ def test_a_series_with_few_rows(check_refused):
     """The option is named, which the user has."""
     message = "`series` must be at least 20 numbers, of which a fifth is held out; got 18."
     check_refused(("train", "series", "--series", "short.csv", "--horizon", "2"), message)
+
+
+DIALECTS = {
+    "train series --series comma.csv": "`series` must be a file with as many fields in every line, or `delimiter`, ",
+    "train series --series numbers.csv": "`series` must be a file that says whether its first line is one of names, or",
+    "compare --series comma.csv": "`series` must be a file with as many fields in every line, or `delimiter`, ",
+    "train series --series comma.csv --decimal ;": "`decimal` must be '.' or ','; got ';'.",
+    "race series --series comma.csv --delimiter ab": "`delimiter` must be one character or one of comma, ",
+    "train series --series comma.csv --header -1": "`header` must be a whole number of at least 0; got -1.",
+    "train text --header 1": "`header` must be left out: it is for the task 'series', not for 'text'; got 1.",
+    "train series --series data.npy --header 1": "`header` must be left out: it is for text files; got it for '",
+    "compare --decimal ,": "`decimal` must be left out: it is for `series`; got ,.",
+    "compare --series C:/data.csv:OT": "`series` must be a readable file of numbers; got 'C:/data.csv': No such file",
+}
+
+
+@pytest.fixture
+def dialects():
+    """Files that do not say how they are written."""
+    Path("comma.csv").write_text("x\n" + "1,5\n2,25\n" * 20)
+    Path("numbers.csv").write_text("0;1\n" + "7;8\n9;5\n" * 20)
+    Path("data.npy").write_bytes(b"")
+
+
+@pytest.mark.parametrize("line", DIALECTS)
+@pytest.mark.usefixtures("dialects")
+def test_a_dialect_in_doubt(line, check_refused):
+    """Asked for by the names of the options, which belong to a series in a text file alone."""
+    check_refused(line.split(), DIALECTS[line])
+
+
+@pytest.mark.parametrize(
+    "line", ["comma.csv --decimal ,", "comma.csv --delimiter comma --header 1", "numbers.csv:1 --header 0"]
+)
+@pytest.mark.usefixtures("dialects")
+def test_a_dialect_that_is_told(line, succeeds, tiny):
+    """Read as it was said."""
+    succeeds("train", "series", "--series", *line.split(), *tiny[2:], "--horizon", "4", "--seed", "3")
+
+
+@pytest.mark.parametrize(
+    ("asked", "want"),
+    [
+        (r"C:\data.csv:OT", (r"C:\data.csv", "OT")),
+        ("C:/data.csv:", ("C:/data.csv", "")),
+        (r"C:\data.csv", (r"C:\data.csv", None)),
+        ("data.csv:a:b", ("data.csv:a", "b")),
+        ("short.csv:a:b", ("short.csv", "a:b")),
+        ("x:1", ("x", "1")),
+    ],
+)
+def test_a_file_and_its_column(asked, want):
+    """The longest file that is there; a drive's colon is none of a column."""
+    assert split_column(asked) == want

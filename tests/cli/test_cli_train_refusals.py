@@ -76,7 +76,7 @@ BAD = {
     "train text --series data.csv": "`series` must be left out: it is for the task 'series', not for 'text'; got ",
     "train series": "`series` must be given for the task 'series': FILE[:COLUMN]; got nothing.",
     "train text --text absent": "`text` must be a readable text file; got '",
-    "train series --series absent.csv:x": "`series` must be a readable CSV or NPY file; got '",
+    "train series --series absent.csv:x": "`series` must be a readable file of numbers; got '",
     "train series --series data.csv:rain": "`series` must be a column, one of 'day', 'temp' or a number from 0",
     "train agreement --differ 2": "`differ` must be a probability, from 0 to 1; got 2.0.",
     "train agreement --attractors -1": "`attractors` must be a whole number of at least 0; got -1.",

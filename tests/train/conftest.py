@@ -61,11 +61,11 @@ def drawn():
 
 @pytest.fixture(scope="session")
 def refuses():
-    """(file, column) -> the one sentence with which a series is refused, FILE in place of its name."""
+    """(file, column, ...) -> the one sentence with which a series is refused, FILE in place of its name."""
 
-    def sentence(file, column=None):
+    def sentence(file, column=None, **dialect):
         with pytest.raises(ValueError, match=r"^`series` must be .*; got .*\.$") as caught:
-            series.read_series(file, column)
+            series.read_series(file, column, **dialect)
         message = str(caught.value)
         assert len(message) < 400 + len(str(file))
         return message.replace(str(file), "FILE")
@@ -75,7 +75,7 @@ def refuses():
 
 @pytest.fixture(scope="session")
 def read_or_refused():
-    """(file, column) -> whatever a file holds, it is read as finite float64 [N], or refused by the argument's name."""
+    """(file, column) -> whatever a file holds, it is read as finite numbers [N], or refused by the argument's name."""
 
     def check(file, column):
         got, message = None, ""
@@ -86,7 +86,7 @@ def read_or_refused():
         if got is None:
             assert message.startswith("`series` must be ")
         else:
-            assert got.dtype == np.float64
+            assert got.dtype.kind in "fiu"
             assert got.ndim == 1
             assert np.isfinite(got).all()
 

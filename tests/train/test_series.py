@@ -21,7 +21,7 @@ def test_what_cannot_be_read(tmp_path, name, reason, suffix, refuses):
     file = tmp_path / name.format(suffix)
     (tmp_path / f"folder.{suffix}").mkdir()
     (tmp_path / "file").write_text("text")
-    assert f"a readable CSV or NPY file; got 'FILE': {reason}" in refuses(file)
+    assert f"a readable file of numbers; got 'FILE': {reason}" in refuses(file)
 
 
 def test_standardised_by_the_whole_series():

@@ -1,5 +1,7 @@
 """Measured series from CSV files: columns, what is refused and in which words."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -37,7 +39,7 @@ PLAIN = "1,20.5\n2,-1e3\n"
         (NAMED, "4", [5, 8]),
         (PLAIN, None, [1, 2]),
         (PLAIN, "1", [20.5, -1000]),
-        ("1,9\n0,8\n", "0", [1, 0]),
+        ("1,9\n0,8\n", "1", [9, 8]),
         ('"a, quoted ""name""",b\n"1","2"\n3,"4"\n', 'a, quoted "name"', [1, 3]),
         ('"two\nlines",b\n1,2\n', "two\nlines", [1]),
         ("x,y\n1,2\n", "y", [2]),
@@ -49,7 +51,7 @@ PLAIN = "1,20.5\n2,-1e3\n"
         ("x\n 1 \n2\t\n", "x", [1, 2]),
         ("note,x\nbad,1\nworse,2\n", "x", [1, 2]),
         ("7", None, [7]),
-        ("x,x\n1,2\n", "x", [1]),
+        ("x,x\n1,2\n", "1", [2]),
     ],
 )
 def test_csv_columns(csv_file, content, column, want):
@@ -62,33 +64,42 @@ def test_csv_columns(csv_file, content, column, want):
 @pytest.mark.parametrize(
     ("content", "column", "got"),
     [
-        ("", None, "at least one row of numbers; got none"),
-        ("\n\n", None, "at least one row of numbers; got none"),
-        ("x,y\n", None, "at least one row of numbers; got none"),
+        ("", None, "at least one row of numbers; got 'FILE': none"),
+        ("\n\n", None, "at least one row of numbers; got 'FILE': none"),
+        ("x,y\n", None, "at least one row of numbers; got 'FILE': none"),
+        ('"', None, "at least one row of numbers; got 'FILE': none"),
         ("x,y\n1,2\n", "z", "a column, one of 'x', 'y' or a number from 0 to 1; got 'z'"),
         ("x,y\n1,2\n", "2", "a column, one of 'x', 'y' or a number from 0 to 1; got '2'"),
         ("x,y\n1,2\n", "-1", "a column, one of 'x', 'y' or a number from 0 to 1; got '-1'"),
         ("x,y\n1,2\n", "", "a column, one of 'x', 'y' or a number from 0 to 1; got ''"),
-        ("1,2\n", "x", "a column, a number from 0 to 1; got 'x'"),
-        ("1,2\n", "²", "a column, a number from 0 to 1; got '²'"),
-        ("x,y\n1,2\n3\n", "y", "finite numbers; got nothing in row 3, column 1"),
-        ("x,y\n1,2\n3,\n", "y", "finite numbers; got '' in row 3, column 1"),
-        ("1\n2\nthree\n", None, "finite numbers; got 'three' in row 3, column 0"),
-        ("1\nnan\n", None, "finite numbers; got 'nan' in row 2, column 0"),
-        ("1\n-inf\n", None, "finite numbers; got '-inf' in row 2, column 0"),
-        ("1\n1e999\n", None, "finite numbers; got '1e999' in row 2, column 0"),
-        ("1\n1+2j\n", None, "finite numbers; got '1+2j' in row 2, column 0"),
-        ("1\n0x10\n", None, "finite numbers; got '0x10' in row 2, column 0"),
-        ("1;2\n3;4\n5;6\n", None, "finite numbers; got '3;4' in row 2, column 0"),
-        ("1,5\n2\n", "1", "finite numbers; got nothing in row 2, column 1"),
-        (b"x\n1\n\0\n", None, "finite numbers; got '\\x00' in row 3, column 0"),
-        ("größe\n1\n".encode("latin-1"), None, "a CSV file in UTF-8; got 'FILE': invalid start byte at 2"),
-        (b"\xff\xfe1\x00\n\x00", None, "a CSV file in UTF-8; got 'FILE': invalid start byte at 0"),
+        ("1,2.5\n", "x", "a column, a number from 0 to 1; got 'x'"),
+        ("1,2.5\n", "²", "a column, a number from 0 to 1; got '²'"),
+        ("x,x\n1,2\n", "x", "a column of a name of its own, or a number such as 0, 1; got 'x' for 'FILE'"),
+        ("x,y\n1,2\n3\n", "y", "as many fields in every line, .*: 2 in line 1 and 1 in line 3, split at ','"),
+        (
+            "x,y\n1,2\n3,\n",
+            "y",
+            "missing ones filled in or their lines left out beforehand; got '' in line 3, column 1",
+        ),
+        ("x,y\n1,2\n\n,3\n", "x", "missing ones .*; got '' in line 4, column 0"),
+        ("x,y\n1,NA\n2,3\n", "y", "missing ones .*; got 'NA' in line 2, column 1"),
+        ("1\n2\nthree\n", None, "finite numbers; got 'three' in line 3, column 0"),
+        ("1\nnan\n", None, "missing ones .*; got 'nan' in line 2, column 0"),
+        ("1\n-inf\n", None, "missing ones .*; got '-inf' in line 2, column 0"),
+        ("1\n1e999\n", None, "finite numbers; got '1e999' in line 2, column 0"),
+        ("1\n1+2j\n", None, "finite numbers; got '1.2j' in line 2, column 0"),
+        ("1\n0x10\n", None, "finite numbers; got '0x10' in line 2, column 0"),
+        ("1\n1_000\n", None, "finite numbers; got '1_000' in line 2, column 0"),
+        ("1\n١\n", None, "finite numbers; got '١' in line 2, column 0"),
+        ("x,p\n1,5%\n", "p", "finite numbers; got '5%' in line 2, column 1"),
+        ("x,p\n1,$5\n", "p", "finite numbers; got '.5' in line 2, column 1"),
+        ("x,p\n1,2020-01-02\n", "p", "finite numbers; got '2020-01-02' in line 2, column 1"),
+        (b"x\n1\n\0\n", None, "a text file; got a binary one: a NUL byte at offset 4 of 'FILE'"),
     ],
 )
 def test_csv_refused(csv_file, content, column, got, refuses):
-    """One sentence with the row and the column."""
-    assert got in refuses(csv_file(content), column)
+    """One sentence with the line and the column."""
+    assert re.search(got, refuses(csv_file(content), column))
 
 
 def test_huge_fields_and_headers_stay_out_of_the_message(csv_file, refuses):

@@ -107,6 +107,35 @@ def test_a_file_name_of_any_bytes(tmp_path):
     assert text.read_text(path) == b"fine"
 
 
+def test_what_is_binary_is_not_read_to_its_end(tmp_path):
+    """Nor is what is too large read at all, or a pipe waited for."""
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**29)
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 3 * 10**9)
+    os.mkfifo(tmp_path / "pipe")
+    for name, got in (
+        ("sparse", "NUL byte at offset 0"),
+        ("large", "3 GB, where at most"),
+        ("pipe", "not a regular file"),
+    ):
+        with pytest.raises(ValueError, match=f"^`text` must be .*{got}"):
+            text.read_text(tmp_path / name)
+
+
+@pytest.mark.parametrize("tail", ["é", "世", "\U0010ffff"])
+def test_characters_across_blocks(tmp_path, monkeypatch, tail):
+    """A character that two blocks share is whole; one that is cut at the end is named by its first byte."""
+    monkeypatch.setattr(text, "BLOCK", 4)
+    data = ("abc" + tail * 5).encode()
+    (tmp_path / "data").write_bytes(data)
+    assert text.read_text(tmp_path / "data") == data
+    (tmp_path / "data").write_bytes(data[:-1])
+    place = 3 + 4 * len(tail.encode())
+    with pytest.raises(ValueError, match=f"got byte 0x{data[place]:02x} at offset {place} of"):
+        text.read_text(tmp_path / "data")
+
+
 @fuzz
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused_in_one_sentence(tmp_path, data):
