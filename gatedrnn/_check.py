@@ -66,6 +66,40 @@ def check_list(argument: str, expected: str, values: Any) -> list[Any]:
     return list(values)
 
 
+def check_flag(argument: str, value: Any) -> bool:
+    """Returns `value` as a bool, or raises ValueError where it is anything else that is true or false."""
+    if isinstance(value, bool) or (getattr(getattr(value, "dtype", None), "kind", "") == "b" and value.shape == ()):
+        return bool(value)
+    raise fail(argument, "True or False", shown(value))
+
+
+def check_array(argument: str, expected: str, value: Any) -> Any:
+    """Returns `value` as an array of JAX, or raises ValueError where it is none of numbers."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    if not hasattr(value, "dtype") and any(isinstance(leaf, str | bytes) for leaf in jax.tree.leaves(value)):
+        raise fail(argument, expected, shown(value))
+    try:
+        with np.errstate(over="ignore"):
+            return jnp.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise fail(argument, expected, shown(value)) from None
+
+
+def check_key(argument: str, key: Any) -> Any:
+    """Returns `key`, or raises ValueError where it is no single key of `jax.random`, typed or raw."""
+    import jax
+    import jax.numpy as jnp
+
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if shape != () if typed else (str(dtype) != "uint32" or len(shape or ()) != 1):
+        raise fail(argument, "one key of jax.random, such as jax.random.key(0)", shown(key))
+    return key
+
+
 def check_floating(argument: str, dtype: Any) -> "DTypeLike":
     """Returns `dtype`, or raises ValueError where it names no floating type."""
     import jax.numpy as jnp

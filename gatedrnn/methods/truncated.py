@@ -11,7 +11,7 @@ import jax
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size
+from gatedrnn._check import LARGEST, check_size
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
@@ -44,7 +44,7 @@ class Truncated:
     method: Method = Segmented()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window", check_size("window", self.window))
+        object.__setattr__(self, "window", check_size("window", self.window, most=LARGEST))
         check_method_value(self.method)
 
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:

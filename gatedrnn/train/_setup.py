@@ -80,7 +80,7 @@ class Setup:
         if not isinstance(self.task, Task):
             return  # a transformation of pytrees puts what it likes in the place of data
         found = {name: check_size(name, getattr(self, name), most=LARGEST) for name in SIZES}
-        found["horizon"] = self.task.check_steps(self.horizon, "horizon")
+        found["horizon"] = self.task.check_steps(check_size("horizon", self.horizon, most=LARGEST), "horizon")
         found["cell_options"] = _options(self.cell_options)
         transformation_of(self.optimiser)
         check_method_value(self.method)
