@@ -29,6 +29,8 @@ def check_params(cell: Cell, params: Any) -> None:
     for path, leaf in jax.tree.leaves_with_path(params):
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise fail("params" + jax.tree_util.keystr(path), "an array", f"a {type(leaf).__name__}")
+        if cell.factored and not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise fail("params" + jax.tree_util.keystr(path), "an array of a floating dtype", leaf.dtype)
 
 
 def check_fit(cell: Cell, params: Any, xs: jax.Array) -> None:

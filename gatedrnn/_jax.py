@@ -35,6 +35,15 @@ def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
             yield getattr(found, "jaxpr", found)
 
 
+def depends(jaxpr: Jaxpr) -> bool:
+    """Whether the results are computed from the arguments, as far as is seen without a look into what is called."""
+    needed = {var for var in jaxpr.outvars if isinstance(var, Var)}
+    for equation in reversed(jaxpr.eqns):
+        if needed & set(equation.outvars):
+            needed |= {var for var in equation.invars if isinstance(var, Var)}
+    return bool(needed & set(jaxpr.invars))
+
+
 def is_static(size: Any) -> bool:
     """Whether a dimension is a number, not a symbol of `jax.export`."""
     return isinstance(size, int)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_array, check_size, fail
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
@@ -82,6 +82,10 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
         >>> type(gr.plan(gr.lstm, params, xs, budget=200_000_000).method).__name__
         'Checkpointed'
     """
+    if not hasattr(xs, "dtype"):
+        xs = check_array("xs", "an array, or a jax.ShapeDtypeStruct, [T, B, D] or [T, D]", xs)
+    if len(xs.shape) not in (2, 3):
+        raise fail("xs", "[T, B, D] or [T, D]", xs.shape)
     budget = machine_bytes() if budget is None else check_size("budget", budget)
     options: list[Option] = []
     for extra, method in enumerate(_methods(cell, xs.shape[0])):

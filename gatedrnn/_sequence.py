@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_array, check_flag, fail
 from gatedrnn._contract import check_fit, check_params
 from gatedrnn._step import select
 
@@ -76,7 +76,7 @@ def check_sequence(
     if not isinstance(cell, Cell):
         raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", repr(cell))
     check_params(cell, params)
-    xs = jnp.asarray(xs)
+    xs = check_array("xs", "an array [T, B, D] or [T, D] of a floating dtype", xs)
     width = input_size(params)
     match = "" if width is None else f" with D = {width} to match `params.input`"
     if xs.ndim not in (2, 3) or width not in (None, xs.shape[-1]):
@@ -90,7 +90,7 @@ def check_sequence(
     carry = initial if carry is None else check_carry("carry", carry, initial, batched)
     if not batched:
         xs, flags = xs[:, None], [None if flag is None else flag[:, None] for flag in flags]
-    return Sequence(xs, carry, initial, flags[0], flags[1], bool(reverse))
+    return Sequence(xs, carry, initial, flags[0], flags[1], check_flag("reverse", reverse))
 
 
 def unbatched(tree: Any, axis: int = 0) -> Any:
@@ -117,7 +117,7 @@ def _check_dtypes(params: Any, xs: Array) -> None:
 def _check_flag(name: str, flag: Any, xs: Array) -> Array | None:
     if flag is None:
         return None
-    flag = jnp.asarray(flag)
+    flag = check_array(name, "a bool array", flag)
     if flag.shape != xs.shape[:-1] or flag.dtype != jnp.bool:
         letters = "[T, B]" if xs.ndim == 3 else "[T]"
         raise fail(name, f"a bool array {letters} = {xs.shape[:-1]} to match `xs`", f"{flag.dtype} {flag.shape}")
@@ -134,11 +134,15 @@ def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry
     structure: Callable[[Any], Any] = jax.tree.structure
     if structure(carry) != structure(expected):
         raise fail(name, f"a {type(initial).__name__} as `cell.initial_carry` gives it", type(carry).__name__)
-    shapes = [jnp.shape(part) for part in jax.tree.leaves(carry)]
+    carry = jax.tree.map(functools.partial(check_array, name, "a carry of floating arrays"), carry)
+    for part in jax.tree.leaves(carry):
+        if not jnp.issubdtype(part.dtype, jnp.floating):
+            raise fail(name, "a carry of floating arrays", part.dtype)
+    shapes = [part.shape for part in jax.tree.leaves(carry)]
     wanted = [part.shape for part in jax.tree.leaves(expected)]
     if shapes != wanted:
         raise fail(name, f"arrays of the shapes {wanted}, as `cell.initial_carry` gives them", shapes)
-    carry = jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype), carry, expected)
+    carry = jax.tree.map(lambda a, b: a.astype(b.dtype), carry, expected)
     return carry if batched else jax.tree.map(lambda a: a[None], carry)
 
 

@@ -6,14 +6,17 @@ chrono(T_max)         log U(1, T_max - 1)              gate time scales uniform 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Params
-from gatedrnn._check import check_floating, check_size, fail
+from gatedrnn._check import LARGEST, check_array, check_floating, check_number, check_size, fail, shown
+from gatedrnn._jax import concrete
 from gatedrnn.linear import accumulation_dtype
 
 Initializer = Callable[..., Array]
@@ -31,11 +34,14 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     Returns:
         An initializer `(key, shape [N, M], dtype) -> [N, M]`.
 
+    Raises:
+        ValueError: `gain` is no finite number.
+
     References:
         Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
         networks", 2014, https://arxiv.org/abs/1312.6120
     """
-    return _drawn_wide(jax.nn.initializers.orthogonal(gain))
+    return _drawn_wide(jax.nn.initializers.orthogonal(check_number("gain", gain)))
 
 
 def gaussian(gain: float = 1.0) -> Initializer:
@@ -46,8 +52,12 @@ def gaussian(gain: float = 1.0) -> Initializer:
 
     Returns:
         An initializer `(key, shape [fan_in, M], dtype) -> [fan_in, M]`.
+
+    Raises:
+        ValueError: `gain` is no finite number of at least 0.
     """
-    return _drawn_wide(jax.nn.initializers.variance_scaling(gain**2, "fan_in", "normal"))
+    variance = check_number("gain", gain, least=0) ** 2
+    return _drawn_wide(jax.nn.initializers.variance_scaling(variance, "fan_in", "normal"))
 
 
 def _drawn_wide(initializer: Initializer) -> Initializer:
@@ -69,13 +79,12 @@ def chrono(t_max: float) -> Initializer:
         An initializer `(key, shape, dtype) -> shape`.
 
     Raises:
-        ValueError: `t_max` is not above 2.
+        ValueError: `t_max` is not above 2, or beyond float32.
 
     References:
         Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188
     """
-    if not t_max > 2 or t_max == float("inf"):
-        raise fail("chrono", "a finite number of steps above 2", t_max)
+    t_max = check_number("chrono", t_max, above=2, most=float(jnp.finfo(jnp.float32).max))
 
     def draw(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
         wide = accumulation_dtype(dtype)
@@ -102,22 +111,39 @@ def gate_weights(
     Raises:
         ValueError: a size is not a whole number of at least 1, or `dtype` is not a floating type.
     """
-    check_size("input_size", input_size)
-    check_size("hidden_size", hidden_size)
+    input_size = check_size("input_size", input_size, most=LARGEST)
+    hidden_size = check_size("hidden_size", hidden_size, most=LARGEST)
     check_floating("dtype", dtype)
 
-    def blocks(initializer: Initializer, key: Array, fan_in: int) -> Array:
+    def blocks(argument: str, initializer: Initializer, key: Array, fan_in: int) -> Array:
+        if not callable(initializer):
+            raise fail(argument, "a function (key, shape, dtype) -> array, such as orthogonal()", shown(initializer))
         keys = jax.random.split(key, gates)
         return jnp.concatenate([initializer(k, (fan_in, hidden_size), dtype) for k in keys], axis=1)
 
     key_input, key_recurrent = jax.random.split(key)
     return Params(
-        {"w": blocks(input_init, key_input, input_size), "b": jnp.zeros(gates * hidden_size, dtype)},
-        {"w": blocks(recurrent_init, key_recurrent, hidden_size)},
+        {"w": blocks("input_init", input_init, key_input, input_size), "b": jnp.zeros(gates * hidden_size, dtype)},
+        {"w": blocks("recurrent_init", recurrent_init, key_recurrent, hidden_size)},
     )
 
 
-def fill_bias(params: Params, gates: int, index: int, values: Array | float) -> Params:
-    """Sets the bias of gate `index` to `values [H]` (or one number); the other gates keep theirs."""
-    b = params.input["b"].reshape(gates, -1).at[index].set(values)  # [G, H]
+def fill_bias(params: Params, gates: int, index: int, values: Any, argument: str = "bias") -> Params:
+    """Sets the bias of gate `index` to `values [H]` (or one number); the other gates keep theirs.
+
+    Raises:
+        ValueError: `values` are no real numbers, of another shape, or not finite in the dtype of the weights; the
+            message calls them `argument`.
+    """
+    b = params.input["b"].reshape(gates, -1)  # [G, H]
+    expected = f"a finite number of {b.dtype.name}, or [H] = {b.shape[1:]} of them"
+    array = check_array(argument, expected, values)
+    real = jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)
+    if not real or array.shape not in ((), b.shape[1:]):
+        raise fail(argument, expected, shown(values))
+    with np.errstate(over="ignore"):
+        array = array.astype(b.dtype)
+    if concrete(array) and not jnp.isfinite(array).all():
+        raise fail(argument, expected, shown(values))
+    b = b.at[index].set(array)
     return params._replace(input={**params.input, "b": b.ravel()})

@@ -6,11 +6,11 @@ gates = split(x @ w + b, G)        operands in the weights' dtype, sums in float
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, export
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Gates
-from gatedrnn._check import fail
+from gatedrnn._check import LARGEST, check_size, fail
 
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -30,8 +30,14 @@ def split(gates: Array, count: int) -> Gates:
 
 
 def affine(weights: Any, x: Array, count: int) -> Gates:
-    """x w + b for `weights`, a dict of `w [D, G * H]` and `b [G * H]`: x [..., D] -> G arrays [..., H]."""
-    return split(add_bias(product(x, weights["w"]), weights["b"]), count)
+    """x w + b for `weights`, a dict of `w [D, G * H]` and `b [G * H]`: x [..., D] -> G arrays [..., H].
+
+    Inputs that reach further than the weights' dtype, as float32 beyond the 65,504 of float16, are not rounded to it.
+    """
+    w = weights["w"]
+    if jnp.finfo(x.dtype).max > jnp.finfo(w.dtype).max:
+        w = w.astype(accumulation_dtype(x.dtype))
+    return split(add_bias(product(x, w), weights["b"]), count)
 
 
 def add_bias(a: Array, b: Array) -> Array:
@@ -47,5 +53,8 @@ def add_bias(a: Array, b: Array) -> Array:
 
 def zeros(width: int, dtype: DTypeLike, batch_size: int | None = None) -> Array:
     """A zero state of H = `width` units for weights of `dtype`: [B, H], or [H] without a batch size."""
-    batch = () if batch_size is None else (batch_size,)
+    batch: tuple[Any, ...] = ()
+    if batch_size is not None:  # a symbol of `jax.export` is no number
+        symbol = export.is_symbolic_dim(batch_size)
+        batch = (batch_size if symbol else check_size("batch_size", batch_size, least=0, most=LARGEST),)
     return jnp.zeros((*batch, width), accumulation_dtype(dtype))

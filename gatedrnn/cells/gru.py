@@ -11,9 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params, serialisable
+from gatedrnn._check import check_key
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import add_bias, affine, product, split, zeros
 
@@ -102,7 +103,7 @@ def init(
     *,
     recurrent_init: Initializer = orthogonal(),
     input_init: Initializer = gaussian(),
-    update_bias: float = 0.0,
+    update_bias: ArrayLike = 0.0,
     chrono: float | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
@@ -114,7 +115,8 @@ def init(
         hidden_size: H.
         recurrent_init: draws each gate's block of U, [H, H].
         input_init: draws each gate's block of W, [D, H].
-        update_bias: bias of the update gate; at rest the unit keeps sigmoid(update_bias) of itself per step.
+        update_bias: bias of the update gate, a number or [H]; at rest the unit keeps sigmoid(update_bias) of itself per
+            step.
         chrono: longest dependency expected, in steps; draws the update bias from log U(1, chrono - 1) instead.
         dtype: of every weight.
 
@@ -123,17 +125,18 @@ def init(
         reset). Blocks in the order reset, update, candidate.
 
     Raises:
-        ValueError: a size is not a whole number of at least 1, `dtype` is not a floating type, `chrono` is not above 2.
+        ValueError: a size is not a whole number of at least 1, `dtype` is not a floating type, `chrono` is not above 2,
+            or a bias is not finite.
 
     References:
         Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188
     """
-    key_weights, key_bias = jax.random.split(key)
+    key_weights, key_bias = jax.random.split(check_key("key", key))
     params = gate_weights(
         key_weights, 3, input_size, hidden_size, input_init=input_init, recurrent_init=recurrent_init, dtype=dtype
     )
     bias = update_bias if chrono is None else chrono_init(chrono)(key_bias, (hidden_size,), dtype)
-    params = fill_bias(params, 3, 1, bias)
+    params = fill_bias(params, 3, 1, bias, "update_bias")
     return params._replace(recurrent={**params.recurrent, "b": jnp.zeros(hidden_size, dtype)})
 
 

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params, serialisable
+from gatedrnn._check import check_key
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
 
@@ -123,7 +124,7 @@ def init(
     *,
     recurrent_init: Initializer = orthogonal(),
     input_init: Initializer = gaussian(),
-    forget_bias: float = 1.0,
+    forget_bias: ArrayLike = 1.0,
     chrono: float | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
@@ -135,7 +136,8 @@ def init(
         hidden_size: H.
         recurrent_init: draws each gate's block of U, [H, H].
         input_init: draws each gate's block of W, [D, H].
-        forget_bias: bias of the forget gate; at rest the cell state keeps sigmoid(forget_bias) of itself per step.
+        forget_bias: bias of the forget gate, a number or [H]; at rest the cell state keeps sigmoid(forget_bias) of
+            itself per step.
         chrono: longest dependency expected, in steps; draws the forget bias from log U(1, chrono - 1) instead, and
             sets the input gate's to its negative.
         dtype: of every weight.
@@ -145,19 +147,20 @@ def init(
         candidate, output.
 
     Raises:
-        ValueError: a size is not a whole number of at least 1, `dtype` is not a floating type, `chrono` is not above 2.
+        ValueError: a size is not a whole number of at least 1, `dtype` is not a floating type, `chrono` is not above 2,
+            or a bias is not finite.
 
     References:
         Jozefowicz, Zaremba, Sutskever, "An empirical exploration of recurrent network architectures", 2015,
         https://proceedings.mlr.press/v37/jozefowicz15.html (forget bias 1); Tallec, Ollivier, "Can recurrent neural
         networks warp time?", 2018, https://arxiv.org/abs/1804.11188 (chrono).
     """
-    key_weights, key_bias = jax.random.split(key)
+    key_weights, key_bias = jax.random.split(check_key("key", key))
     params = gate_weights(
         key_weights, 4, input_size, hidden_size, input_init=input_init, recurrent_init=recurrent_init, dtype=dtype
     )
     if chrono is None:
-        return fill_bias(params, 4, 1, forget_bias)
+        return fill_bias(params, 4, 1, forget_bias, "forget_bias")
     bias = chrono_init(chrono)(key_bias, (hidden_size,), dtype)  # [H]
     return fill_bias(fill_bias(params, 4, 1, bias), 4, 0, -bias)
 

@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell, Gates, Params, serialisable
+from gatedrnn._check import check_key
 from gatedrnn.initializers import Initializer, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, zeros
 
@@ -80,6 +81,7 @@ def init(
     Raises:
         ValueError: a size is not a whole number of at least 1, or `dtype` is not a floating type.
     """
+    check_key("key", key)
     return gate_weights(
         key, 1, input_size, hidden_size, input_init=input_init, recurrent_init=recurrent_init, dtype=dtype
     )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_array, fail
 from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched
@@ -112,7 +112,7 @@ def adjoint(
 
 
 def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: bool) -> Array:
-    dys = jnp.asarray(dys)
+    dys = check_array("dys", "a floating array like the outputs", dys)
     expected = (sequence.xs.shape[0], *(y.shape if batched else y.shape[1:]))
     if dys.shape != expected or not jnp.issubdtype(dys.dtype, jnp.floating):
         raise fail("dys", f"a floating array {expected} like the outputs", f"{dys.dtype} {dys.shape}")

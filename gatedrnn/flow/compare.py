@@ -13,11 +13,12 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_floating, check_size, fail
+from gatedrnn._check import LARGEST, check_array, check_floating, check_list, check_size, fail, shown
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
 from gatedrnn.flow._measure import Job, measure
 
+MOST_SEEDS = 1_000_000
 INITS = ("default", "chrono")
 """How weights are drawn: as the cell's `init` does, or with gate biases set to the horizon."""
 
@@ -61,10 +62,12 @@ def compare(
     """
     dtype = check_floating("dtype", dtype)
     inputs = _check_inputs(xs, dtype)
-    check_size("hidden_size", hidden_size)
-    check_size("seeds", seeds)
+    hidden_size = check_size("hidden_size", hidden_size, most=LARGEST)
+    seeds = check_size("seeds", seeds, most=MOST_SEEDS)
+    if on_run is not None and not callable(on_run):
+        raise fail("on_run", "a function (done, total, run)", shown(on_run))
     steps, batch, width = next(iter(inputs.values())).shape
-    cells = _check_cells(cells)
+    cells, inits = _check_cells(cells), _check_inits(inits)
     check_memory(steps, batch, width, hidden_size, dtype)
     notes: list[str] = []
     jobs = list(_jobs(cells, inputs, inits, seeds, notes))
@@ -119,10 +122,11 @@ def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DT
 
 def _check_inputs(xs: Array | Mapping[str, Array], dtype: DTypeLike) -> dict[str, Array]:
     if not isinstance(xs, Mapping):
-        xs = {"silent": jnp.zeros_like(jnp.asarray(xs)), "driven": jnp.asarray(xs)}
+        driven = check_array("xs", "floating arrays [T, B, D] or [T, D]", xs)
+        xs = {"silent": jnp.zeros_like(driven), "driven": driven}
     inputs = {}
     for name, values in xs.items():
-        values = jnp.asarray(values)
+        values = check_array("xs", "floating arrays [T, B, D] or [T, D]", values)
         if values.ndim not in (2, 3) or 0 in values.shape:
             raise fail("xs", "[T, B, D] or [T, D] with at least one step, row and feature", values.shape)
         if not jnp.issubdtype(values.dtype, jnp.floating):
@@ -148,11 +152,17 @@ def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
     return listed
 
 
+def _check_inits(inits: Sequence[str]) -> list[str]:
+    expected = "a list of 'default', 'chrono' or both"
+    listed = check_list("inits", expected, inits)
+    if not listed or not all(init in INITS for init in listed):
+        raise fail("inits", expected, inits)
+    return listed
+
+
 def _jobs(
     cells: list[Cell], inputs: dict[str, Array], inits: Sequence[str], seeds: int, notes: list[str]
 ) -> Iterator[Job]:
-    if isinstance(inits, str) or not inits or not all(init in INITS for init in inits):
-        raise fail("inits", "a list of 'default', 'chrono' or both", inits)
     for cell in cells:
         if "chrono" in inits and not cell.horizon_option:
             notes.append(f"{cell.name} names no option of its `init` that sets a horizon: no chrono initialisation.")

@@ -141,7 +141,10 @@ def _compressed(xp: Any, profile: Array, alive: Array) -> tuple[Array, Array]:
 def _check_profile(xp: Any, log10_norm: Any) -> Array:
     wanted = "[T + 1] or [T + 1, B] without NaN, as adjoint(...).log10_norm['state'] is"
     try:
-        profile = xp.asarray(log10_norm, None if xp is jnp else np.float64)
+        profile = xp.asarray(log10_norm)
+        if not (jnp.issubdtype(profile.dtype, jnp.floating) or jnp.issubdtype(profile.dtype, jnp.integer)):
+            raise TypeError(profile.dtype)
+        profile = profile if xp is jnp else profile.astype(np.float64)
     except (TypeError, ValueError):
         raise fail("log10_norm", wanted, f"a {type(log10_norm).__name__} that is no such array") from None
     if profile.ndim not in (1, 2) or profile.size == 0:

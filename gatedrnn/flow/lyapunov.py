@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_size, fail, shown
 from gatedrnn._jax import gathered
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
@@ -76,9 +76,10 @@ def lyapunov(
     steps, size = sequence.xs.shape[0], sum(_widths(sequence.carry))
     k = size if k is None else check_size("k", k)
     if k > size:
-        raise fail("k", f"at most {size}, the size of the carry", k)
-    if check_size("burn_in", burn_in, 0) >= steps:
-        raise fail("burn_in", f"below the number of steps, {steps}", burn_in)
+        raise fail("k", f"at most {size}, the size of the carry", shown(k))
+    burn_in = check_size("burn_in", burn_in, 0)
+    if burn_in >= steps:
+        raise fail("burn_in", f"below the number of steps, {steps}", shown(burn_in))
     exponents = _lyapunov(cell, k, params, sequence, burn_in)
     return exponents if jnp.ndim(xs) == 3 else exponents[0]
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._check import fail
+from gatedrnn._check import check_array, fail
 from gatedrnn._jax import concrete
 
 
@@ -36,8 +36,11 @@ def selectivity(values: Array, labels: Array) -> Array:
         Mann, Whitney, "On a test of whether one of two random variables is stochastically larger than the other", 1947,
         https://doi.org/10.1214/aoms/1177730491
     """
-    values, labels = jnp.asarray(values), jnp.asarray(labels)
-    if values.ndim != 2 or labels.shape != values.shape[:1]:
+    values = check_array("values", "real numbers [N, H]", values)
+    labels = check_array("labels", "bool, or 0 and 1, [N]", labels)
+    if values.ndim != 2 or jnp.iscomplexobj(values):
+        raise fail("values", "real numbers [N, H]", f"{values.dtype} {values.shape}")
+    if labels.shape != values.shape[:1]:
         raise fail("labels", "[N] to match `values` [N, H]", f"{labels.shape} for {values.shape}")
     if concrete(values, labels):
         _check_numbers(np.asarray(values), np.asarray(labels))

@@ -7,7 +7,7 @@ import jax
 from jax import lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size
+from gatedrnn._check import LARGEST, check_size
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn._step import guarded_step
@@ -30,7 +30,7 @@ class Autodiff:
     unroll: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unroll", check_size("unroll", self.unroll))
+        object.__setattr__(self, "unroll", check_size("unroll", self.unroll, most=LARGEST))
 
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
         step = guarded_step(cell, params, sequence.initial)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size
+from gatedrnn._check import LARGEST, check_size
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._segments import nearest_divisor
@@ -48,7 +48,7 @@ class Checkpointed:
 
     def __post_init__(self) -> None:
         if self.length is not None:
-            object.__setattr__(self, "length", check_size("length", self.length))
+            object.__setattr__(self, "length", check_size("length", self.length, most=LARGEST))
         check_method_value(self.method)
 
     @classmethod

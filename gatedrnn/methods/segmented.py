@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell, Gates
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import LARGEST, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
 from gatedrnn._jax import is_static, varying_alike
@@ -62,7 +62,7 @@ class Segmented:
 
     def __post_init__(self) -> None:
         if self.length is not None:
-            object.__setattr__(self, "length", check_size("length", self.length))
+            object.__setattr__(self, "length", check_size("length", self.length, most=LARGEST))
 
     def __call__(self, cell: Cell, params: Any, sequence: Steps, outputs: Outputs) -> tuple[Carry, Any]:
         if not cell.factored:

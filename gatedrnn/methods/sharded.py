@@ -8,7 +8,7 @@ import jax
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_list, fail, shown
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
@@ -47,9 +47,12 @@ class Sharded:
         if not isinstance(self.mesh, Mesh):
             raise fail("mesh", "a jax.sharding.Mesh", repr(self.mesh))
         if self.axes is not None:
-            object.__setattr__(self, "axes", tuple(self.axes))
-        if not set(self.axes or ()) <= set(self.mesh.axis_names):
-            raise fail("axes", f"names of the mesh's axes, {self.mesh.axis_names}", self.axes)
+            names = self.mesh.axis_names
+            expected = f"a list of at least one of the mesh's axes, {names}"
+            axes = tuple(check_list("axes", expected, self.axes))
+            if not axes or any(axis not in names for axis in axes) or len(set(axes)) < len(axes):
+                raise fail("axes", expected, shown(self.axes))
+            object.__setattr__(self, "axes", axes)
         check_method_value(self.method)
 
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:

@@ -3,7 +3,6 @@
 carry_0, window 1, stop, window 2, stop, ..., window n
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import jax
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size
+from gatedrnn._check import LARGEST, check_size
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
@@ -45,7 +44,7 @@ class Truncated:
     method: Method = Segmented()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window", check_size("window", self.window))
+        object.__setattr__(self, "window", check_size("window", self.window, most=LARGEST))
         check_method_value(self.method)
 
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
@@ -70,7 +69,10 @@ def streamed(loss: Callable[..., tuple[Array, Carry]]) -> Callable[..., tuple[An
 
     Returns:
         `(params, carry, *window) -> (gradients, carry, value)`, compiled. Gradients are those in `params`; none flows
-        into the carry given, whose buffers are reused (donated): keep the one that comes back.
+        into the carry given.
+
+    Raises:
+        TypeError: `loss` cannot be called.
 
     Example:
         >>> import jax, jax.numpy as jnp, gatedrnn as gr
@@ -83,8 +85,10 @@ def streamed(loss: Callable[..., tuple[Array, Carry]]) -> Callable[..., tuple[An
         >>> for window in jnp.ones((3, 100, 4, 8)):
         ...     gradients, carry, value = step(params, carry, window)
     """
+    if not callable(loss):
+        raise TypeError(f"`loss` must be a function (params, carry, *window) -> (value, carry); got {loss!r}.")
 
-    @functools.partial(jax.jit, donate_argnums=1)
+    @jax.jit
     def step(params: Any, carry: Carry, *window: Any) -> tuple[Any, Carry, Array]:
         differentiate = jax.value_and_grad(lambda p: loss(p, carry, *window), has_aux=True)
         (value, carry_after), gradients = differentiate(params)

@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Carry, Cell, Params, serialisable
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import LARGEST, check_floating, check_key, check_size, fail, shown
 from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
 from gatedrnn.linear import add_bias, product
@@ -59,10 +59,11 @@ class Model:
     embedding_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input_size", "hidden_size", "output_size"):
-            check_size(name, getattr(self, name))
-        if self.embedding_size is not None:
-            check_size("embedding_size", self.embedding_size)
+        if not isinstance(self.cell, Cell):
+            raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", shown(self.cell))
+        optional = () if self.embedding_size is None else ("embedding_size",)
+        for name in ("input_size", "hidden_size", "output_size", *optional):
+            object.__setattr__(self, name, check_size(name, getattr(self, name), most=LARGEST))
 
     def init(self, key: Array, *, dtype: DTypeLike = jnp.float32, **options: Any) -> ModelParams:
         """Draws the weights; the readout's are zero but for N(0, 1 / H) in `w`.
@@ -72,7 +73,8 @@ class Model:
             dtype: of every weight.
             options: those of the cell's `init`, such as `chrono`.
         """
-        key_embedding, key_cell, key_readout = jax.random.split(key, 3)
+        check_floating("dtype", dtype)
+        key_embedding, key_cell, key_readout = jax.random.split(check_key("key", key), 3)
         embedding = None
         if self.embedding_size is not None:
             embedding = jax.random.normal(key_embedding, (self.input_size, self.embedding_size), dtype)
@@ -117,6 +119,7 @@ def hidden_size_for(cell: Cell, input_size: int, output_size: int, weights: int)
     Raises:
         ValueError: not even one hidden unit fits.
     """
+    weights = check_size("weights", weights)
 
     def total(hidden: int) -> int:
         model = Model(cell, input_size, hidden, output_size)

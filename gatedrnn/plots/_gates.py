@@ -13,6 +13,7 @@ from matplotlib.colors import FuncNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gatedrnn._check import check_size
 from gatedrnn.flow._groups import Floats
 from gatedrnn.plots._records import Run, in_order
 from gatedrnn.plots._style import headline, lay_out, roomy, themed
@@ -34,6 +35,7 @@ def gate_heatmap(gate_maps: Sequence[Run], *, dark: bool = False, columns: int =
     Raises:
         ValueError: no maps, or `values` that are not [H, N].
     """
+    columns = check_size("columns", columns)
     if not gate_maps:
         raise ValueError("`gate_maps` must hold at least one map to draw; got none.")
     ordered = in_order(gate_maps, "cell", "gate", "input", "init")

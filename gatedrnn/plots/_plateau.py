@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from gatedrnn._check import check_number
 from gatedrnn.flow._groups import Floats
 from gatedrnn.plots._style import DPI, PITCH, Theme, headline, lay_out, readable, roomy, themed
 from gatedrnn.plots._words import cell_title, ten_to
@@ -45,6 +46,7 @@ def plateau_clock(
     Raises:
         ValueError: there is no run, or one has no row.
     """
+    target = None if target is None else check_number("target", target)
     if not runs or not all(run["rows"] for run in runs):
         raise ValueError("`runs` must hold at least one run, each with rows; got one without.")
     curves = [_curve(run) for run in runs]

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gatedrnn._check import check_size
 from gatedrnn.cells import CELLS
 from gatedrnn.flow._groups import Floats
 from gatedrnn.flow.compare import INITS
@@ -36,6 +37,7 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
     Raises:
         ValueError: no runs, or runs of one configuration whose lags or lengths differ.
     """
+    columns = check_size("columns", columns)
     panels = curves(runs)
     drawn = [curve for panel in panels.values() for curve in panel]
     hues = assign(CELLS, (curve.cell for curve in drawn), (DARK if dark else LIGHT).cells)

@@ -24,7 +24,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_number, check_size, fail, shown
 from gatedrnn.tasks._draw import asked_at_end, one_hot, whole
 from gatedrnn.tasks._task import Batch, Constant, Task
 
@@ -217,9 +217,10 @@ def _checked(attractors: int, differ: float, fronted: float) -> tuple[int, float
 
 
 def _probability(argument: str, value: Any) -> float:
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise fail(argument, "a probability, from 0 to 1", repr(value))
-    return float(value)
+    try:
+        return check_number(argument, value, least=0, most=1)
+    except ValueError:
+        raise fail(argument, "a probability, from 0 to 1", shown(value)) from None
 
 
 agreement = agreement_with()

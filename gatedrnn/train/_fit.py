@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._files import locked
 from gatedrnn._jax import explicit_axes
 from gatedrnn.methods.sharded import Sharded, automatic
@@ -20,7 +20,7 @@ from gatedrnn.models import ModelParams
 from gatedrnn.train._losses import Metrics
 from gatedrnn.train._metrics import Row
 from gatedrnn.train._record import Record
-from gatedrnn.train._setup import Setup, TrainState, advance, init, measure
+from gatedrnn.train._setup import Setup, TrainState, advance, check_seeds, init, measure
 
 CALL_SECONDS = 1.0
 
@@ -85,7 +85,7 @@ def fit(
     setup: Setup,
     *,
     steps: int,
-    seeds: Sequence[int] = (0,),
+    seeds: Iterable[int] = (0,),
     target: float | None = None,
     test_every: int = 50,
     test_batches: int = 4,
@@ -132,11 +132,12 @@ def fit(
             `metrics`; a file cannot be written.
         Diverged: no seed's training loss is finite any more; the rows of that test are in the metrics.
     """
-    for name, size in (("steps", steps), ("test_every", test_every), ("test_batches", test_batches)):
-        check_size(name, size)
-    seeds = tuple(check_size("seeds", seed, least=0) for seed in seeds)
-    if seconds is not None and not seconds > 0:
-        raise fail("seconds", "a positive number", seconds)
+    seeds = check_seeds(seeds)
+    sizes = {"steps": steps, "test_every": test_every, "test_batches": test_batches}
+    steps, test_every, test_batches = (check_size(name, size, most=LARGEST) for name, size in sizes.items())
+    target = None if target is None else check_number("target", target)
+    seconds = None if seconds is None else check_number("seconds", seconds, above=0)
+    save_every = check_number("save_every", save_every, least=0)
     if mesh is not None and len(seeds) % mesh.size:
         raise fail("seeds", f"a number that {mesh.size} devices divide evenly", len(seeds))
     if folder is not None:
@@ -149,7 +150,7 @@ def fit(
     with contextlib.ExitStack() as ends:
         if folder is not None:
             ends.enter_context(locked(folder))
-        described = {} if folder is None else setup.describe() | {"seeds": list(seeds)}
+        described = {} if folder is None else setup.describe() | {"seeds": seeds}
         record = Record(folder, metrics, described, state, resume, force)
         ends.callback(record.close)
         record.begin()
@@ -162,7 +163,7 @@ def fit(
             until = min(steps, (loop.step // test_every + 1) * test_every)
             loop.run(until)
             if loop.step == until:
-                tested = loop.test(seeds, until - (record.rows[-1].step if record.rows else 0))
+                tested = loop.test(seeds)
                 record.append(tested)
                 if not any(np.isfinite(row.train_loss) for row in tested):
                     raise Diverged(tested[0].train_loss, until)
@@ -214,8 +215,8 @@ class _Loop:
         self.seconds, self.step, self.speed = self.seconds + taken, self.step + count, count / taken
         self.pace = max(1, min(2 * count, int(CALL_SECONDS * self.speed)))
 
-    def test(self, seeds: Sequence[int], updates: int) -> list[Row]:
-        """Rows of a test after `updates` since the last one."""
+    def test(self, seeds: Sequence[int]) -> list[Row]:
+        """Rows of a test."""
         began = time.perf_counter()
         found = jax.tree.map(np.asarray, self._measure(self._setup, self.state.params))
         taken = time.perf_counter() - began
@@ -223,8 +224,8 @@ class _Loop:
             self.seconds += taken
         else:  # the first one is nearly all compilation
             self.compile_seconds, self._compiled_test = self.compile_seconds + taken, True
-        losses = np.asarray(self.state.loss, np.float64) / updates
-        self.state = self.state._replace(loss=jnp.zeros_like(self.state.loss))
+        losses = self.state.mean_loss
+        self.state = self.state.tested()
         return [
             Row(self.step, seed, float(loss), float(found.loss[i]), float(found.accuracy[i]))
             for i, (seed, loss) in enumerate(zip(seeds, losses, strict=True))
@@ -233,7 +234,7 @@ class _Loop:
     def progress(self, steps: int, seeds: int) -> Progress:
         last = tuple(self._rows[-seeds:])
         since = self.step - (last[0].step if last else 0)
-        loss = float(np.mean(self.state.loss)) / since if since else float(np.mean([row.train_loss for row in last]))
+        loss = float(np.mean(self.state.mean_loss if since else [row.train_loss for row in last]))
         return Progress(self.step, steps, self.speed, loss, last)
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gatedrnn._jax import depends
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
 from gatedrnn._unroll import unroll
@@ -19,53 +20,75 @@ from gatedrnn.tasks import Batch, Task
 
 
 class Metrics(NamedTuple):
-    """Means over the steps and sequences where the loss counts.
+    """Means over the steps and sequences where the loss counts; zero where it counts nowhere.
 
     Attributes:
         loss: squared error, or cross entropy in nats.
         accuracy: the share of right answers.
+        share: of the steps and sequences that are asked, those where the loss counts: the means' weight among others.
     """
 
     loss: Array
     accuracy: Array
+    share: Array
+
+
+def weighed(metrics: Metrics) -> Metrics:
+    """The means over several batches, from those of each, [N]: every step that counts weighs the same."""
+    most = metrics.share.max()
+    weights = metrics.share / jnp.where(most > 0, most, jnp.ones_like(most))  # 1 where all batches count alike
+    total = weights.sum()
+    mean = lambda values: (values * weights).sum() / jnp.where(total > 0, total, jnp.ones_like(total))
+    return Metrics(mean(metrics.loss), mean(metrics.accuracy), metrics.share.mean())
+
+
+def counts_vary(task: Task, batch: int, steps: int) -> bool:
+    """Whether the steps that count may differ from batch to batch; not where no random number reaches the mask."""
+    mask = lambda key: task.sample(key, batch, steps, task.data).mask
+    return depends(jax.make_jaxpr(mask)(jax.random.key(0)).jaxpr)
 
 
 @dataclass(frozen=True)
 class _Values:
     tolerance: float
 
-    def __call__(self, readout: Any, ys: Array, asked: tuple[Array, Array]) -> Metrics:
+    def __call__(self, readout: Any, ys: Array, asked: tuple[Array, Array]) -> tuple[Array, Array]:
         """ys [K, B, H], targets and mask [K, B] -> loss and rightness of each, [K, B]."""
         targets, mask = asked
-        errors = read_out(readout, ys)[..., 0] - targets
+        outputs = read_out(readout, ys)[..., 0]
+        errors = outputs - jnp.where(mask, targets.astype(outputs.dtype), outputs)  # a NaN there: 0 * NaN in gradients
         return _where(mask, jnp.square(errors), jnp.abs(errors) < self.tolerance)
 
 
 @dataclass(frozen=True)
 class _Classes:
-    def __call__(self, readout: Any, ys: Array, asked: tuple[Array, Array]) -> Metrics:
+    def __call__(self, readout: Any, ys: Array, asked: tuple[Array, Array]) -> tuple[Array, Array]:
         """ys [K, B, H], targets and mask [K, B] -> loss and rightness of each, [K, B]."""
         targets, mask = asked
         logits = read_out(readout, ys)  # [K, B, O]
         losses = jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
-        return _where(mask, losses, jnp.argmax(logits, axis=-1) == targets)
+        return _where(mask, losses, jnp.argmax(logits, axis=-1).astype(targets.dtype) == targets)
 
 
-def _where(mask: Array, losses: Array, right: Array) -> Metrics:
+def _where(mask: Array, losses: Array, right: Array) -> tuple[Array, Array]:
     zero = jnp.zeros_like(losses)
-    return Metrics(jnp.where(mask, losses, zero), jnp.where(mask & right, jnp.ones_like(losses), zero))
+    return jnp.where(mask, losses, zero), jnp.where(mask & right, jnp.ones_like(losses), zero)
 
 
 def evaluate(model: Model, task: Task, params: ModelParams, batch: Batch, method: Method) -> Metrics:
     """The means over one batch; differentiable in `params`."""
     function = _Classes() if task.classes else _Values(task.tolerance)
-    xs, asked = model.features(params, batch.xs), (batch.targets, batch.mask)
+    xs = model.features(params, batch.xs)
+    asked = batch.targets, batch.mask
     if task.at_end:
         _, last = unroll(model.cell, params.cell, xs, method=method, outputs="last")  # [B, H]
-        each = function(params.readout, last[None], jax.tree.map(lambda a: a[-1:], asked))
-        sums, counted = jax.tree.map(jnp.sum, each), batch.mask[-1].sum()
+        asked = jax.tree.map(lambda a: a[-1:], asked)
+        totals = function(params.readout, last[None], asked)
     else:
         readout = Readout(function, params.readout, asked)
         _, totals = unroll(model.cell, params.cell, xs, method=method, outputs=readout)  # [B] each
-        sums, counted = jax.tree.map(jnp.sum, totals), batch.mask.sum()
-    return jax.tree.map(lambda total: total / counted.astype(total.dtype), sums)
+    mask = asked[1]
+    counted = mask.sum()
+    loss, accuracy = (total.sum() / jnp.maximum(counted, 1).astype(total.dtype) for total in totals)
+    share = jnp.where(counted == mask.size, 1, counted.astype(loss.dtype) / max(mask.size, 1))  # 1 to the last bit
+    return Metrics(loss, accuracy, share)

@@ -7,62 +7,27 @@ state, metrics = step(setup, state)         a fresh batch, its gradient, one upd
 import functools
 import reprlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array, lax
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_size, fail
-from gatedrnn._method import Method
+from gatedrnn._check import LARGEST, check_list, check_size, fail, shown
+from gatedrnn._method import Method, check_method_value
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.models import Model, ModelParams
 from gatedrnn.tasks import Task
 from gatedrnn.train._described import transformation_in_words, words
-from gatedrnn.train._losses import Metrics, evaluate
+from gatedrnn.train._losses import Metrics, counts_vary, evaluate, weighed
+from gatedrnn.train._optimiser import Optimiser, start, transformation_of, update
 
 TEST_SEED = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """An optax rule behind clipping by the global norm; equal values are one optimiser to the compiler.
-
-    Attributes:
-        rule: an optax function of the learning rate, such as `optax.adam` or `optax.rmsprop`.
-        learning_rate: a number, or an optax schedule.
-        clip: the largest norm of a gradient; None for no clipping.
-
-    Raises:
-        ValueError: a number is not positive and finite.
-    """
-
-    rule: Callable[..., optax.GradientTransformation] = optax.adam
-    learning_rate: float | Callable[[Any], Any] = 1e-2
-    clip: float | None = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if value is not None and not callable(value) and not 0 < value < float("inf"):
-                raise fail(name, "a positive finite number", value)
-
-    @property
-    def transformation(self) -> optax.GradientTransformation:
-        """The optax transformation."""
-        rule = self.rule(self.learning_rate)
-        return rule if self.clip is None else optax.chain(optax.clip_by_global_norm(self.clip), rule)
-
-    def init(self, params: Any) -> Any:
-        return self.transformation.init(params)
-
-    def update(self, gradients: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        return self.transformation.update(gradients, state, params)
+SIZES = ("batch", "hidden_size", "embedding_size")
 
 
 @functools.partial(
@@ -86,10 +51,13 @@ class Setup:
         method: how gradients are computed; `Checkpointed()` for long horizons in little memory, `Sharded(mesh)` to
             split the batch over devices.
         embedding_size: width of the embedding where the task's inputs are symbols.
-        cell_options: options of the cell's `init`, such as `{"chrono": 10_000}`.
+        cell_options: options of the cell's `init`, such as `{"chrono": 10_000}`. Arrays become tuples of numbers, so
+            that equal setups are one to the compiler. With `{"dtype": "bfloat16"}` or `"float16"` the optimiser keeps
+            the weights in float32 beside them.
 
     Raises:
-        ValueError: a size is not a whole number of at least 1, or the task cannot have that length.
+        ValueError: a size is not a whole number of at least 1, the task cannot have that length, or a value cannot be
+            hashed.
 
     Example:
         >>> import gatedrnn as gr
@@ -116,11 +84,13 @@ class Setup:
             if isinstance(self.task, str) or callable(self.task):
                 raise fail("task", "a `gatedrnn.tasks.Task`, such as `gr.tasks.adding`", reprlib.repr(self.task))
             return  # a transformation of pytrees puts what it likes in the place of data
-        self.task.check_steps(self.horizon, "horizon")
-        for name in ("batch", "hidden_size", "embedding_size"):
-            check_size(name, getattr(self, name))
-        if isinstance(self.cell_options, Mapping):  # hashable, and the same however it was written
-            object.__setattr__(self, "cell_options", tuple(sorted(self.cell_options.items())))
+        found = {name: check_size(name, getattr(self, name), most=LARGEST) for name in SIZES}
+        found["horizon"] = self.task.check_steps(check_size("horizon", self.horizon, most=LARGEST), "horizon")
+        found["cell_options"] = _options(self.cell_options)
+        transformation_of(self.optimiser)
+        check_method_value(self.method)
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     @property
     def model(self) -> Model:
@@ -159,7 +129,8 @@ class TrainState(NamedTuple):
         key: of the training data; the batch of step n is drawn with `fold_in(key, n)`.
         params: the model's weights.
         optimiser: the optimiser's own state.
-        loss: sum of the training losses since the last test.
+        loss: sum of the training losses since the last test, each times its batch's share of counted steps.
+        share: sum of the shares, so that the mean loss is `loss / share`.
     """
 
     step: Array
@@ -167,9 +138,20 @@ class TrainState(NamedTuple):
     params: ModelParams
     optimiser: Any
     loss: Array
+    share: Array
+
+    @property
+    def mean_loss(self) -> np.ndarray:
+        """Over the updates since the last test, float64 [S], on the host; zero where no step counted."""
+        loss, share = np.asarray(self.loss, np.float64), np.asarray(self.share, np.float64)
+        return loss / np.where(share > 0, share, 1)
+
+    def tested(self) -> Self:
+        """The state from which the mean loss is taken anew."""
+        return self._replace(loss=jnp.zeros_like(self.loss), share=jnp.zeros_like(self.share))
 
 
-def init(setup: Setup, seeds: Sequence[int] = (0,)) -> TrainState:
+def init(setup: Setup, seeds: Iterable[int] = (0,)) -> TrainState:
     """The state before the first step, one row per seed.
 
     A seed gives the same training data to every cell and initialisation.
@@ -178,11 +160,18 @@ def init(setup: Setup, seeds: Sequence[int] = (0,)) -> TrainState:
         ValueError: there is no seed, one is given twice or is no whole number of at least 0, or the task's `sample`
             makes no batch.
     """
-    seeds = [check_size("seeds", seed, least=0) for seed in seeds]
-    if not seeds or len(set(seeds)) < len(seeds) or max(seeds) >= TEST_SEED:
-        raise fail("seeds", f"different whole numbers below {TEST_SEED:,}, at least one", seeds)
+    found = check_seeds(seeds)
     setup.task.check_shapes(setup.batch, setup.horizon)
-    return _init(setup, jnp.array(seeds, jnp.uint32))
+    return _init(setup, jnp.array(found, jnp.uint32))
+
+
+def check_seeds(seeds: Iterable[Any]) -> list[int]:
+    """Returns the seeds as a list, or raises ValueError."""
+    expected = f"different whole numbers below {TEST_SEED:,}, at least one"
+    found = [check_size("seeds", seed, least=0) for seed in check_list("seeds", expected, seeds)]
+    if not found or len(set(found)) < len(found) or max(found) >= TEST_SEED:
+        raise fail("seeds", expected, shown(found))
+    return found
 
 
 @jax.jit
@@ -190,14 +179,15 @@ def _init(setup: Setup, seeds: Array) -> TrainState:
     def one(seed: Array) -> TrainState:
         key_params, key_data = jax.random.split(jax.random.key(seed))
         params = setup.model.init(key_params, **dict(setup.cell_options))
-        return TrainState(jnp.zeros((), jnp.int32), key_data, params, setup.optimiser.init(params), jnp.zeros(()))
+        optimiser, nothing = start(setup.optimiser, params), jnp.zeros(())
+        return TrainState(jnp.zeros((), jnp.int32), key_data, params, optimiser, nothing, nothing)
 
     return jax.vmap(one)(seeds)
 
 
-@functools.partial(jax.jit, donate_argnums=1)
+@jax.jit
 def step(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
-    """One update of every seed; `state` is used up."""
+    """One update of every seed; a batch in which no step counts changes nothing but the step."""
     return jax.vmap(lambda one: _update(setup, one))(state)
 
 
@@ -210,10 +200,16 @@ def _update(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
         return metrics.loss, metrics
 
     gradients, metrics = jax.grad(loss, has_aux=True)(state.params)
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # optax counts on both
-        updates, optimiser = setup.optimiser.update(gradients, state.optimiser, state.params)
-        params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, state.key, params, optimiser, state.loss + metrics.loss), metrics
+    value = lambda params: loss(params)[0]
+    changed = update(setup.optimiser, gradients, state.optimiser, state.params, metrics.loss, value)
+    weight, share = metrics.loss, jnp.ones_like(state.share)
+    if counts_vary(setup.task, setup.batch, setup.horizon):
+        # Weights would move without a gradient, too: by momentum, by decay.
+        kept = lambda new, old: jnp.where(metrics.share > 0, new, old)
+        changed = jax.tree.map(kept, changed, (state.params, state.optimiser))
+        weight, share = metrics.loss * metrics.share, metrics.share.astype(state.share.dtype)
+    total = state.loss + weight.astype(state.loss.dtype)
+    return TrainState(state.step + 1, state.key, *changed, total, state.share + share), metrics
 
 
 def advance(setup: Setup, state: TrainState, count: Array) -> TrainState:
@@ -231,7 +227,7 @@ def measure(setup: Setup, params: ModelParams, batches: int) -> Metrics:
         batches: how many batches of B sequences.
 
     Returns:
-        Means, [S] each.
+        Means over the steps that count in all batches, [S] each.
     """
     keys = jax.random.split(jax.random.key(TEST_SEED), batches)
 
@@ -240,6 +236,24 @@ def measure(setup: Setup, params: ModelParams, batches: int) -> Metrics:
             batch = setup.task.held_out.draw(key, setup.batch, setup.horizon)
             return evaluate(setup.model, setup.task, params, batch, setup.method)
 
-        return jax.tree.map(lambda a: a.mean(0), lax.map(on, keys))
+        return weighed(lax.map(on, keys))
 
     return jax.vmap(one)(params)
+
+
+def _options(options: Any) -> Any:
+    """Sorted by name and hashable, the same however they were written."""
+    pairs = options.items() if isinstance(options, Mapping) else options
+    try:
+        found = tuple(sorted((str(name), _plain(value)) for name, value in dict(pairs).items()))
+        hash(found)
+    except (TypeError, ValueError):
+        raise fail("cell_options", "options of `init` by name, of values that can be hashed", shown(options)) from None
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's and JAX's numbers as Python's own, their arrays and lists of numbers as tuples."""
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        value = np.asarray(value).tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

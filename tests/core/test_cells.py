@@ -239,7 +239,7 @@ BAD_INIT = [  # cell, what it is told, what the message names, expects and got
     (gr.rnn, {"input_size": 0}, "`input_size` must be .*at least 1; got 0"),
     (gr.gru, {"hidden_size": 2.5}, "`hidden_size` must be .*at least 1; got 2.5"),
     (gr.lstm, {"dtype": jnp.int32}, "`dtype` must be .*floating.*; got int32"),
-    (gr.gru, {"chrono": 2}, "`chrono` must be .*above 2; got 2"),
+    (gr.gru, {"chrono": 2}, "`chrono` must be .*above 2 .*; got 2"),
     (gr.lstm, {"chrono": float("inf")}, "`chrono` must be .*finite.*; got inf"),
 ]
 

@@ -53,14 +53,15 @@ def test_many_updates_in_one_call(monkeypatch):
     assert steps == [1, 3, 7, 15, 31, 63, 64]
 
 
-def test_the_old_state_is_used_up():
-    """Its buffers are those of the new one: by `step`, and by the calls of `fit`."""
+def test_the_old_state_is_used_up_by_the_loop_alone():
+    """Its buffers are those of the new one in the calls of `fit`, which made it; the caller's stay."""
     state = gr.train.init(SETUP)
     new, _ = gr.train.step(SETUP, state)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
     loop = _fit._Loop(SETUP, new, [], None, 1)
     old = loop.state
     loop.run(until=2)
-    for used in (state, new, old):
+    for used in (new, old):
         assert all(leaf.is_deleted() for leaf in jax.tree.leaves(used))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(loop.state)) and loop.step == 2
 
@@ -101,8 +102,8 @@ REFUSED = [
     ({"seeds": (1, 1)}, "`seeds` must be different whole numbers"),
     ({"seeds": (-1,)}, "`seeds` must be a whole number of at least 0"),
     ({"resume": True}, "`folder` must be one to resume from"),
-    ({"seconds": 0}, "`seconds` must be a positive number; got 0"),
-    ({"seconds": float("nan")}, "`seconds` must be a positive number; got nan"),
+    ({"seconds": 0}, "`seconds` must be a positive finite number; got 0"),
+    ({"seconds": float("nan")}, "`seconds` must be a positive finite number; got nan"),
     ({"metrics": "metrics.txt"}, "`metrics` must be a file whose name ends in .csv or .jsonl"),
     ({"metrics": "/proc/none/metrics.csv"}, "`metrics` must be a folder that can be written to"),
     ({"mesh": MESH}, "`seeds` must be a number that 2 devices divide evenly"),

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import gatedrnn as gr
+from gatedrnn.train._optimiser import Master
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.rnn, horizon=6, hidden_size=4, batch=2)
 
@@ -89,3 +90,83 @@ def test_a_checkpoint_of_another_transformation_is_refused(tmp_path):
     with pytest.raises(ValueError, match="`folder` must be one of a run with optimiser {'rule': 'adam', "):
         fit(gr.train.Optimiser(), resume=True)
     assert int(fit(rule(0.9), resume=True).state.step[0]) == 6
+
+
+WANTING = {
+    "reduce_on_plateau": lambda: optax.chain(optax.adam(1e-2), optax.contrib.reduce_on_plateau(patience=1)),
+    "polyak_sgd": lambda: optax.polyak_sgd(),
+    "lbfgs": lambda: optax.lbfgs(memory_size=3),
+    "backtracking": lambda: optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(5)),
+    "backtracking, store_grad": lambda: optax.chain(
+        optax.sgd(1.0), optax.scale_by_backtracking_linesearch(5, store_grad=True)
+    ),
+    "momo": lambda: optax.contrib.momo(0.1),
+    "sam": lambda: optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.01), sync_period=2),
+    "sam, opaque": lambda: optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.01), opaque_mode=True),
+    "schedule_free": lambda: optax.contrib.schedule_free_sgd(0.1),
+    "lbfgs behind a clip": lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.lbfgs(memory_size=3)),
+    "every second": lambda: optax.MultiSteps(optax.chain(optax.polyak_sgd()), 2),
+    "a rule": lambda: gr.train.Optimiser(lambda rate: optax.polyak_sgd(scaling=rate), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * ("lbfgs" in n)) for n in WANTING])
+def test_optimisers_that_want_the_loss(name):
+    """Each trains in `fit` as optax does when it is given value, gradient and function of the same batch by hand."""
+    setup = replace(SETUP, optimiser=WANTING[name]())
+    steps = 3
+    got = gr.train.fit(setup, steps=steps, test_every=steps).state
+
+    state = gr.train.init(setup)
+    params, keys = jax.tree.map(lambda a: a[0], state.params), state.key[0]
+    rule = setup.optimiser.transformation if isinstance(setup.optimiser, gr.train.Optimiser) else setup.optimiser
+    inner = rule.init(params)
+    for n in range(steps):
+        batch = setup.task(jax.random.fold_in(keys, n), setup.batch, setup.horizon)
+        loss = lambda p, batch=batch: gr.train.evaluate(setup.model, setup.task, p, batch, gr.Autodiff()).loss
+        value, grad = jax.value_and_grad(loss)(params)
+        given = {"value": value, "grad": grad, "value_fn": loss}
+        if name == "sam, opaque":
+            given = {"grad_fn": lambda p, _, loss=loss: jax.grad(loss)(p)}
+        given = {} if name in ("sam", "schedule_free") else given
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            updates, inner = rule.update(grad, inner, params, **given)
+            params = optax.apply_updates(params, updates)
+    chex.assert_trees_all_close(jax.tree.map(lambda a: a[0], got.params), params, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [None, "adam", optax.adam, 0.1, {"init": 1}], ids=str)
+def test_what_is_no_optimiser(wrong):
+    with pytest.raises(ValueError, match="^`optimiser` must be an Optimiser or an optax transformation"):
+        replace(SETUP, optimiser=wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("rule", [gr.train.Optimiser(), optax.adamw(1e-2)], ids=["adam", "adamw"])
+def test_narrow_weights_train(dtype, rule):
+    """Adam, whose eps is zero in float16, learns as with float32 weights; the state is float32."""
+    setup = replace(SETUP, cell=gr.gru, hidden_size=8, batch=8, optimiser=rule)
+    narrow = replace(setup, cell_options={"dtype": dtype})
+    assert gr.train.fit(narrow, steps=150, test_every=150).rows[-1].test_loss < 0.14  # chance: 1/6
+    state = gr.train.init(narrow)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {dtype}
+    floats = [leaf.dtype.name for leaf in jax.tree.leaves(state.optimiser) if leaf.dtype.kind != "i"]
+    assert set(floats) == {"float32"} and isinstance(state.optimiser, Master)
+
+
+def test_updates_too_small_for_float16_add_up():
+    """Each is a tenth of the spacing of float16 at 1: rounded away one by one, and 100 of them not lost."""
+    rule = optax.stateless(lambda updates, params: jax.tree.map(lambda a: jax.numpy.full_like(a, 1e-4), updates))
+    setup = replace(SETUP, optimiser=rule, cell_options={"dtype": "float16"})
+    before = gr.train.init(setup).params.readout["b"] + 0
+    after = gr.train.fit(setup, steps=100, test_every=100).state
+    np.testing.assert_allclose(after.params.readout["b"] - before, 1e-2, rtol=1e-2)
+    wide = jax.tree.map(lambda a, b: a.astype(b.dtype), after.optimiser.params, after.params)
+    chex.assert_trees_all_equal(wide, after.params)
+
+
+def test_float32_states_are_as_they_were():
+    """No copy beside weights that need none: the optimiser's own state, which older checkpoints hold."""
+    state = gr.train.init(SETUP)
+    params = jax.tree.map(lambda a: a[0], state.params)
+    chex.assert_trees_all_equal_structs(state.optimiser, SETUP.optimiser.transformation.init(params))
