@@ -88,7 +88,7 @@ def locked(folder: str | Path, argument: str = "folder") -> Iterator[None]:
                 lock.release()
                 lock.acquire()
         except Timeout:
-            raise fail(argument, "a folder that no other training is using", repr(str(folder))) from None
+            raise fail(argument, "a folder that no other run is using", repr(str(folder))) from None
         except OSError as error:
             raise fail(argument, "a folder that can be written to", f"{str(folder)!r}: {error.strerror}") from None
         try:
