@@ -59,8 +59,9 @@ def made_folder(folder: str | Path, argument: str) -> Iterator[Path]:
     try:
         made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fail(argument, "a folder that can be written to", f"{str(folder)!r}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name with a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise fail(argument, "a folder that can be written to", f"{str(folder)!r}: {reason}") from None
     try:
         yield folder
     finally:
