@@ -102,6 +102,7 @@ def test_a_library_run_is_locked(tmp_path, fit):
             except ValueError as error:
                 said.append(str(error))
 
+        run()  # by the one that trains, too
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
