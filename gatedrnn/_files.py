@@ -76,8 +76,9 @@ def made_folder(folder: str | Path, argument: str) -> Iterator[Path]:
     try:
         made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fail(argument, "a folder that can be written to", f"{str(folder)!r}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name with a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise fail(argument, "a folder that can be written to", f"{str(folder)!r}: {reason}") from None
     try:
         yield folder
     finally:
@@ -105,7 +106,7 @@ def locked(folder: str | Path, argument: str = "folder") -> Iterator[None]:
                 lock.release()
                 lock.acquire()
         except Timeout:
-            raise fail(argument, "a folder that no other training is using", repr(str(folder))) from None
+            raise fail(argument, "a folder that no other run is using", repr(str(folder))) from None
         except OSError as error:
             raise fail(argument, "a folder that can be written to", f"{str(folder)!r}: {error.strerror}") from None
         try:

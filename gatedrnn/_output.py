@@ -35,8 +35,9 @@ def whole_files(out: str | Path, argument: str = "out") -> Iterator[Path]:
             for file in files:
                 os.replace(file, out / file.name)
         except OSError as error:  # a full disk, which says no name
-            last = max(draft.glob("*"), key=lambda file: file.stat().st_mtime_ns, default=draft)
-            place = out / last.name if last != draft else out
+            files = sorted(draft.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+            named = [Path(error.filename)] if isinstance(error.filename, str) else files[-1:]
+            place = out.joinpath(*(file.name for file in named))
             raise fail(argument, "a folder that can be written to", f"{str(place)!r}: {error.strerror}") from None
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -33,7 +33,7 @@ def train(entry: Entry, folder: Path) -> Row:
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("devices",))
         if len(entry.seeds) % mesh.size:
             setup, mesh = replace(setup, method=gr.Sharded(mesh)), None
-    began, resumed = time.monotonic(), (folder / "checkpoints").exists()
+    began, resumed = time.monotonic(), any((folder / "checkpoints").glob("[0-9]*"))
     fitted = gr.train.fit(
         setup,
         steps=entry.steps,

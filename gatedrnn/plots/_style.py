@@ -6,6 +6,7 @@ Colours: M. Okabe and K. Ito, "Color Universal Design", 2008, https://jfly.uni-k
 import io
 import math
 import os
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +17,6 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-
-from gatedrnn._output import whole_files
 
 DPI = 100
 PITCH = 0.215  # inches from one direct label to the next
@@ -53,9 +52,14 @@ DARK = Theme(
 def save(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Writes `stem.png` (160 dots per inch) and `stem.svg`, each whole or not at all; equal figures, equal bytes."""
     paths = Path(f"{os.fspath(stem)}.png"), Path(f"{os.fspath(stem)}.svg")
-    with whole_files(paths[0].parent, "stem") as draft:
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=paths[0].parent) as draft:
         for path in paths:
-            _write(figure, draft / path.name, path.suffix[1:])
+            try:
+                _write(figure, Path(draft, path.name), path.suffix[1:])
+            except OSError as error:
+                error.filename = error.filename or str(path)  # a full disk says no name
+                raise
+            os.replace(Path(draft, path.name), path)
     return paths
 
 

@@ -46,7 +46,7 @@ class MetricsFile:
     Args:
         path: its place.
         rows: those of a resumed run, which it starts anew from.
-        own: whether what is there may be replaced; a file that begins with these rows may, too.
+        own: whether what is there may be replaced; a file that holds these rows, or the first of them, may, too.
 
     Raises:
         ValueError: the file's name ends in neither, or another file is there.
@@ -55,8 +55,9 @@ class MetricsFile:
     def __init__(self, path: str | Path, rows: Sequence[Row], own: bool) -> None:
         self.path = Path(path)
         check_name(self.path)
-        self._begun = (_csv(Row._fields) if self.path.suffix == ".csv" else "") + "".join(map(self._line, rows))
-        check_free("metrics", [self.path], {}, force=own or (bool(rows) and self._goes_on()))
+        self._head = _csv(Row._fields) if self.path.suffix == ".csv" else ""
+        self._begun = self._head + "".join(map(self._line, rows))
+        check_free("metrics", [self.path], {}, force=own or self._holds_these_rows())
 
     def begin(self) -> None:
         """Writes the rows that there are; raises ValueError where that cannot be done."""
@@ -71,13 +72,15 @@ class MetricsFile:
         except OSError as error:
             raise fail("metrics", "a file that can be written to", f"{str(self.path)!r}: {error.strerror}") from None
 
-    def _goes_on(self) -> bool:
+    def _holds_these_rows(self) -> bool:
+        """Some of them, and no others before them."""
         try:
             check_regular(self.path, sys.maxsize)
             with self.path.open("rb") as file:
-                return file.read(len(self._begun)) == self._begun.encode()
+                found = file.read(len(self._begun))
         except (OSError, ValueError):
             return False
+        return len(found) > len(self._head) and self._begun.encode().startswith(found)
 
     def _line(self, row: Row) -> str:
         if self.path.suffix == ".csv":

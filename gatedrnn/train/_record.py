@@ -10,6 +10,8 @@ from gatedrnn.train._checkpoints import Checkpoints
 from gatedrnn.train._metrics import MetricsFile, Row
 from gatedrnn.train._setup import TrainState
 
+UNDER_WAY: set[str] = set()  # the folders of this process's runs: one may not be begun again within itself
+
 
 class Record:
     """The files of one run, none of which is touched before `begin`.
@@ -38,7 +40,10 @@ class Record:
         self.state, own = state, force
         self.rows: list[Row] = []
         self._checkpoints = self._metrics = None
+        self._place = None if folder is None else os.path.realpath(folder)
         if folder is not None:
+            if self._place in UNDER_WAY:
+                raise fail("folder", "a folder that no other run is using", repr(str(folder)))
             metrics = folder / "metrics.csv" if metrics is None else metrics
             self._checkpoints = Checkpoints(folder / "checkpoints", described, _named(metrics, folder))
             if resume:
@@ -50,6 +55,7 @@ class Record:
         if metrics is not None:
             self._metrics = MetricsFile(metrics, self.rows, own)
         self._anew = not resume
+        UNDER_WAY.update([self._place] if self._place else [])
 
     def begin(self) -> None:
         """From here on, a killed run can be resumed."""
@@ -75,6 +81,7 @@ class Record:
 
     def close(self) -> None:
         """Waits until all is written."""
+        UNDER_WAY.discard(self._place or "")
         if self._checkpoints is not None:
             self._checkpoints.close()
 

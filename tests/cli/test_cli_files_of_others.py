@@ -125,6 +125,8 @@ def test_resumed_beside_what_is_not_its_own(run, succeeds, check_refused, read_j
     shutil.copy("m.csv", "copy.csv")
     succeeds(*again, "--metrics", "copy.csv")  # which holds its rows
     assert [line.split(",")[0] for line in Path("copy.csv").read_text().splitlines()] == ["step", "2", "4", "6"]
+    succeeds("train", "--resume", run, "--steps", "8", "--metrics", "m.csv")  # which holds the first of them
+    assert [line.split(",")[0] for line in Path("m.csv").read_text().splitlines()] == ["step", "2", "4", "6", "8"]
 
 
 def test_an_input_among_the_checkpoints(check_refused, tiny):

@@ -59,7 +59,7 @@ def test_of_two_at_once_one_trains(tmp_path, resumed):
     winner = both[1 - both.index(loser)]
     assert winner.poll() is None
     sentence, _ = refused(loser)
-    assert f"must be a folder that no other training is using; got {str(tmp_path / 'run')!r}." in sentence
+    assert f"must be a folder that no other run is using; got {str(tmp_path / 'run')!r}." in sentence
     assert winner.communicate() and winner.returncode == 0
     found = steps_and_seeds(tmp_path / "run" / "metrics.csv")
     assert len({seed for _, seed in found}) == 1

@@ -41,6 +41,20 @@ def test_failed_save_leaves_what_was_there(tmp_path, monkeypatch, profiled):
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("picture.png", "old")]
 
 
+def test_a_full_disk_is_named(tmp_path, monkeypatch, profiled):
+    """And a file of the user's whose name a draft could have had stays."""
+    figure = plots.waterfall([profiled("gru", "noise", "default", 0, fading)])
+    (tmp_path / ".picture.png.partial").write_text("mine")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "savefig", full)
+    with pytest.raises(OSError, match="No space left on device: '.*/picture.png'"):
+        plots.save(figure, tmp_path / "picture")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(".picture.png.partial", "mine")]
+
+
 def test_settings_of_the_user_neither_change_nor_matter(profiled):
     plain = plots.svg(plots.waterfall([profiled("gru", "noise", "default", 0, fading)]))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "none", "savefig.dpi": 10}):

@@ -74,7 +74,7 @@ def test_a_lock(tmp_path):
         thread.start()
         thread.join()
         said = other(tmp_path / "link")
-    refused = "`folder` must be a folder that no other training is using; got "
+    refused = "`folder` must be a folder that no other run is using; got "
     assert found == [f"{refused}{str(tmp_path / 'run')!r}."]
     assert said == f"ValueError: {refused}{str(tmp_path / 'link')!r}."
     assert not (tmp_path / "run").exists()
@@ -102,13 +102,14 @@ def test_a_library_run_is_locked(tmp_path, fit):
             except ValueError as error:
                 said.append(str(error))
 
+        run()  # by the one that trains, too
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
 
     with locked(tmp_path / "run"):
         fit(tmp_path / "run", 4, on_progress=second)
-    assert said and all("`folder` must be a folder that no other training is using" in each for each in said)
+    assert said and all("`folder` must be a folder that no other run is using" in each for each in said)
     assert int(fit(tmp_path / "run", 8, resume=True).state.step[0]) == 8
 
 
