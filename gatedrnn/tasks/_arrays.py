@@ -73,7 +73,7 @@ def read_parquet(path: Path, find: Find) -> np.ndarray:
         import duckdb
     except ImportError:
         raise ValueError("Parquet needs DuckDB, which is not installed: pip install 'gatedrnn[series]'.") from None
-    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    offline: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     table = "read_parquet(?, hive_partitioning = false)"
     this = [_literal(path)]
     try:

@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A row may import the rows before it.
 LAYERS = (
     ("_check", "_jax", "_memory", "_registry"),
-    ("_cell", "_elementwise", "_output", "_segments"),
+    ("_cell", "_elementwise", "_files", "_output", "_segments"),
     ("_contract", "_pointwise", "_step", "linear"),
     ("_jacobian", "_sequence", "initializers"),
     ("_outputs", "cells"),
