@@ -110,7 +110,7 @@ class Settings:
     header: int | None = option(None, HEADER, only="series", check=size(0, COUNTED))
     embedding: int = option(32, "Width of the embedding of symbols.", check=size())
     attractors: int = option(
-        2, "Nouns between subject and verb, in the agreement task.", only="agreement", check=size(least=0)
+        2, "Nouns between subject and verb, in the agreement task.", only="agreement", check=size(0, COUNTED)
     )
     differ: float = option(0.5, "Share of those that differ from the subject in number.", only="agreement")
 
