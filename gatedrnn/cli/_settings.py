@@ -23,7 +23,7 @@ GENERATED = (
     *("temporal-order", "temporal-order-3", "variable-copy"),
 )
 TASKS = sorted([*GENERATED, "agreement", "digits", "permuted-digits", "series", "text"])
-END_OF_SEEDS = 2**31 - 1
+COUNTED = END_OF_SEEDS = 2**31 - 1  # int32, in which steps are counted
 LARGEST_JSON = 1_000_000  # bytes
 SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of float32, below which XLA has zero
 
@@ -40,7 +40,8 @@ def _rate(name: str, value: float) -> None:
     _held(name, value)
 
 
-def _clip(name: str, value: float) -> None:
+def zero_or_held(name: str, value: float) -> None:
+    """Refuses what is negative, infinite, or another number in float32."""
     if not 0 <= value < math.inf:
         raise fail(name, "a finite number of at least 0", value)
     if value:
@@ -78,19 +79,19 @@ class Settings:
     horizon: int = option(1_000, "Time steps, T.", check=size())
     hidden: int = option(32, "Hidden units.", check=size())
     batch: int = option(16, "Sequences per update.", check=size())
-    steps: int = option(1_000, "Updates in all.", check=size(most=2**31 - 1))
+    steps: int = option(1_000, "Updates in all.", check=size(most=COUNTED))
     seeds: int = option(1, "Models trained at once, from different seeds.", check=size(most=1_000))
     first_seed: int = option(0, "The first seed.", name="seed", check=size(least=0))
     rule: Literal["adam", "rmsprop", "sgd"] = option("adam", "The optimiser.")
     rate: float = option(1e-2, "Learning rate.", check=_rate)
-    clip: float = option(1.0, "Largest norm of a gradient; 0: no clipping.", check=_clip)
+    clip: float = option(1.0, "Largest norm of a gradient; 0: no clipping.", check=zero_or_held)
     target: float | None = option(None, "Stop when every seed's test loss is this low.", check=_finite)
-    test_every: int = option(50, "Updates between tests.", check=size())
+    test_every: int = option(50, "Updates between tests.", check=size(most=COUNTED))
     test_batches: int = option(4, "Batches of held-out data per test.", check=size(most=1_000_000))
     backward: Literal["segmented", "checkpointed", "autodiff"] = option(
         "segmented", "How gradients are computed.", name="method"
     )
-    window: int | None = option(None, "Truncate the backward pass to windows of N steps.", check=size())
+    window: int | None = option(None, "Truncate the backward pass to windows of N steps.", check=size(most=COUNTED))
     devices: int = option(1, "Devices (on a CPU: cores) that share the seeds, or else the batch.", check=size())
     text: str | None = option(
         None,
@@ -108,9 +109,11 @@ class Settings:
     )
     delimiter: str | None = option(None, DELIMITER, only="series", metavar="MARK")
     decimal: str | None = option(None, DECIMAL, only="series", metavar="MARK")
-    header: int | None = option(None, HEADER, only="series", check=size(least=0))
+    header: int | None = option(None, HEADER, only="series", check=size(0, COUNTED))
     embedding: int = option(32, "Width of the embedding of symbols.", check=size())
-    attractors: int = option(2, "Nouns between subject and verb, in the agreement task.", only="agreement")
+    attractors: int = option(
+        2, "Nouns between subject and verb, in the agreement task.", only="agreement", check=size(0, COUNTED)
+    )
     differ: float = option(0.5, "Share of those that differ from the subject in number.", only="agreement")
 
     @property

@@ -18,6 +18,7 @@ from gatedrnn._files import locked
 from gatedrnn._output import check_free
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
+from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._options import find_cell, formatted, name_of_file, split_cells, split_column
 from gatedrnn.cli._prepare import read_series
@@ -185,10 +186,9 @@ def _print(result: "Comparison", written: list[Path]) -> None:
     for row in result.summary():
         values = [formatted(row[scalar.name], scalar.form) for scalar in columns]
         table.add_row(row["cell"], row["init"], row["input"], *values, row["verdict"])
-    console = Console(emoji=False, markup=False, highlight=False)
-    console.print(table)
+    show(table)
     legend = ". ".join(f"{scalar.short}: {scalar.heading}" for scalar in columns)
-    console.print(f"\n{legend}. -: never.")
+    show(f"\n{legend}. -: never.")
     for note in result.notes:
-        console.print(f"note: {note}")
-    console.print(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/")
+        show(f"note: {note}")
+    show(f"wrote {', '.join(path.name for path in written)} to {written[0].parent}/")

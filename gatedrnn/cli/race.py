@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from gatedrnn._files import locked
 from gatedrnn._output import check_free, whole_files, write_json
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
+from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import fit
 from gatedrnn.cli._options import find_cell, formatted, split_cells
@@ -103,6 +103,5 @@ def _print(settings: Settings, runs: list[dict[str, Any]]) -> None:
             + ("" if len(at) in (0, settings.seeds) else f" {len(at)}/{settings.seeds}"),
             f"{1e3 * run['seconds'] / run['updates']:,.1f}",
         )
-    console = Console(emoji=False, markup=False, highlight=False)
-    console.print(table)
-    console.print("\nloss, right: test loss and accuracy, medians over seeds. at target: updates until then.")
+    show(table)
+    show("\nloss, right: test loss and accuracy, medians over seeds. at target: updates until then.")

@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from gatedrnn._check import fail
 from gatedrnn._files import locked
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli._app import INTERRUPTED, app, stop
+from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import check_last, fit, freeing
 from gatedrnn.cli._options import formatted
@@ -143,10 +143,9 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
             "last": [row._asdict() for row in last.values()],
         }
         write_json(draft / "result.json", record)
-    console = Console(emoji=False, markup=False, highlight=False)
     what = f"{settings.cell}, {settings.init} init, {settings.hidden} units"
     print(f"{settings.task}, {settings.horizon:,} steps: {what}\n")
-    console.print(table)
+    show(table)
     times = f"{fitted.seconds:,.1f} s in this run, {fitted.compile_seconds:.1f} s to compile"
     print(f"\n{weights:,} weights; chance loss {chance:.5g}; {times}")
     print(f"wrote {'model' if settings.seeds == 1 else 'models'}, metrics and result.json to {folder}/")

@@ -4,51 +4,78 @@ p(x_{t+1}) = softmax(y_t / temperature)
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from gatedrnn._check import check_size, fail
 from gatedrnn._jax import concrete
 from gatedrnn.models._model import Model, ModelParams, read_out
 
+MOST = float(np.finfo(np.float32).max)
+
 
 def generate(
     model: Model, params: ModelParams, key: Array, prompt: Array, length: int, temperature: float | Array = 1.0
 ) -> Array:
-    """Goes on from a prompt; under `jax.jit` and `jax.vmap`, values are taken as they come.
+    """Goes on from a prompt, or from each of several; under `jax.jit` and `jax.vmap`, values are taken as they come.
 
     Args:
         model: a model of symbols, with an embedding.
         params: its weights.
-        key: a `jax.random.key`; equal keys give equal text.
-        prompt: whole numbers [P], at least one.
+        key: a `jax.random.key`; equal keys give equal text. Of several prompts, number b goes on as alone under
+            `jax.random.split(key, B)[b]`.
+        prompt: whole numbers [P], at least one; or [B, P].
         length: symbols to add.
-        temperature: below 1 for likelier symbols; 0 takes the likeliest.
+        temperature: below 1 for likelier symbols; 0 takes the likeliest. One for all prompts, or [B].
 
     Returns:
-        int32 [`length`].
+        int32 [`length`]; or [B, `length`].
 
     Raises:
         ValueError: the model has no embedding, the prompt is empty or holds an unknown symbol, or a number is out of
             range.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, gatedrnn as gr
+        >>> model = gr.models.Model(gr.gru, 4, 8, 4, embedding_size=3)
+        >>> params, prompts = model.init(jax.random.key(0)), jnp.array([[1, 2], [3, 0]])
+        >>> gr.models.generate(model, params, jax.random.key(1), prompts, 5, jnp.array([0.0, 1.0])).shape
+        (2, 5)
     """
     if model.embedding_size is None or model.input_size != model.output_size:
         inputs = "features" if model.embedding_size is None else "symbols"
         got = f"{model.input_size} {inputs} and {model.output_size} outputs"
         raise fail("model", "one that predicts the next of its own symbols", got)
     length = check_size("length", length)
-    if concrete(temperature) and not 0 <= temperature < float("inf"):
-        raise fail("temperature", "a finite number of at least 0", temperature)
     prompt = jnp.asarray(prompt)
-    if prompt.ndim != 1 or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
-        raise fail("prompt", "at least one symbol, whole numbers [P]", f"{prompt.dtype} {prompt.shape}")
+    if prompt.ndim not in (1, 2) or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
+        raise fail("prompt", "at least one symbol, whole numbers [P] or [B, P]", f"{prompt.dtype} {prompt.shape}")
     if concrete(prompt):
-        unknown = [symbol for symbol in prompt.tolist() if not 0 <= symbol < model.input_size]
-        if unknown:
-            raise fail("prompt", f"of symbols from 0 to {model.input_size - 1}", unknown[0])
-    return _generate(model, length, params, key, prompt, jnp.asarray(temperature, jnp.float32))
+        there = np.asarray(prompt)  # where 256 is no byte
+        unknown = there[(there < 0) | (there >= model.input_size)]
+        if unknown.size:
+            raise fail("prompt", f"of symbols from 0 to {model.input_size - 1}", int(unknown[0]))
+    _check_temperature(temperature, prompt.shape[:-1])
+    temperature = jnp.asarray(temperature, jnp.float32)
+    if prompt.ndim == 1:
+        return _generate(model, length, params, key, prompt, temperature)
+    keys, each = jax.random.split(key, len(prompt)), jnp.broadcast_to(temperature, len(prompt))
+    return jax.vmap(lambda *one: _generate(model, length, params, *one))(keys, prompt, each)
+
+
+def _check_temperature(temperature: Any, rows: tuple[int, ...]) -> None:
+    """Raises ValueError for other shapes than one number or one for each row, and for what float32 does not hold."""
+    if jnp.shape(temperature) not in ((), rows):
+        expected = "one number" + (f", or one for each of the {rows[0]} prompts" if rows else " for one prompt")
+        raise fail("temperature", expected, f"the shape {jnp.shape(temperature)}")
+    if concrete(temperature):
+        for each in np.ravel(temperature):
+            if not 0 <= each <= MOST:
+                raise fail("temperature", f"a finite number of at least 0 and at most {MOST:.2g}", each)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -7,18 +7,16 @@ so that the lines `x`, `1,5`, `2,5` become two columns; here they are refused.
 """
 
 import csv
-import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from gatedrnn.tasks._names import Doubt, lines_of_names
+
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-_LIKE_NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?", re.ASCII)
-_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 _MARKED = {mark: re.compile(rf"\s*[+-]?(\d*)\{mark}(\d+)([eE][+-]?\d+)?\s*", re.ASCII) for mark in ".,"}
 _GROUPED = re.compile(r"[1-9]\d{0,2}([, ]\d{3})+", re.ASCII)  # 1,234 and 1 234 567
 _COMMA_ALONE = re.compile(r"[+-]?\d+,\d+(\s+[+-]?\d+(,\d+)?)*", re.ASCII)
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "missing", "inf", "+inf", "-inf"}
 STRONG = (";", "\t", "|")  # in no number and in no date
 BLANKS = " "
 COMMENTS = ("#", "%")
@@ -63,10 +61,6 @@ class Dialect(NamedTuple):
         return len(self.rows[0])
 
 
-class Doubt(ValueError):
-    """More than one dialect fits, or none: what must be so, and what came."""
-
-
 def rows_of(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[Row]:
     """The number of each row's last line, from 1, and its fields; empty lines and comments are none."""
     kept = ("\n" if line.startswith(COMMENTS) else line for line in lines)
@@ -100,7 +94,7 @@ def detect(lines: Sequence[str], whole: bool, asked: Asked, least: int = 1) -> D
     if len(rows) <= told:
         raise Doubt("a file with at least one row of numbers", "none")
     cells = [row for _, row in rows]
-    header = _header(cells, rows) if asked.header is None else told
+    header = lines_of_names(cells, rows) if asked.header is None else told
     if header >= len(cells):
         raise Doubt("a file with at least one row of numbers", "none")
     names = [[name.strip() for name in row] for row in cells[:header] if len(row) == len(cells[header])]
@@ -195,86 +189,3 @@ def _ragged(split: dict[str, list[Row]], asked: Asked) -> str:
         raise Doubt("a file with at least one row of numbers", "none")
     got = f"{len(first[1])} in line {first[0]} and {len(row)} in line {line}, split at {delimiter!r}"
     raise Doubt("a file with as many fields in every line, or `delimiter`, `decimal` or `header` given", got)
-
-
-def missing(cell: str) -> bool:
-    """Whether it stands for no number."""
-    return cell.strip().lower() in _MISSING
-
-
-def _kind(cell: str) -> str:
-    cell = cell.strip()
-    if missing(cell):
-        return "missing"
-    if _LIKE_NUMBER.fullmatch(cell):
-        return "number"
-    return "other" if cell[0].isdigit() else "word"  # a date, a time, a share
-
-
-def _header(rows: list[list[str]], numbered: list[Row]) -> int:
-    """How many rows are of names."""
-    kinds = [[_kind(cell) for cell in row] for row in rows[:1000]]
-    first, signs = kinds[0], _signs(kinds, 0, rows)
-    where = f"{_shown(rows[0])} in line {numbered[0][0]}"
-    doubt = Doubt("a file that says whether its first line is one of names, or `header` given (0 or 1)", where)
-    if "number" in first:
-        cells = [cell.strip() for cell, kind in zip(rows[0], first, strict=True) if kind == "number"]
-        whole = [int(cell) for cell in cells if _WHOLE.fullmatch(cell)]
-        if len(whole) < len(cells) or len(set(whole)) < len(whole):
-            return 0  # no column has the name 1.5, and no two have one name
-        if signs == 0:
-            if set(first) == {"number"} and _like_names(whole, rows, kinds):
-                raise doubt
-            return 0
-        if signs == 1 and not (_counted(whole) or _years(whole)):
-            raise doubt
-    elif "word" not in first:
-        return 0
-    header = 1
-    while header < len(kinds) and "word" in kinds[header] and not {"number", "other"} & set(kinds[header]):
-        signs = _signs(kinds, header, rows)
-        if signs == 1:
-            got = f"{_shown(rows[header])} in line {numbered[header][0]}"
-            raise Doubt(f"a file without a second line of names, or `header` given ({header} or {header + 1})", got)
-        if signs == 0:
-            break
-        header += 1
-    return header
-
-
-def _signs(kinds: list[list[str]], at: int, rows: list[list[str]]) -> int:
-    """In how many columns this row is of another kind than all below: a word above numbers, nothing above an index."""
-    count = 0
-    for column, kind in enumerate(kinds[at]):
-        below = {row[column] for row in kinds[at + 1 :]}
-        plain = any(sort in below and below <= {sort, "missing"} for sort in ("number", "other"))
-        if kind == "word":
-            count += plain
-        elif kind == "missing" and not rows[at][column].strip() and "missing" not in below and below:
-            counter = all(row[column].strip() == str(i) for i, row in enumerate(rows[at + 1 :]))
-            count += counter or "number" not in below
-    return count
-
-
-def _like_names(whole: list[int], rows: list[list[str]], kinds: list[list[str]]) -> bool:
-    """Whether a first row of whole numbers may be one of names: 0, 1, 2; years; or whole above decimals alone."""
-    if len(rows) == 1:
-        return False
-    below = [cell for row in rows[1:] for cell in row]
-    if not any(map(_WHOLE.fullmatch, map(str.strip, below))) and any("." in cell or "," in cell for cell in below):
-        return len(whole) > 1 or whole[0] == 0 or _years(whole)
-    if len(whole) > 1:
-        return _counted(whole) or _years(whole)
-    return _years(whole) and not any(_WHOLE.fullmatch(cell) and _years([int(cell)]) for cell in map(str.strip, below))
-
-
-def _counted(whole: list[int]) -> bool:
-    return whole == list(range(len(whole))) or (len(whole) > 2 and whole == list(range(1, len(whole) + 1)))
-
-
-def _years(whole: list[int]) -> bool:
-    return all(1500 <= year <= 2200 for year in whole) and len({b - a for a, b in itertools.pairwise(whole)}) <= 1
-
-
-def _shown(row: list[str]) -> str:
-    return repr(",".join(row[:8])[:60])

@@ -19,18 +19,8 @@ import numpy as np
 from gatedrnn._check import fail
 from gatedrnn._files import named
 from gatedrnn._memory import readable
-from gatedrnn.tasks._dialect import (
-    BLANKS,
-    COMMENTS,
-    NUMBER,
-    Asked,
-    Dialect,
-    Doubt,
-    decimal_mark,
-    detect,
-    missing,
-    rows_of,
-)
+from gatedrnn.tasks._dialect import BLANKS, COMMENTS, NUMBER, Asked, Dialect, decimal_mark, detect, rows_of
+from gatedrnn.tasks._names import Doubt, missing
 
 MOST = 2**33  # bytes of text, decompressed
 LONGEST = 2**24  # characters of a line

@@ -189,7 +189,7 @@ def check_task(task: Task, batch: int = 3, steps: int | None = None) -> None:
             ("symbols", found.xs, task.input_size, task.symbols),
         )
         for what, values, count, whole in ranges:
-            outside = values[(values < 0) | (values >= count)] if whole else values[:0]
+            outside = values[~_among(values, count)] if whole else values[:0]
             if outside.size:
                 raise fail(
                     "task", f"one of {what} from 0 to {count - 1} where the mask is True", int(outside.ravel()[0])
@@ -227,7 +227,12 @@ def _wrong(task: Task, found: Batch) -> Array | None:
     """Where something is asked that has no answer, [N, B]; None where no number can be out of range."""
     inside = jnp.ones_like(found.mask)
     if task.classes:
-        inside &= (found.targets >= 0) & (found.targets < task.output_size)
+        inside &= _among(found.targets, task.output_size)
     if task.symbols:
-        inside &= ((found.xs >= 0) & (found.xs < task.input_size)).all(axis=0, keepdims=True)
+        inside &= _among(found.xs, task.input_size).all(axis=0, keepdims=True)
     return found.mask & ~inside if task.classes or task.symbols else None
+
+
+def _among(values: Array, count: int) -> Array:
+    """Where whole numbers of any type are from 0 to `count` - 1, which need not be of that type."""
+    return (values >= 0) & (values.astype(jnp.int32) < count)

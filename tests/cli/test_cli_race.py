@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import chex
@@ -189,6 +190,10 @@ BAD = {
     "race sorting": "variable-copy; got 'sorting'.",
     "race adding --cells rnn,elman": f"`cells` must be some of {CELLS}, separated by commas; got 'elman'.",
     "race adding --steps 0": "`steps` must be a whole number of at least 1; got 0.",
+    "race adding --steps 3000000000": "`steps` must be at most 2,147,483,647; got 3,000,000,000.",
+    "race adding --test-every 1000000000000": "`test-every` must be at most 2,147,483,647; got 1,000,000,000,000.",
+    "race adding --window 5000000000": "`window` must be at most 2,147,483,647; got 5,000,000,000.",
+    f"race agreement --attractors {2**70}": "`attractors` must be at most 2,147,483,647; got 1,180,591,620,717,411,303",
     "race adding --target inf": "`target` must be a finite number; got inf.",
     "race adding --hidden 1000000000": "must fit in memory; got more than",
     "race digits --horizon 10": "`horizon` must be at least 64 for the task 'digits'; got 10.",
@@ -203,6 +208,13 @@ BAD = {
     "generate text --seed -1": "`seed` must be a whole number of at least 0; got -1.",
     "generate text --temperature -1": "`temperature` must be a finite number of at least 0; got -1.0.",
     "generate text --temperature nan": "`temperature` must be a finite number of at least 0; got nan.",
+    "generate text --seed 4294967296": "`seed` must be at most 4,294,967,295; got 4,294,967,296.",
+    f"generate text --seed {2**64}": "`seed` must be at most 4,294,967,295; got 18,446,744,073,709,551,616.",
+    "generate text --temperature 1e300": "`temperature` must be a number that float32 holds, from 1.2e-38 to 3.4e+38",
+    "generate text --temperature 1e-60": "`temperature` must be a number that float32 holds, from 1.2e-38 to 3.4e+38",
+    "generate text --prompt \udcff": "`prompt` must be text in UTF-8; got '\\udcff'.",
+    "generate text --prompt ab\udce4": "`prompt` must be text in UTF-8; got 'ab\\udce4'.",
+    "generate several": "`model` must be one of model-0.safetensors, model-2.safetensors, model-11.safetensors, such",
     "generate text --prompt=": "`prompt` must be at least one character; got nothing.",
 }  # fmt: skip
 
@@ -210,6 +222,9 @@ BAD = {
 @pytest.mark.parametrize("line", BAD, ids=[line[:50] for line in BAD])
 def test_bad_input(text, untrained, line, check_refused):
     """One sentence that names the argument and what came."""
+    for seed in (0, 2, 11):
+        Path("several").mkdir(exist_ok=True)
+        Path("several", f"model-{seed}.safetensors").touch()
     check_refused(line.split(), BAD[line])
 
 

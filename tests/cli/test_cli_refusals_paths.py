@@ -1,6 +1,8 @@
 """Every command: paths that are empty, files that are none, and files that hold too little."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -133,3 +135,21 @@ def test_a_dialect_that_is_told(line, succeeds, tiny):
 def test_a_file_and_its_column(asked, want):
     """The longest file that is there; a drive's colon is none of a column."""
     assert split_column(asked) == want
+
+
+def test_a_name_that_is_no_text(tiny, succeeds, read_json):
+    """Bytes that are not UTF-8 name a folder as others do, and are told as well as they can be."""
+    for name in (os.fsdecode(b"by\xfftes"), "\N{SNOWMAN} \N{LATIN SMALL LETTER E WITH ACUTE}"):
+        result = succeeds("train", "adding", *tiny, "--cell", "rnn", "--out", name, "--metrics", f"{name}/{name}.csv")
+        assert "wrote model, metrics and result.json to " in result.stdout
+        succeeds("train", "--resume", name, "--steps", "6", "--metrics", f"{name}/{name}.csv")
+        assert read_json(Path(name, "result.json"))["last"][0]["step"] == 6
+
+
+def test_no_place_for_what_is_printed():
+    """A full disk behind a redirection: one sentence, and no second one at the end of the process."""
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "gatedrnn", "--help"]
+        result = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True)
+    said = "gatedrnn: what is printed must have a place to go; got 'No space left on device'.\n"
+    assert (result.returncode, result.stderr) == (2, said)

@@ -89,6 +89,20 @@ def test_text_is_drawn_from_what_the_model_expects(trained):
     assert got == by_hand
 
 
+@pytest.mark.parametrize("temperature", [0.7, np.array([0.0, 0.7, 2.0])])
+def test_several_prompts(temperature, trained):
+    """Each as it goes on alone, under its own part of the key; and under `jit` as outside."""
+    model, params = trained(gr.gru)
+    key, prompts = jax.random.key(3), jnp.array([[1, 2], [3, 0], [1, 2]])
+    got = generate(model, params, key, prompts, 8, temperature)
+    assert (got.shape, got.dtype) == ((3, 8), jnp.int32)
+    keys, each = jax.random.split(key, 3), np.broadcast_to(temperature, 3)
+    alone = [generate(model, params, keys[b], prompts[b], 8, float(each[b])) for b in range(3)]
+    np.testing.assert_array_equal(got, np.stack(alone))
+    jitted = jax.jit(lambda prompts, temperature: generate(model, params, key, prompts, 8, temperature))
+    np.testing.assert_array_equal(got, jitted(prompts, jnp.asarray(temperature, jnp.float32)))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_text_in_other_dtypes(dtype, drawn):
     """Prompts of bytes, weights of half or double precision: whole numbers in range."""
@@ -111,8 +125,21 @@ def test_text_in_other_dtypes(dtype, drawn):
         ({"temperature": float("nan")}, "`temperature` must be a finite number .*; got nan"),
         ({"temperature": float("inf")}, "`temperature` must be a finite number .*; got inf"),
         ({"prompt": jnp.array([], jnp.int32)}, r"`prompt` must be at least one symbol, .*; got int32 \(0,\)"),
-        ({"prompt": jnp.array([[1]])}, r"`prompt` must be .* whole numbers \[P\]; got int32 \(1, 1\)"),
-        ({"prompt": jnp.array([1.0])}, r"`prompt` must be .* whole numbers \[P\]; got float32 \(1,\)"),
+        ({"prompt": jnp.array([[[1]]])}, r"`prompt` must be .* \[P\] or \[B, P\]; got int32 \(1, 1, 1\)"),
+        ({"prompt": jnp.array(1)}, r"`prompt` must be .* \[P\] or \[B, P\]; got int32 \(\)"),
+        ({"prompt": jnp.array([[1], [7]])}, "`prompt` must be of symbols from 0 to 3; got 7"),
+        ({"prompt": jnp.zeros((0, 3), int)}, "`prompt` must be at least one symbol"),
+        ({"temperature": 1e300}, "`temperature` must be a finite number .*; got 1e\\+300"),
+        ({"temperature": jnp.ones(2)}, r"`temperature` must be one number for one prompt; got the shape \(2,\)"),
+        (
+            {"prompt": jnp.array([[1], [2]]), "temperature": np.array([1.0, -1.0])},
+            "`temperature` must be a finite number .*; got -1.0",
+        ),
+        (
+            {"prompt": jnp.array([[1], [2]]), "temperature": np.ones(3)},
+            r"`temperature` must be one number, or one for each of the 2 prompts; got the shape \(3,\)",
+        ),
+        ({"prompt": jnp.array([1.0])}, r"`prompt` must be .* whole numbers \[P\] or \[B, P\]; got float32 \(1,\)"),
         ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols from 0 to 3; got 4"),
         ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols from 0 to 3; got -1"),
     ],

@@ -63,6 +63,14 @@ def test_a_symbol_that_is_none(symbol, classes):
         check_task(made(change, **told), steps=6)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+def test_classes_of_small_types(dtype):
+    """More classes than the type has numbers."""
+    task = made(lambda batch: batch._replace(targets=batch.targets.astype(dtype)), output_size=256)
+    check_task(task, steps=6)
+    assert np.isfinite(loss(task))
+
+
 NONE = {
     "batch first": lambda batch: Batch(*(jnp.moveaxis(part, 0, 1) for part in batch)),
     "xs batch first": lambda batch: batch._replace(xs=jnp.moveaxis(batch.xs, 0, 1)),
