@@ -140,6 +140,21 @@ class Task:
         drawn(batch)
         drawn(batch + 1)  # N may be B
 
+    def check_values(self, found: Batch) -> None:
+        """Raises ValueError where a class or a symbol of a batch is out of range, or a target is not finite."""
+        asked = found.targets[found.mask]
+        ranges = (
+            ("classes", asked, self.output_size, self.classes),
+            ("symbols", found.xs, self.input_size, self.symbols),
+        )
+        for what, values, count, whole in ranges:
+            outside = values[~_among(values, count)] if whole else values[:0]
+            if outside.size:
+                expected = f"one of {what} from 0 to {count - 1} where the mask is True"
+                raise fail("task", expected, int(outside.ravel()[0]))
+        if not self.classes and not jnp.isfinite(asked).all():
+            raise fail("task", "one of finite targets where the mask is True", "others")
+
     def check_steps(self, steps: int, argument: str = "steps") -> int:
         """Returns T, or raises ValueError, which calls it `argument`, where the task cannot have that length."""
         steps = check_size(argument, steps)
@@ -181,21 +196,9 @@ def check_task(task: Task, batch: int = 3, steps: int | None = None) -> None:
     task.check_shapes(check_size("batch", batch), steps)
     for on in (task, task.held_out):
         found = on(jax.random.key(0), batch, steps)
-        asked = found.targets[found.mask]
-        if not asked.size:
+        if not found.mask.any():
             raise fail("task", "one whose mask is True somewhere", "a mask that is False everywhere")
-        ranges = (
-            ("classes", asked, task.output_size, task.classes),
-            ("symbols", found.xs, task.input_size, task.symbols),
-        )
-        for what, values, count, whole in ranges:
-            outside = values[~_among(values, count)] if whole else values[:0]
-            if outside.size:
-                raise fail(
-                    "task", f"one of {what} from 0 to {count - 1} where the mask is True", int(outside.ravel()[0])
-                )
-        if not task.classes and not jnp.isfinite(asked).all():
-            raise fail("task", "one of finite targets where the mask is True", "others")
+        on.check_values(found)
 
 
 def _check_batch(task: Task, found: Any, batch: int) -> None:

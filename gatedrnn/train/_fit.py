@@ -130,7 +130,8 @@ def fit(
         ValueError: an argument is out of range; `folder` holds a run already and `resume` is not set, or holds none of
             this setup and it is; another process trains there; a file that is not this run's is in the place of
             `metrics`; a file cannot be written.
-        Diverged: no seed's training loss is finite any more; the rows of that test are in the metrics.
+        Diverged: no seed's training loss is finite any more, though the task's targets are; the rows of that test are
+            in the metrics.
     """
     seeds = check_seeds(seeds)
     sizes = {"steps": steps, "test_every": test_every, "test_batches": test_batches}
@@ -166,6 +167,7 @@ def fit(
                 tested = loop.test(seeds)
                 record.append(tested)
                 if not any(np.isfinite(row.train_loss) for row in tested):
+                    setup.task.check_values(setup.task(jax.random.key(0), setup.batch, setup.horizon))
                     raise Diverged(tested[0].train_loss, until)
                 late = seconds is not None and time.monotonic() - began >= seconds
             if on_progress is not None:

@@ -217,7 +217,8 @@ def test_double_precision():
 def test_refused(make, argument, value):
     """What is no count and what is no probability, in one sentence."""
     expected = "a whole number of at least 0" if argument == "attractors" else "a probability, from 0 to 1"
-    with pytest.raises(ValueError, match=f"^`{argument}` must be {expected}; got {re.escape(repr(value))}"):
+    got = "float64 (1,)" if isinstance(value, np.ndarray) else repr(value)
+    with pytest.raises(ValueError, match=f"^`{argument}` must be {expected}; got {re.escape(got)}"):
         make(**{"attractors": 2, "differ": 0.5, "fronted": 0.2, argument: value})
 
 

@@ -47,6 +47,14 @@ def test_a_class_that_is_none(label):
     check_task(made(labelled(label, masked=True)), steps=6)
 
 
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_a_training_blames_the_task(label):
+    """Not the setup, whose numbers are sound."""
+    setup = gr.train.Setup(made(labelled(label, masked=False)), gr.rnn, horizon=6, hidden_size=3, batch=4)
+    with pytest.raises(ValueError, match=f"^`task` must be one of classes from 0 to 2 .*; got {label}"):
+        gr.train.fit(setup, steps=2, test_every=1, test_batches=1)
+
+
 @pytest.mark.parametrize("symbol", [-1, 7, 300])
 @pytest.mark.parametrize("classes", [True, False])
 def test_a_symbol_that_is_none(symbol, classes):
