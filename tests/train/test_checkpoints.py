@@ -37,8 +37,10 @@ def run(good, tmp_path):
     return tmp_path / "run"
 
 
-def test_all_of_the_state_is_restored(tmp_path, adding_setup, plain):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_all_of_the_state_is_restored(tmp_path, adding_setup, plain, dtype):
     """Into the likes of a state with other keys, weights and steps: the saved ones come back, and the rows."""
+    adding_setup = replace(adding_setup, cell_options={"dtype": dtype})
     saved, _ = gr.train.step(adding_setup, gr.train.init(adding_setup, (3, 4)))
     rows = [gr.train.Row(1, seed, 0.1, float("nan"), 1 / 3) for seed in (3, 4)]
     first = Checkpoints(tmp_path, {}, None)
