@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from gatedrnn._cell import Carry, Cell, Gates, Params, PerHead
 from gatedrnn._elementwise import mixing
+from gatedrnn._jax import scan
 from gatedrnn._pointwise import Part, Value
 from gatedrnn._step import restart, select
 
@@ -128,7 +129,7 @@ def replay(
             after = cell.pointwise(gates_x, gates_h, start._make((before_h, *before)), *here)
             return select(mask, tuple(after[1:]), rest), before
 
-    _, rest_before = lax.scan(step, tuple(start[1:]), inputs, reverse=reverse)
+    _, rest_before = scan(step, tuple(start[1:]), inputs, reverse=reverse)
     return values | {("before", i + 1): part for i, part in enumerate(rest_before)}
 
 

@@ -8,6 +8,7 @@
 | `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -42,6 +43,25 @@ def depends(jaxpr: Jaxpr) -> bool:
         if needed & set(equation.outvars):
             needed |= {var for var in equation.invars if isinstance(var, Var)}
     return bool(needed & set(jaxpr.invars))
+
+
+def scan(step: Callable[..., Any], carry: Any, inputs: Any, **how: Any) -> tuple[Any, Any]:
+    """`lax.scan`, also over no steps under `jax.disable_jit`, where a loop of Python would not know its types."""
+    steps = jax.tree.leaves(inputs)[0].shape[0]
+    with jax.disable_jit(False) if is_static(steps) and steps == 0 else contextlib.nullcontext():
+        return lax.scan(step, carry, inputs, **how)
+
+
+class Unsupported(TypeError):
+    """A derivative that a method does not have."""
+
+
+def first_cause(error: BaseException, kind: type[BaseException]) -> BaseException:
+    """What was raised first, if it is of a kind: while that is on its way, JAX's leak checker raises its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or cause.__context__
+    return cause or error
 
 
 def is_static(size: Any) -> bool:

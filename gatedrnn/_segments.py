@@ -5,9 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from gatedrnn._jax import is_static
+from gatedrnn._jax import is_static, scan
 
 
 def nearest_divisor(steps: int, target: int) -> int:
@@ -56,7 +55,7 @@ def over_segments(
         carry, (out_rest, rest) = last(carry)
     if whole or not has_rest:
         cut = jax.tree.map(lambda a: a[:whole].reshape(whole // length, length, *a.shape[1:]), per_step)
-        carry, (out, kept) = lax.scan(one, carry, (cut, per_segment[0]), reverse=reverse)
+        carry, (out, kept) = scan(one, carry, (cut, per_segment[0]), reverse=reverse)
         out = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), out)
     if has_rest and not reverse:
         carry, (out_rest, rest) = last(carry)

@@ -9,12 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.sharding import PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
-from gatedrnn._jax import explicit_axes, gathered, row_axes, varying_alike
+from gatedrnn._jax import Unsupported, explicit_axes, first_cause, gathered, row_axes, scan, varying_alike
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs, Readout, check_outputs
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
@@ -76,7 +76,13 @@ def unroll(
     if isinstance(found, Readout):
         targets = found.targets if batched else jax.tree.map(lambda a: jnp.asarray(a)[:, None], found.targets)
         sequence, found = replace(sequence, targets=targets), replace(found, targets=())
-    result: tuple[Carry, Any] = _unroll(cell, method, params, sequence, found)
+    try:
+        result: tuple[Carry, Any] = _unroll(cell, method, params, sequence, found)
+    except Exception as error:
+        cause = first_cause(error, Unsupported)
+        if cause is error:
+            raise
+        raise cause from None
     if batched:
         return result
     return unbatched(result[0]), unbatched(result[1], 1 if found.per_step else 0)
@@ -149,7 +155,7 @@ def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
         return step(carry, inputs)[0], restart(inputs[2], sequence.initial, carry)
 
     inputs = (sequence.xs, sequence.mask, sequence.reset)
-    _, before = lax.scan(begin, sequence.carry, inputs)  # [T, B, H] each
+    _, before = scan(begin, sequence.carry, inputs)  # [T, B, H] each
     gates_x, gates_h = cell.project(params.input, sequence.xs), cell.recur(params.recurrent, before.h)
     gates = cell.activations(gates_x, gates_h, before, *params.spread(before.h))
     return poison(sequence.poisoned, select(sequence.mask, gates, jax.tree.map(jnp.zeros_like, gates)))

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_array, fail
-from gatedrnn._jax import gathered
+from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched
 from gatedrnn._step import guarded_step, select
@@ -142,11 +142,11 @@ def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dca
         return rescale(Scaled(mantissa, state.exponent)), (part_norms(row.mantissa), row.exponent)
 
     def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, Array, None]:
-        state, rows = lax.scan(back, state, inputs, reverse=True)
+        state, rows = scan(back, state, inputs, reverse=True)
         return state, _log10_rows(*rows), None
 
     forced = (sequence.xs, sequence.mask, sequence.reset)
-    _, before = lax.scan(forward, sequence.carry, forced)  # [T, B, ...]
+    _, before = scan(forward, sequence.carry, forced)  # [T, B, ...]
     state = rescale(Scaled(dcarry, jnp.zeros(sequence.xs.shape[1], jnp.int32)))
     inputs = (before, forced, dys, sequence.poisoned)
     state, rows, _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)

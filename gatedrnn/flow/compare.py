@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import LARGEST, check_array, check_floating, check_list, check_size, fail, shown
+from gatedrnn._check import check_array, check_floating, check_list, check_size, fail, shown
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
 from gatedrnn.flow._measure import Job, measure
@@ -62,7 +62,7 @@ def compare(
     """
     dtype = check_floating("dtype", dtype)
     inputs = _check_inputs(xs, dtype)
-    hidden_size = check_size("hidden_size", hidden_size, most=LARGEST)
+    hidden_size = check_size("hidden_size", hidden_size)
     seeds = check_size("seeds", seeds, most=MOST_SEEDS)
     if on_run is not None and not callable(on_run):
         raise fail("on_run", "a function (done, total, run)", shown(on_run))

@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_size, fail, shown
-from gatedrnn._jax import gathered
+from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
@@ -112,7 +112,7 @@ def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Arra
             total = total + select(counted, poison(bad, growth), jnp.zeros_like(growth))
             return (select(run, after, carry), select(passed, turned, q), total), None
 
-        (carry, q, total), _ = lax.scan(step, (*state, jnp.zeros((batch, k), dtype)), inputs)
+        (carry, q, total), _ = scan(step, (*state, jnp.zeros((batch, k), dtype)), inputs)
         return (carry, q), None, total
 
     passed = counted_steps(mask, reset, xs)  # [T, B]

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
 from gatedrnn._jacobian import kept
-from gatedrnn._jax import gathered
+from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import restart, select
@@ -106,7 +106,7 @@ def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> Gate
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, None, GateTrace]:
         xs, run, fresh, counted, bad = inputs
-        end, factors = lax.scan(step, start, (cell.project(params.input, xs), run, fresh))  # [K, B, H]
+        end, factors = scan(step, start, (cell.project(params.input, xs), run, fresh))  # [K, B, H]
         factors = poison(bad, factors)
         logs = select(counted, jnp.log(jnp.abs(factors)), jnp.zeros_like(factors))
         number = counted.mean(1, dtype=logs.dtype).sum(0)

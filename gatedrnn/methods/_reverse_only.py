@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import jax
 from jax import Array
 
-from gatedrnn._jax import reverse_identity
+from gatedrnn._jax import Unsupported, reverse_identity
 
 MESSAGE = (
     "`Segmented` supports first-order reverse mode only; for forward mode (jvp, jacfwd, linearize) or second "
@@ -19,7 +19,7 @@ MESSAGE = (
 
 
 def _fail(*_: Any, **__: Any) -> NoReturn:
-    raise TypeError(MESSAGE)
+    raise Unsupported(MESSAGE)
 
 
 _identity = reverse_identity(_fail)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-from jax import lax
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import LARGEST, check_size
+from gatedrnn._jax import scan
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn._step import guarded_step
@@ -35,5 +35,5 @@ class Autodiff:
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
         step = guarded_step(cell, params, sequence.initial)
         inputs = (sequence.xs, sequence.mask, sequence.reset)
-        end, ys = lax.scan(step, sequence.carry, inputs, reverse=sequence.reverse, unroll=self.unroll)
+        end, ys = scan(step, sequence.carry, inputs, reverse=sequence.reverse, unroll=self.unroll)
         return end, outputs.of(sequence, ys)

@@ -30,7 +30,7 @@ from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import LARGEST, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
-from gatedrnn._jax import is_static, varying_alike
+from gatedrnn._jax import is_static, scan, varying_alike
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import nearest_divisor, over_segments
@@ -158,7 +158,7 @@ def _run(
             after = select(mask, after, carry)
             return after, after.h
 
-        end, hs = lax.scan(step, start, (cell.project(params.input, x), mask, reset), reverse=reverse)
+        end, hs = scan(step, start, (cell.project(params.input, x), mask, reset), reverse=reverse)
         return end, hs, start
 
     return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
@@ -197,7 +197,7 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
             return (restart(reset, zeros, dbefore), dinitial), jnp.concatenate(dcarry, axis=-1)  # one row to stack
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        (dcarry, dinitial), stacked = lax.scan(step, (dcarry, dinitial), (dh, in_loop, reset), reverse=not reverse)
+        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), (dh, in_loop, reset), reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
         dgates_h = [_rows(dgate) for dgate in gate_cotangents(blocks, dcarries)]
         dgates_x = list(dgates_h)

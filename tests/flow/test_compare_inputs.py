@@ -186,7 +186,7 @@ def test_float64_inside_a_context():
             r"`inits` must be .*'default', 'chrono'.*; got \['chrono', 'glorot'\]",
         ),
         ([gr.rnn], {"inits": []}, r"`inits` must be .*'default', 'chrono'.*; got \[\]"),
-        ([gr.rnn], {"inits": "default"}, "`inits` must be a list .*; got default"),
+        ([gr.rnn], {"inits": "default"}, "`inits` must be a list .*; got 'default'"),
         ([gr.rnn], {"dtype": jnp.int32, "hidden_size": 2}, "`dtype` must be .*floating.*; got int32"),
         ([gr.rnn], {"dtype": "float7"}, "`dtype` must be .*floating.*; got 'float7'"),
         ([gr.rnn], {"dtype": None}, "`dtype` must be .*floating.*; got None"),
