@@ -13,9 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
-from benchmarks.tables import learning_tables, pictures, speed_tables
+from benchmarks.tables import durations, learning_tables, pictures, readme_tables, speed_tables
 
 TABLES: dict[str, Callable[[], str]] = {
+    "numbers": readme_tables.numbers_table,
+    "speed": readme_tables.speed_table,
+    "memory_row": readme_tables.memory_row_table,
+    "compare_seconds": durations.compare_seconds,
+    "train_seconds": durations.train_seconds_table,
     "compare": speed_tables.compare_table,
     "backward": speed_tables.backward_table,
     "forward": speed_tables.forward_table,
