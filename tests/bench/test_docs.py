@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import operator
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import jax
 import pytest
 from typer.testing import CliRunner
 
+import gatedrnn as gr
 from gatedrnn.cli import app
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,6 +58,14 @@ def test_the_navigation_names_every_page():
     made = {"changelog.md", "performance/notes.md"}
     made |= {f"lessons/{notebook.stem}.md" for notebook in (DOCS.parent / "notebooks").glob("*.ipynb")}
     assert named == made | set(PAGES)
+
+
+def test_names_are_there():
+    """Whatever stands as code and begins with `gr.` is a name of the library."""
+    names = {name for page in PAGES.values() for name in re.findall(r"`gr\.([\w.]+)", page)}
+    assert len(names) > 50
+    for name in names:
+        assert operator.attrgetter(name)(gr) is not None
 
 
 COMMANDS = [
