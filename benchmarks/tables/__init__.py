@@ -1,1 +1,1 @@
-"""The README's tables and pictures, from the records alone."""
+"""Tables and pictures of the README and the documentation, from the records alone."""

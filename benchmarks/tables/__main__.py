@@ -1,18 +1,26 @@
-"""Writes the README's tables, and the pictures of speed and learning, from the records: no number is typed by hand.
+"""Writes the tables of the README and of the documentation, and the pictures of speed and learning, from the records.
 
 python -m benchmarks.tables            writes them
-python -m benchmarks.tables --check    exits with 1 where the README differs
+python -m benchmarks.tables --check    exits with 1, and names the page, where one differs
+
+No number is typed by hand: a table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import argparse
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
-from benchmarks.tables import learning_tables, pictures, speed_tables
+from benchmarks.tables import durations, learning_tables, pictures, readme_tables, speed_tables
 
 TABLES: dict[str, Callable[[], str]] = {
+    "numbers": readme_tables.numbers_table,
+    "speed": readme_tables.speed_table,
+    "memory_row": readme_tables.memory_row_table,
+    "compare_seconds": durations.compare_seconds,
+    "train_seconds": durations.train_seconds_table,
     "compare": speed_tables.compare_table,
     "backward": speed_tables.backward_table,
     "forward": speed_tables.forward_table,
@@ -36,16 +44,26 @@ def filled(text: str) -> str:
     return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", fill, text, flags=re.DOTALL)
 
 
+def pages() -> list[Path]:
+    """The README and the pages of the documentation."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 where the README differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page differs")
     options = parser.parse_args()
-    readme = ROOT / "README.md"
-    before = readme.read_text(encoding="utf-8")
-    after = filled(before)
+    differ = 0
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = filled(before)
+        if options.check and before != after:
+            print(page.relative_to(ROOT).as_posix())
+            differ = 1
+        elif before != after:
+            page.write_text(after, encoding="utf-8")
     if options.check:
-        return int(before != after)
-    readme.write_text(after, encoding="utf-8")
+        return differ
     pictures.speed_picture(RESULTS / "speed.png")
     pictures.learning_pictures()
     return 0

@@ -1,4 +1,4 @@
-"""The README's tables of training: who learned what."""
+"""Tables of training: who learned what."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""The README's tables of gradient flow, time, memory and compilation."""
+"""Tables of gradient flow, time, memory and compilation."""
 
 import json
 
