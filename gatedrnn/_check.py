@@ -21,11 +21,11 @@ def fail(argument: str, expected: str, got: Any) -> ValueError:
 
 
 def shown(value: Any) -> str:
-    """A value in an error: arrays by dtype and shape, anything long cut off."""
+    """A value in an error: arrays by dtype and shape, anything long without its middle."""
     if getattr(value, "shape", None):
         return f"{value.dtype} {value.shape}"
     text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-37:]}"
 
 
 def check_size(argument: str, size: Any, least: int = 1, most: float = math.inf) -> int:

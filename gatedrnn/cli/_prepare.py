@@ -63,8 +63,10 @@ def prepare(settings: Settings) -> Run:
             raise fail("batch", f"a number that {mesh.size} devices divide evenly", settings.batch)
         method = gr.Sharded(mesh, method=method)
     clip = settings.clip or None
+    task = _task(settings)
+    _check_memory(settings, task)
     setup = gr.train.Setup(
-        task=_task(settings),
+        task=task,
         cell=cell,
         horizon=settings.horizon,
         hidden_size=settings.hidden,
@@ -74,7 +76,6 @@ def prepare(settings: Settings) -> Run:
         embedding_size=settings.embedding,
         cell_options={cell.horizon_option: max(settings.horizon, 3)} if settings.init == "chrono" else {},
     )
-    _check_memory(settings, setup.task)
     return Run(setup, mesh if share_seeds else None)
 
 

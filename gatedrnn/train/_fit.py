@@ -229,7 +229,7 @@ class _Loop:
         losses = self.state.mean_loss
         self.state = self.state.tested()
         return [
-            Row(self.step, seed, float(loss), float(found.loss[i]), float(found.accuracy[i]))
+            Row(self.step, seed, float(loss), *(float(a[i]) if found.share[i] else np.nan for a in found[:2]))
             for i, (seed, loss) in enumerate(zip(seeds, losses, strict=True))
         ]
 

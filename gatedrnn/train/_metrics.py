@@ -23,7 +23,7 @@ class Row(NamedTuple):
         step: updates made before it.
         seed: whose.
         train_loss: mean over the updates since the last test.
-        test_loss: on held-out data.
+        test_loss: on held-out data; NaN, which reaches no target, where nothing is asked there.
         test_accuracy: share of right answers there.
     """
 

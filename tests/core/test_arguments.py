@@ -72,7 +72,11 @@ def test_numbers(name, value):
         make(beyond if isinstance(value, str) and value == "out of range" else value)
 
 
-@pytest.mark.parametrize("of", [np.int64, np.uint8, np.array, jnp.array, jnp.int32], ids=str)
+@pytest.mark.parametrize(
+    "of",
+    [np.int64, np.uint8, np.array, jnp.array, jnp.int32],
+    ids=["np.int64", "np.uint8", "np.array", "jnp.array", "jnp.int32"],
+)
 def test_whole_numbers_become_pythons_own(of):
     """In settings, methods and models they are equal to those made of ints, and hash alike."""
     for make in (
@@ -88,7 +92,9 @@ def test_whole_numbers_become_pythons_own(of):
     assert gr.flow.lyapunov(gr.lstm, PARAMS, XS, k=of(2), burn_in=of(1)).shape == (B, 2)
 
 
-@pytest.mark.parametrize("of", [np.float32, np.float64, np.array, jnp.array], ids=str)
+@pytest.mark.parametrize(
+    "of", [np.float32, np.float64, np.array, jnp.array], ids=["np.float32", "np.float64", "np.array", "jnp.array"]
+)
 def test_numbers_become_pythons_own(of):
     made = gr.train.Optimiser(learning_rate=of(0.5), clip=of(0.25))
     assert made == gr.train.Optimiser(learning_rate=0.5, clip=0.25)
@@ -113,7 +119,7 @@ def test_seeds_in_any_form(tmp_path):
             gr.train.init(SETUP, wrong)
 
 
-@pytest.mark.parametrize("of", [tuple, list, np.array, jnp.array], ids=str)
+@pytest.mark.parametrize("of", [tuple, list, np.array, jnp.array], ids=["tuple", "list", "np.array", "jnp.array"])
 def test_a_bias_per_unit(of):
     """`forget_bias` [H] in any form: in `init`, and in the options of a setup, which stays one to the compiler."""
     bias = [0.5, 2.0]
@@ -253,5 +259,5 @@ def test_the_sentence():
         ValueError, match=re.escape("`hidden_size` must be a whole number of at least 1; got float64 (3, 3).")
     ):
         gr.lstm.init(KEY, D, np.ones((3, 3)))
-    with pytest.raises(ValueError, match=r"got '(x){96}\.\.\.\.$"):
+    with pytest.raises(ValueError, match=r"got 'x{59}\.\.\.x{36}'\.$"):
         gr.lstm.init(KEY, D, "x" * 10**6)

@@ -67,6 +67,8 @@ def test_tests_weigh_by_what_counts(task):
         np.testing.assert_allclose(getattr(got, name)[0], want, rtol=1e-5)
     nothing = replace(setup, task=at_random(TASKS[task], 0.0))
     assert jax.tree.leaves(gr.train.measure(nothing, params, 2)) == [0, 0, 0]
+    fitted = gr.train.fit(nothing, steps=2, test_every=1, test_batches=2, target=1.0)
+    assert [np.isnan(row.test_loss) for row in fitted.rows] == [True, True] and fitted.reached == {0: None}
 
 
 def test_fit_goes_on():

@@ -135,7 +135,9 @@ def test_optimisers_that_want_the_loss(name):
     chex.assert_trees_all_close(jax.tree.map(lambda a: a[0], got.params), params, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [None, "adam", optax.adam, 0.1, {"init": 1}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [None, "adam", optax.adam, 0.1, {"init": 1}], ids=["None", "adam", "rule", "0.1", "dict"]
+)
 def test_what_is_no_optimiser(wrong):
     with pytest.raises(ValueError, match="^`optimiser` must be an Optimiser or an optax transformation"):
         replace(SETUP, optimiser=wrong)
