@@ -70,7 +70,7 @@ def effective(module: nn.Module) -> dict[str, Tensor]:
         ValueError: one is missing, or nothing says how it is computed, or it is not floating.
     """
     suffix = "_l0" if isinstance(module, nn.RNNBase) else ""
-    names = [name for name in NAMES if module.bias or name.startswith("weight")]  # type: ignore[truthy-function]
+    names = [name for name in NAMES if module.bias or name.startswith("weight")]
     with inference(module):
         return {name: _weight(module, name + suffix) for name in names}
 
