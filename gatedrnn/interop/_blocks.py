@@ -10,13 +10,21 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 
 from gatedrnn._cell import Cell, Params
 from gatedrnn._check import fail
 from gatedrnn.cells import gru
 
 Kind = TypeVar("Kind")
+
+
+SAME: dict[str, tuple[Any, ...]] = {
+    "tanh": (jnp.tanh, lax.tanh, np.tanh),
+    "sigmoid": (jax.nn.sigmoid, lax.logistic, jax.scipy.special.expit),
+}
+"""Functions of one name that are one function."""
 
 
 class Blocks(NamedTuple):
@@ -135,8 +143,12 @@ def check_options(module: Any, cell: Cell, **wanted: Any) -> None:
     """
     for option, want in wanted.items():
         got = getattr(module, option)
-        if got != want:
-            raise fail(option, f"{_shown(want)} to make gatedrnn.{cell.name}", _shown(got))
+        same = SAME.get(getattr(want, "__name__", ""), ())
+        if got != want and not any(got is alias for alias in same):
+            shown = _shown(got)
+            if shown == _shown(want):  # another of the same name
+                shown = f"{getattr(got, '__module__', type(got).__module__)}.{shown}"
+            raise fail(option, f"{_shown(want)} to make gatedrnn.{cell.name}", shown)
 
 
 def _shown(value: Any) -> str:

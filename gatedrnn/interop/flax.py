@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell, Params
-from gatedrnn._check import fail
+from gatedrnn._check import fail, shown
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
@@ -45,7 +46,8 @@ def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Ce
 
     Args:
         module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell.
-        variables: what its `init` gave, `{"params": {...}}`. Inside `nn.RNN` they stand under `["params"]["cell"]`.
+        variables: what its `init` gave, `{"params": {...}}`, partitioned or not. Inside `nn.RNN` they stand
+            under `["params"]["cell"]`.
 
     Returns:
         `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and its weights in the dtype of the variables.
@@ -66,7 +68,10 @@ def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Ce
     """
     cell = cell_of("module", module, LINEN_CELLS)
     _check_functions(module, cell, nn.initializers.zeros)
-    layers = variables.get("params", {})
+    variables = _plain(variables)
+    layers = variables.get("params", {}) if isinstance(variables, Mapping) else {}
+    if not isinstance(variables, Mapping) or not isinstance(layers, Mapping):
+        raise fail("variables", '{"params": {...}}', shown(variables))
     names = {side + letter for side in "ih" for letter in LETTERS[cell]}
     if set(layers) != names:
         raise fail("variables", f'{{"params": {{...}}}} with the layers {sorted(names)}', sorted(layers or variables))
@@ -131,6 +136,11 @@ def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
     _check_functions(module, cell, None)
     names = NNX_LSTM if type(module) is nnx.LSTMCell else (["dense_i"], ["dense_h"])
     layers = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    for name in (name for side in names for name in side):
+        if type(getattr(module, name)) is not nnx.Linear or name not in layers:
+            raise fail(
+                "module", f"one whose {name} is an nnx.Linear of nnx.Params", type(getattr(module, name)).__name__
+            )
     (w, b_x), (u, b_h) = (_side([layers[name] for name in side]) for side in names)
     return cell, join(cell, w, u, b_x, b_h)
 
@@ -186,9 +196,20 @@ def _check_functions(module: Any, cell: Cell, zeros: Any) -> None:
 
 def _side(layers: list[Mapping[str, Any]]) -> tuple[Array, Array]:
     """Kernels and biases of layers side by side, [N, G * H] and [G * H]; a layer without a bias has a zero one."""
+    for layer in layers:
+        if not isinstance(layer, Mapping) or not {"kernel"} <= set(layer) <= {"kernel", "bias"}:
+            found = sorted(layer) if isinstance(layer, Mapping) else shown(layer)
+            raise fail("variables", "layers of a 'kernel', with or without a 'bias'", found)
     kernels = [array(layer["kernel"]) for layer in layers]
     biases = [array(layer["bias"]) if "bias" in layer else jnp.zeros_like(kernels[0][0]) for layer in layers]
     return jnp.concatenate(kernels, axis=-1), jnp.concatenate(biases)
+
+
+def _plain(variables: Any) -> Any:
+    """The variables without the boxes that say how they are partitioned, or that nnx keeps them in."""
+    boxes = nn.meta.AxisMetadata, nnx.Variable
+    open_box = lambda leaf: leaf.get_value() if isinstance(leaf, nnx.Variable) else nn.meta.unbox(leaf)
+    return jax.tree.map(open_box, variables, is_leaf=lambda leaf: isinstance(leaf, boxes))
 
 
 def _scan(step: Callable[..., Any], xs: Array, carry: Carry) -> Outputs:

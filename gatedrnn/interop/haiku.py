@@ -5,6 +5,7 @@ w [D + H, 4 * H] = [W; U]        b [4 * H]        gates input, candidate, forget
 The hidden 1 in the forget gate stands in our bias. GRU and VanillaRNN are other functions than ours.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,19 +26,20 @@ GRU = "those of an hk.GRU, which applies the reset gate before the product"
 VANILLA = "those of an hk.VanillaRNN, whose activation is relu"
 
 
-def from_haiku(params: Mapping[str, Mapping[str, Any]]) -> tuple[Cell, Params]:
+def from_haiku(params: Mapping[str, Mapping[str, Any]], *, cell: Cell | None = None) -> tuple[Cell, Params]:
     """The weights of one `hk.LSTM`, as ours.
 
     Args:
-        params: `{path: {"w": [D + H, 4 * H], "b": [4 * H]}}`, the LSTM's part of what `init` gave; the path, which ends
-            in "lstm/linear" by default, is free.
+        params: `{path: {"w": [D + H, 4 * H], "b": [4 * H]}}`, the LSTM's part of what `init` gave; the path ends in
+            "lstm/linear" by default.
+        cell: `gatedrnn.lstm`, needed where the path is another: an `hk.Linear` of 4 * H outputs has the same weights.
 
     Returns:
         `gatedrnn.lstm` and its weights, with 1 added to the forget gate's bias.
 
     Raises:
         ValueError: these are the weights of an `hk.GRU` (reset gate before the product, and z for our 1 - z), of an
-            `hk.VanillaRNN` (relu), or of something else.
+            `hk.VanillaRNN` (relu), or of something else; or the path does not say and `cell` is not given.
 
     Example:
         >>> import haiku as hk, jax
@@ -48,12 +50,24 @@ def from_haiku(params: Mapping[str, Mapping[str, Any]]) -> tuple[Cell, Params]:
     References:
         https://dm-haiku.readthedocs.io/en/latest/api.html#lstm
     """
+    if cell not in (None, lstm.cell):
+        raise fail("cell", "gatedrnn.lstm, the one cell that haiku has too", repr(getattr(cell, "name", cell)))
+    if not isinstance(params, Mapping):
+        raise fail("params", "{path: {'w', 'b'}}, those of one hk.LSTM", type(params).__name__)
     found = {path: sorted(layer) if isinstance(layer, Mapping) else "an array" for path, layer in params.items()}
     if list(found.values()) != [["b", "w"]]:
         others = {"b w_h w_i": GRU, "b b w w": VANILLA, "b w w": VANILLA}
         leaves = " ".join(sorted(name for names in found.values() for name in names))
         raise fail("params", "{path: {'w', 'b'}}, those of one hk.LSTM", others.get(leaves, found))
-    (layer,) = params.values()
+    ((path, layer),) = params.items()
+    shapes = [getattr(layer[name], "shape", ()) for name in "wb"]
+    match shapes:
+        case [(rows, wide), (same,)] if wide == same and wide % 4 == 0 and 4 * rows > wide > 0:
+            pass
+        case _:
+            raise fail("params", "of the shapes [D + H, 4 * H] and [4 * H] (w, b), those of one hk.LSTM", shapes)
+    if cell is None and not re.search(r"(^|/)lstm(_\d+)?(/~\w*)?/linear$", path):
+        raise fail("cell", "gatedrnn.lstm where the path is not that of an hk.LSTM by default", f"None with {path!r}")
     w, b = (reorder(array(layer[name]), ORDER) for name in "wb")
     hidden = b.size // 4
     return lstm.cell, join(lstm.cell, w[:-hidden], w[-hidden:], b.at[hidden : 2 * hidden].add(1))
@@ -84,12 +98,13 @@ def to_haiku(cell: Cell, params: Params) -> dict[str, dict[str, Array]]:
     return {"lstm/linear": {"w": reorder(jnp.concatenate([w, u]), ORDER), "b": reorder(b, ORDER)}}
 
 
-def verify_haiku(params: Mapping[str, Mapping[str, Any]], xs: Any) -> Errors:
+def verify_haiku(params: Mapping[str, Mapping[str, Any]], xs: Any, *, cell: Cell | None = None) -> Errors:
     """Proves `from_haiku(params)` on `xs [T, B, D]`, in values and gradients.
 
     Args:
         params: as in `from_haiku`.
         xs: inputs, time-major, [T, B, D].
+        cell: as in `from_haiku`.
 
     Returns:
         The largest error of the outputs and of the gradients in `xs`, the first carry and each of haiku's weights.
@@ -97,8 +112,8 @@ def verify_haiku(params: Mapping[str, Mapping[str, Any]], xs: Any) -> Errors:
     Raises:
         ValueError: as `from_haiku`.
     """
-    cell, _ = from_haiku(params)
-    return largest_errors(cell, lambda p: from_haiku(p)[1], params, differentiated(_run), xs)
+    cell, _ = from_haiku(params, cell=cell)
+    return largest_errors(cell, lambda p: from_haiku(p, cell=cell)[1], params, differentiated(_run), xs)
 
 
 def _run(params: Mapping[str, Mapping[str, Array]], xs: Array, carry: Carry) -> Outputs:

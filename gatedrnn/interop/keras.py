@@ -5,6 +5,7 @@ GRU: gates update, reset, candidate; bias [2, 3 * H], the input's half first; wi
 """
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
@@ -37,14 +38,15 @@ def from_keras(layer: layers.Layer) -> tuple[Cell, Params]:
 
     Args:
         layer: a SimpleRNN, GRU or LSTM, a SimpleRNNCell, GRUCell or LSTMCell, or an RNN over one of these; built, with
-            or without bias, on any backend. What it returns (`return_sequences`, `return_state`) is free.
+            or without bias, on any backend. What it returns (`return_sequences`, `return_state`) is free, and so
+            are `dropout` and `recurrent_dropout`, which do nothing at inference.
 
     Returns:
         `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of the weights in their dtype. The GRU's two
         biases are summed, but for the candidate's.
 
     Raises:
-        ValueError: the layer has another type or no weights yet, reads its input from the end, has dropout, another
+        ValueError: the layer has another type or no weights yet, reads its input from the end, has another
             activation than tanh, another recurrent activation than sigmoid, or `reset_after=False`; or its weights are
             float64 and JAX is not set to 64 bits.
 
@@ -60,11 +62,11 @@ def from_keras(layer: layers.Layer) -> tuple[Cell, Params]:
     """
     step = _step(layer)
     cell = cell_of("layer", step if type(layer) is layers.RNN else layer, CELLS)
-    check_options(step, cell, activation=keras.activations.tanh, dropout=0, recurrent_dropout=0)
+    _check_function(step, cell, "activation", keras.activations.tanh, keras.ops.tanh)
     if step is not layer:
         check_options(layer, cell, go_backwards=False)
     if cell != rnn.cell:
-        check_options(step, cell, recurrent_activation=keras.activations.sigmoid)
+        _check_function(step, cell, "recurrent_activation", keras.activations.sigmoid, keras.ops.sigmoid)
     if cell == gru.cell and not step.reset_after:
         raise fail(
             "reset_after",
@@ -121,6 +123,13 @@ def verify_keras(layer: layers.Layer, xs: Any) -> Errors:
     cell, _ = from_keras(layer)
     peer = differentiated(functools.partial(_run, _step(layer)))
     return largest_errors(cell, functools.partial(converted, cell), _weights(_step(layer)), peer, xs)
+
+
+def _check_function(step: Any, cell: Cell, option: str, want: Any, alias: Any) -> None:
+    """Takes keras's own function under either of its names, or JAX's or NumPy's, or a layer of it."""
+    got = getattr(step, option)
+    got = got.activation if type(got) is layers.Activation else got
+    check_options(SimpleNamespace(**{option: want if got is alias else got}), cell, **{option: want})
 
 
 def _step(layer: layers.Layer) -> Any:

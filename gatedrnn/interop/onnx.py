@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 from jax import Array
-from onnx import external_data_helper, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from gatedrnn._cell import Carry, Cell, Params
 from gatedrnn._check import check_size, fail
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.interop._blocks import array, check_options, join, kind_of, part, reorder
+from gatedrnn.interop._onnx_read import attributes, constant
 from gatedrnn.interop._verify import ForwardErrors, Outputs, forward_errors
 
 CELLS: dict[str, Cell] = {"RNN": rnn.cell, "GRU": gru.cell, "LSTM": lstm.cell}
@@ -29,7 +30,7 @@ TO_ONNX = {rnn.cell: (0,), gru.cell: (1, 0, 2), lstm.cell: (0, 3, 1, 2)}
 """The inverse."""
 
 ACTIVATIONS = {rnn.cell: ["Tanh"], gru.cell: ["Sigmoid", "Tanh"], lstm.cell: ["Sigmoid", "Tanh", "Tanh"]}
-ABSENT = {"direction": "forward", "clip": None, "linear_before_reset": 0, "input_forget": 0}
+ABSENT = {"direction": "forward", "clip": None, "linear_before_reset": 0, "input_forget": 0, "layout": 0}
 """What an attribute is where the node does not have it."""
 
 OPSET = 13  # since which Squeeze and Unsqueeze read their axes from an input
@@ -39,9 +40,9 @@ def from_onnx(model: onnx.ModelProto, node_name: str | None = None) -> tuple[Cel
     """The cell that an operator of an ONNX model computes, and its weights.
 
     Args:
-        model: any model whose graph has a node RNN, GRU or LSTM with its weights among the initialisers; with or
-            without bias. Only that node is read; its `layout`, `sequence_lens` and first carry do not touch the weights
-            and are free.
+        model: any model whose graph has a node RNN, GRU or LSTM, with or without bias, whose weights are initialisers
+            or computed from constants alone. Only that node is read; its `layout`, `sequence_lens` and first carry do
+            not touch the weights and are free.
         node_name: the node's name, or that of its first output where it has none; needed where there are several.
 
     Returns:
@@ -51,8 +52,8 @@ def from_onnx(model: onnx.ModelProto, node_name: str | None = None) -> tuple[Cel
     Raises:
         ValueError: no node, or not just one, is meant; the node has another direction than forward, other activations
             than its defaults, a clip, `input_forget`, peepholes, or `linear_before_reset=0` (the reset gate before the
-            product); its weights are no initialisers, stand in another file or have no such shapes; or they are
-            float64 and JAX is not set to 64 bits.
+            product); an attribute is unknown or of another type; its weights depend on an input, stand in another file,
+            are not floating, or have no such shapes; or they are float64 and JAX is not set to 64 bits.
 
     Example:
         >>> import gatedrnn as gr, jax, onnx
@@ -67,9 +68,13 @@ def from_onnx(model: onnx.ModelProto, node_name: str | None = None) -> tuple[Cel
     node = _node(model, node_name)
     cell = CELLS[node.op_type]
     _check_node(cell, node)
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     weights = {letter: name for letter, name in zip("WRB", node.input[1:4], strict=False) if name or letter != "B"}
-    return cell, _convert(cell, {letter: _array(letter, name, tensors) for letter, name in weights.items()})
+    arrays = {letter: array(constant(model, letter, name)) for letter, name in weights.items()}
+    params = _convert(cell, arrays)
+    stated, hidden = attributes(node).get("hidden_size"), params.recurrent["w"].shape[0]
+    if stated not in (None, hidden):
+        raise fail("hidden_size", f"{hidden}, as the shapes of the weights say", stated)
+    return cell, params
 
 
 def to_onnx(cell: Cell, params: Params, *, opset: int = OPSET) -> onnx.ModelProto:
@@ -164,6 +169,8 @@ def verify_onnx(cell: Cell, params: Params, xs: Any) -> ForwardErrors:
 
 def _node(model: onnx.ModelProto, name: str | None) -> onnx.NodeProto:
     """The one node that is meant."""
+    if not isinstance(model, onnx.ModelProto):
+        raise fail("model", "an onnx.ModelProto, as onnx.load gives it", type(model).__name__)
     nodes = [node for node in model.graph.node if node.op_type in CELLS and node.domain in ("", "ai.onnx")]
     if not nodes:
         raise fail("model", f"one whose graph has a node {', '.join(CELLS)}", "one without")
@@ -176,11 +183,12 @@ def _node(model: onnx.ModelProto, name: str | None) -> onnx.NodeProto:
 
 def _check_node(cell: Cell, node: onnx.NodeProto) -> None:
     """Refuses what makes another function of the weights."""
-    found = {a.name: _text(helper.get_attribute_value(a)) for a in node.attribute}
     wanted = ACTIVATIONS[cell]
-    options = SimpleNamespace(**{**ABSENT, "activations": wanted, **found})
+    options = SimpleNamespace(**{**ABSENT, "activations": wanted, **attributes(node)})
     options.activations = options.activations[: len(wanted)]  # RNN's default has a second, for the second direction
     options.P = next(iter(node.input[7:]), "") or None
+    if options.layout not in (0, 1):
+        raise fail("layout", "0 (time first) or 1 (batch first)", options.layout)
     check_options(options, cell, direction="forward", activations=wanted, clip=None)
     if cell == lstm.cell:
         check_options(options, cell, input_forget=0, P=None)
@@ -188,23 +196,10 @@ def _check_node(cell: Cell, node: onnx.NodeProto) -> None:
         check_options(options, cell, linear_before_reset=1)
 
 
-def _text(value: Any) -> Any:
-    """An attribute with its bytes as strings."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return [_text(part) for part in value] if isinstance(value, list) else value
-
-
-def _array(letter: str, name: str, tensors: dict[str, onnx.TensorProto]) -> Array:
-    if name not in tensors:
-        raise fail(letter, "an initialiser of the graph", repr(name))
-    if external_data_helper.uses_external_data(tensors[name]):
-        raise fail(letter, "in the model, where onnx.load puts it", f"{name!r} in another file")
-    return array(numpy_helper.to_array(tensors[name]))
-
-
 def _convert(cell: Cell, weights: dict[str, Array]) -> Params:
     gates = len(cell.gates)
+    if len({a.dtype for a in weights.values()}) > 1:
+        raise fail("weights", "of one type (W, R, B)", ", ".join(a.dtype.name for a in weights.values()))
     match shapes := [a.shape for a in weights.values()]:
         case [(1, wide, _), (1, same, hidden), *bias] if wide == same == gates * hidden and bias in (
             [],

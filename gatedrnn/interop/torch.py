@@ -3,7 +3,6 @@
 weight_ih [G * H, D] = W^T        weight_hh [G * H, H] = U^T        bias_ih, bias_hh [G * H], gates in the house order
 """
 
-import copy
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 
 from gatedrnn._cell import Carry, Cell, Params
 from gatedrnn.cells import gru, lstm, rnn
-from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part
+from gatedrnn.interop._blocks import array, check_options, join, kind_of, part
+from gatedrnn.interop._torch_weights import base_of, effective, inference
 from gatedrnn.interop._verify import Errors, Gradients, Outputs, largest_errors
 
 CELLS: dict[type, Cell] = {
@@ -35,15 +35,18 @@ def from_torch(module: nn.Module) -> tuple[Cell, Params]:
 
     Args:
         module: a `torch.nn` RNN, GRU or LSTM (`batch_first` is free), or an RNNCell, GRUCell or LSTMCell; with or
-            without bias, on any device.
+            without bias, on any device, or a subclass that overrides nothing of its function. Weights that are
+            parametrised, normed (`weight_norm`, `spectral_norm`) or pruned by `torch.nn.utils` are those of the forward
+            pass; of a weight drop, those at inference, `weight_hh_l0_raw`.
 
     Returns:
         `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of the weights in their dtype. torch's two biases
         are summed, but for the GRU's candidate, which keeps both.
 
     Raises:
-        ValueError: the module has another type, more than one layer, a second direction, a projection or a relu; or its
-            weights are float64 and JAX is not set to 64 bits.
+        ValueError: the module has another type, more than one layer, a second direction, a projection or a relu; it is
+            quantised; a weight is missing, or computed by something else; or its weights are float64 and JAX is not set
+            to 64 bits.
 
     Example:
         >>> import jax, torch, gatedrnn as gr
@@ -54,7 +57,7 @@ def from_torch(module: nn.Module) -> tuple[Cell, Params]:
     References:
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.LSTM.html
     """
-    cell = cell_of("module", module, CELLS)
+    cell = CELLS[base_of(module, CELLS)]
     if isinstance(module, nn.RNNBase):
         check_options(module, cell, num_layers=1, bidirectional=False, proj_size=0)
     if cell == rnn.cell:
@@ -94,19 +97,30 @@ def verify_torch(module: nn.Module, xs: Any) -> Errors:
         xs: inputs, time-major, [T, B, D].
 
     Returns:
-        The largest error of the outputs and of the gradients in `xs`, the first carry and each of torch's weights.
+        The largest error of the outputs and of the gradients in `xs`, the first carry and each of torch's weights, as
+        its forward pass uses them; the outputs are the module's own at inference.
 
     Raises:
         ValueError: as `from_torch`.
     """
     cell, _ = from_torch(module)
-    peer = functools.partial(_forward_and_back, copy.deepcopy(module).cpu().requires_grad_())
+    peer = functools.partial(_forward_and_back, module)
     return largest_errors(cell, functools.partial(converted, cell), _weights(module), peer, xs)
 
 
 def _weights(module: nn.Module) -> dict[str, Array]:
-    """The weights under the names that a cell has for them."""
-    return {name.removesuffix("_l0"): _array(tensor) for name, tensor in module.named_parameters()}
+    return {name: _array(tensor) for name, tensor in effective(module).items()}
+
+
+def _plain(module: nn.Module) -> nn.Module:
+    """A module of torch's own type on the CPU, whose parameters are the weights that `module` computes with."""
+    suffix = "_l0" if isinstance(module, nn.RNNBase) else ""
+    weights = {name + suffix: tensor.cpu().clone() for name, tensor in effective(module).items()}
+    options: dict[str, Any] = {"batch_first": module.batch_first} if isinstance(module, nn.RNNBase) else {}
+    sizes: Any = (module.input_size, module.hidden_size)
+    plain = base_of(module, CELLS)(*sizes, bias=module.bias, device="meta", **options)
+    plain.load_state_dict(weights, assign=True)
+    return plain.requires_grad_()
 
 
 def converted(cell: Cell, weights: dict[str, Array]) -> Params:
@@ -128,13 +142,18 @@ def _forward_and_back(
 ) -> tuple[Outputs, Gradients]:
     """torch's forward pass and autograd; `weights` are the module's own."""
     end, ys = cotangents
+    plain = _plain(module)
     leaves = [_tensor(a).requires_grad_() for a in (xs, *carry)]
-    outputs = _run(module, leaves[0], leaves[1:])
+    outputs = _run(plain, leaves[0], leaves[1:])
     seeds = [_tensor(a).to(output.dtype) for a, output in zip((*end, ys), outputs, strict=True)]
-    named = dict(module.named_parameters())
+    named = dict(plain.named_parameters())
     found = torch.autograd.grad(outputs, [*leaves, *named.values()], seeds)
     dxs, dcarry, dweights = found[0], found[1 : len(leaves)], found[len(leaves) :]
     by_name = {name.removesuffix("_l0"): _array(d) for name, d in zip(named, dweights, strict=True)}
+    if not hasattr(module, "weight_hh_l0_raw"):  # whose wrapper alone can run it
+        device = next(module.parameters()).device
+        with inference(module):
+            outputs = _run(module, leaves[0].to(device), [a.to(device) for a in leaves[1:]])
     *after, ys = map(_array, outputs)
     return (type(carry)(*after), ys), (by_name, _array(dxs), type(carry)(*map(_array, dcarry)))
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import chex
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -62,6 +63,49 @@ def test_nnx_verified(kind, dtype, inputs):
         errors = interop.verify_nnx(nnx_of(kind, dtype), inputs)
     assert len(errors.dweights) == NNX[kind]
     assert errors.largest <= tolerance(dtype, LENGTH)
+
+
+BOXES = {
+    "partitioned": lambda a: nn.Partitioned(a, (None,) * a.ndim),
+    "logically": lambda a: nn.LogicallyPartitioned(a, (None,) * a.ndim),
+    "variable": nnx.Param,
+}
+
+
+@each_linen
+@pytest.mark.parametrize("box", BOXES)
+def test_boxed_and_frozen_weights(kind, box, inputs):
+    """Boxes change no number; what flax itself runs boxed is proved boxed."""
+    module, variables = linen_of(kind)
+    want = interop.from_linen(module, variables)[1]
+    boxed = jax.tree.map(BOXES[box], variables)
+    for one in (boxed, flax.core.freeze(boxed), flax.core.freeze(variables)):
+        chex.assert_trees_all_equal(interop.from_linen(module, one)[1], want, strict=True)
+    if box != "variable":
+        assert interop.verify_linen(module, boxed, inputs).largest <= tolerance("float32", LENGTH)
+
+
+def test_partitioned_by_linen_itself(inputs):
+    """A kernel initialiser with partitioning."""
+    kernel = nn.with_partitioning(nn.initializers.normal(0.5), (None, "model"))
+    module, x = nn.LSTMCell(H, kernel_init=kernel), jnp.zeros((B, D))
+    variables = module.init(jax.random.key(0), module.initialize_carry(jax.random.key(0), x.shape), x)
+    assert interop.verify_linen(module, variables, inputs).largest <= tolerance("float32", LENGTH)
+
+
+def test_other_variables_refused():
+    """No layers, a layer without a kernel, and a layer of nnx that is another."""
+    module, variables = linen_of(nn.GRUCell)
+    for bad in (None, [1], {"params": 3}):
+        with pytest.raises(ValueError, match="^`variables` must be {"):
+            interop.from_linen(module, bad)
+    del variables["params"]["hn"]["kernel"]
+    with pytest.raises(ValueError, match=r"^`variables` must be layers of a 'kernel', .*; got \['bias'\]"):
+        interop.from_linen(module, variables)
+    other = nnx_of(nnx.GRUCell)
+    other.dense_i = nnx.LinearGeneral(D, 3 * H, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="^`module` must be one whose dense_i is an nnx.Linear .*; got LinearGeneral"):
+        interop.from_nnx(other)
 
 
 def ours(cell, params, xs):

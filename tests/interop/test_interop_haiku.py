@@ -51,7 +51,9 @@ def test_agrees_with_dynamic_unroll(inputs):
     weights, xs = weights_of(core), jnp.float32(inputs)
     assert set(weights) == {"memory/linear"}
     want, pull_want = jax.vjp(network(core).apply, weights, xs)
-    got, pull_got = jax.vjp(lambda weights, xs: gr.unroll(*interop.from_haiku(weights), xs)[1], weights, xs)
+    got, pull_got = jax.vjp(
+        lambda weights, xs: gr.unroll(*interop.from_haiku(weights, cell=gr.lstm), xs)[1], weights, xs
+    )
     assert_close(got, want, "float32", LENGTH)
     assert_close(pull_got(jnp.cos(want)), pull_want(jnp.cos(want)), "float32", LENGTH)
 
@@ -109,6 +111,20 @@ def test_other_cores_refused(core, got):
     """What is another function, by name and reason."""
     with pytest.raises(ValueError, match=f"^`params` must be .*one hk.LSTM; got {got}"):
         interop.from_haiku(weights_of(core))
+
+
+def test_ambiguous_refused():
+    """An hk.Linear has the same names, and may have the same shapes; shapes that no LSTM has."""
+    weights = {"mlp/linear": {"w": jnp.zeros((D + H, 4 * H)), "b": jnp.zeros(4 * H)}}
+    with pytest.raises(ValueError, match="^`cell` must be gatedrnn.lstm where .*; got None with 'mlp/linear'"):
+        interop.from_haiku(weights)
+    assert interop.from_haiku(weights, cell=gr.lstm)[0] == gr.lstm
+    with pytest.raises(ValueError, match="^`cell` must be gatedrnn.lstm, the one .*; got 'gru'"):
+        interop.from_haiku(weights, cell=gr.gru)
+    for shape in ((H, 4 * H), (D, 7)):
+        bad = {"lstm/linear": {"w": jnp.zeros(shape), "b": jnp.zeros(shape[1])}}
+        with pytest.raises(ValueError, match="^`params` must be of the shapes .*; got "):
+            interop.from_haiku(bad)
 
 
 def test_other_parameters_refused():

@@ -94,13 +94,37 @@ def test_returns_what_unroll_returns(params_of, inputs):
     assert_close(tuple(got), (ys.swapaxes(0, 1), h, c), "float32", LENGTH)
 
 
+@pytest.mark.parametrize("kind", LAYERS.values(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "tanh",
+    ["tanh", keras.activations.tanh, keras.ops.tanh, jnp.tanh, jax.lax.tanh, keras.layers.Activation("tanh")],
+    ids=["name", "activations", "ops", "jnp", "lax", "layer"],
+)
+def test_one_function_by_many_names(kind, tanh, inputs):
+    """tanh and sigmoid wherever they come from; dropout does nothing at inference."""
+    gates = [keras.ops.sigmoid, jax.nn.sigmoid, jax.scipy.special.expit, jax.lax.logistic]
+    options = [{"recurrent_activation": gate} for gate in gates] if kind is not LAYERS["rnn"] else [{}]
+    for option in options:
+        drop = {"dropout": 0.3, "recurrent_dropout": 0.2}
+        layer = filled(kind(H, activation=tanh, return_sequences=True, **drop, **option))
+        cell, params = interop.from_keras(layer)
+        want = layer(jnp.float32(inputs).swapaxes(0, 1), training=False).swapaxes(0, 1)
+        assert_close(gr.unroll(cell, params, jnp.float32(inputs))[1], want, "float32", LENGTH)
+    assert interop.verify_keras(layer, inputs).largest <= tolerance("float32", LENGTH)
+
+
+def tanh(x):
+    """Another function of the same name."""
+    return 1.7 * jnp.tanh(x)
+
+
 REFUSED = [
     (keras.layers.SimpleRNN(H, activation="relu"), "`activation` must be tanh .*; got relu"),
     (keras.layers.LSTM(H, activation=None), "`activation` must be tanh .*; got linear"),
     (keras.layers.GRUCell(H, recurrent_activation="relu"), "`recurrent_activation` must be sigmoid .*; got relu"),
     (keras.layers.GRU(H, reset_after=False), "`reset_after` must be True .* another function; got False"),
-    (keras.layers.LSTM(H, dropout=0.1), "`dropout` must be 0 .*; got 0.1"),
-    (keras.layers.GRU(H, recurrent_dropout=0.1), "`recurrent_dropout` must be 0 .*; got 0.1"),
+    (keras.layers.LSTM(H, recurrent_activation="hard_sigmoid"), "`recurrent_activation` .*; got hard_sigmoid"),
+    (keras.layers.LSTM(H, activation=tanh), "`activation` must be tanh .*; got test_interop_keras.tanh"),
     (keras.layers.SimpleRNN(H, go_backwards=True), "`go_backwards` must be False .*; got True"),
     (
         keras.layers.RNN([keras.layers.LSTMCell(H), keras.layers.LSTMCell(H)]),

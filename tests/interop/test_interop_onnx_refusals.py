@@ -33,12 +33,12 @@ REFUSED = {  # an operator, its options, and what is said of them
     "weight_of_a_node": (
         "LSTM",
         {"inputs": ["X", "W", "computed"]},
-        "`R` must be an initialiser of the graph; got 'computed'",
+        "`R` must be an initialiser .*; got 'computed', which no node of the graph makes",
     ),
     "bias_of_a_node": (
         "LSTM",
         {"inputs": ["X", "W", "R", "computed"]},
-        "`B` must be an initialiser of the graph; got 'computed'",
+        "`B` must be an initialiser .*; got 'computed', which no node of the graph makes",
     ),
     "other_domain": (
         "LSTM",

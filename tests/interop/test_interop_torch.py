@@ -140,7 +140,11 @@ def test_conversion_is_pure():
 
 
 class Foreign(torch.nn.LSTM):
-    """A subclass, which may compute anything."""
+    """A subclass that computes something else."""
+
+    def forward(self, xs, state=None):
+        """Twice the inputs."""
+        return super().forward(2 * xs, state)
 
 
 REFUSED = [
@@ -149,7 +153,7 @@ REFUSED = [
     (torch.nn.GRU(D, H, num_layers=2), "`num_layers` must be 1 .*; got 2"),
     (torch.nn.LSTM(D, H, bidirectional=True), "`bidirectional` must be False .*; got True"),
     (torch.nn.LSTM(D, H, proj_size=2), "`proj_size` must be 0 .*; got 2"),
-    (Foreign(D, H), "`module` must be one of .*; got Foreign"),
+    (Foreign(D, H), "`module` must be one of .*; got Foreign, whose forward is its own"),
     (torch.nn.Linear(D, H), "`module` must be one of .*; got Linear"),
 ]
 
