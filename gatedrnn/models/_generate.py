@@ -72,7 +72,6 @@ def generate(
 
 def _check_temperature(temperature: Any, rows: tuple[int, ...]) -> None:
     """Raises ValueError for other shapes than one number or one for each row, and for what float32 does not hold."""
-    temperature = check_array("temperature", "one number, or one for each prompt", temperature)
     if jnp.shape(temperature) not in ((), rows):
         expected = "one number" + (f", or one for each of the {rows[0]} prompts" if rows else " for one prompt")
         raise fail("temperature", expected, f"the shape {jnp.shape(temperature)}")
