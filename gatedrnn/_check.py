@@ -5,19 +5,42 @@ A check returns what it has checked as Python's own: NumPy's scalars and 0-d arr
 
 import math
 import operator
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # the command checks its options before it waits for JAX
     from jax.typing import DTypeLike
 
+Kind = TypeVar("Kind")
+
 LARGEST = 2**31 - 1
 """Of an axis, and of what is counted in int32."""
 
+LONGEST = 600  # letters of what came
+
+
+def check_kind(argument: str, kind: type[Kind], value: Any, example: str) -> Kind:
+    """Returns `value`, or raises ValueError where it is of no such class."""
+    if not isinstance(value, kind):
+        raise fail(argument, f"a {kind.__name__}, such as {example}", shown(value))
+    return value
+
+
+def check_path(argument: str, value: Any) -> Path:
+    """Returns `value` as a path, or raises ValueError where it is neither text nor a path."""
+    if not isinstance(value, str | os.PathLike):
+        raise fail(argument, "a path", shown(value))
+    return Path(value)
+
 
 def fail(argument: str, expected: str, got: Any) -> ValueError:
-    """The error "`argument` must be expected; got got." for the caller to raise."""
-    return ValueError(f"`{argument}` must be {expected}; got {got}.")
+    """The error "`argument` must be expected; got got." for the caller to raise: one line, and no long one."""
+    line = " ".join(map(str.strip, str(got).splitlines()))
+    return ValueError(
+        f"`{argument}` must be {expected}; got {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}."
+    )
 
 
 def shown(value: Any) -> str:
@@ -79,6 +102,8 @@ def check_array(argument: str, expected: str, value: Any) -> Any:
     import jax.numpy as jnp
     import numpy as np
 
+    if isinstance(value, Iterator):
+        raise fail(argument, expected, shown(value))
     if not hasattr(value, "dtype") and any(isinstance(leaf, str | bytes) for leaf in jax.tree.leaves(value)):
         raise fail(argument, expected, shown(value))
     try:

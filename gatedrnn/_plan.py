@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_array, check_size, fail
+from gatedrnn._check import check_array, check_kind, check_size, fail
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
@@ -82,6 +82,7 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
         >>> type(gr.plan(gr.lstm, params, xs, budget=200_000_000).method).__name__
         'Checkpointed'
     """
+    check_kind("cell", Cell, cell, "gatedrnn.lstm")
     if not hasattr(xs, "dtype"):
         xs = check_array("xs", "an array, or a jax.ShapeDtypeStruct, [T, B, D] or [T, D]", xs)
     if len(xs.shape) not in (2, 3):

@@ -22,6 +22,8 @@ from gatedrnn.linear import accumulation_dtype
 Initializer = Callable[..., Array]
 """`(key, shape, dtype) -> array`, as in `jax.nn.initializers`, whose values serve here too."""
 
+LARGEST_GAIN = 1e18  # its square is a float32
+
 
 def orthogonal(gain: float = 1.0) -> Initializer:
     """A matrix `gain * Q` with orthonormal rows or columns.
@@ -54,9 +56,9 @@ def gaussian(gain: float = 1.0) -> Initializer:
         An initializer `(key, shape [fan_in, M], dtype) -> [fan_in, M]`.
 
     Raises:
-        ValueError: `gain` is no finite number of at least 0.
+        ValueError: `gain` is no finite number from 0 to 1e18.
     """
-    variance = check_number("gain", gain, least=0) ** 2
+    variance = check_number("gain", gain, least=0, most=LARGEST_GAIN) ** 2
     return _drawn_wide(jax.nn.initializers.variance_scaling(variance, "fan_in", "normal"))
 
 

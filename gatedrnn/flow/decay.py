@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._check import fail
+from gatedrnn._check import check_flag, fail
 from gatedrnn._jax import concrete
 from gatedrnn.flow._order import flipped
 from gatedrnn.flow._scalars import LEVELS, USABLE
@@ -88,7 +88,9 @@ def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool
     xp: Any = np if concrete(log10_norm, mask, reset) else jnp
     profile = _check_profile(xp, log10_norm)
     flags = [_check_flag(name, flag, xp, profile.shape) for name, flag in (("mask", mask), ("reset", reset))]
-    profile, mask, reset = flipped(not reverse, _columns(profile), *flags)  # [T + 1, B], [T, B] by lag
+    profile, mask, reset = flipped(
+        not check_flag("reverse", reverse), _columns(profile), *flags
+    )  # [T + 1, B], [T, B] by lag
     profile, alive = _compressed(xp, profile, _lags(xp, profile.shape, mask, reset))
     if xp is np and np.isnan(profile[alive]).any():
         raise fail("log10_norm", "[T + 1] or [T + 1, B] without NaN", profile.shape)

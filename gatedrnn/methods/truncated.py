@@ -11,7 +11,7 @@ import jax
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import LARGEST, check_size
+from gatedrnn._check import LARGEST, check_size, fail, shown
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
@@ -86,7 +86,7 @@ def streamed(loss: Callable[..., tuple[Array, Carry]]) -> Callable[..., tuple[An
         ...     gradients, carry, value = step(params, carry, window)
     """
     if not callable(loss):
-        raise TypeError(f"`loss` must be a function (params, carry, *window) -> (value, carry); got {loss!r}.")
+        raise TypeError(str(fail("loss", "a function (params, carry, *window) -> (value, carry)", shown(loss))))
 
     @jax.jit
     def step(params: Any, carry: Carry, *window: Any) -> tuple[Any, Carry, Array]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_array, check_key, check_kind, check_size, fail
 from gatedrnn._jax import concrete
 from gatedrnn.models._model import Model, ModelParams, read_out
 
@@ -46,12 +46,15 @@ def generate(
         >>> gr.models.generate(model, params, jax.random.key(1), prompts, 5, jnp.array([0.0, 1.0])).shape
         (2, 5)
     """
+    check_kind("model", Model, model, "gatedrnn.load(path).model")
+    check_kind("params", ModelParams, params, "gatedrnn.load(path).params")
+    check_key("key", key)
     if model.embedding_size is None or model.input_size != model.output_size:
         inputs = "features" if model.embedding_size is None else "symbols"
         got = f"{model.input_size} {inputs} and {model.output_size} outputs"
         raise fail("model", "one that predicts the next of its own symbols", got)
     length = check_size("length", length)
-    prompt = jnp.asarray(prompt)
+    prompt = check_array("prompt", "at least one symbol, whole numbers [P] or [B, P]", prompt)
     if prompt.ndim not in (1, 2) or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise fail("prompt", "at least one symbol, whole numbers [P] or [B, P]", f"{prompt.dtype} {prompt.shape}")
     if concrete(prompt):

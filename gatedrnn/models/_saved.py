@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_kind, check_path, fail, shown
 from gatedrnn._files import check_regular, read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn.cells import CELLS
@@ -54,9 +54,13 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
         ValueError: the cell has the name of another one of the package's, the weights are not the model's, `about` is
             no JSON, or the folder cannot be written to.
     """
+    check_kind("model", Model, model, "gatedrnn.models.Model(gatedrnn.gru, 3, 8, 2)")
+    check_kind("params", ModelParams, params, "model.init(key)")
+    if not isinstance(about, Mapping):
+        raise fail("about", "a dict", shown(about))
     if CELLS.get(model.cell.name, model.cell) is not model.cell:
         raise fail("model", "of a cell with a name of its own", f"{model.cell.name!r}, which is another cell")
-    if not name or Path(name).name != name:
+    if not isinstance(name, str) or not name or Path(name).name != name:
         raise fail("name", "a name for files, without a folder", repr(name))
     named = _named(params)
     if _shapes(named) != _shapes(_named(_expected(model))):
@@ -105,7 +109,7 @@ def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:
         >>> loaded.model == model, loaded.about
         (True, {'task': 'none'})
     """
-    path = Path(path)
+    path = check_path("path", path)
     with _plainly(path):
         weights = path / "model.safetensors" if path.is_dir() else path
     with _plainly(weights):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import LARGEST, check_key, check_size, fail
 
 
 class Batch(NamedTuple):
@@ -107,7 +107,7 @@ class Task:
             ValueError: a size is not a whole number, T is too short for the task or too long for its data, or `sample`
                 makes no batch.
         """
-        return _sampled(self, key, check_size("batch", batch), self.check_steps(steps))
+        return _sampled(self, check_key("key", key), check_size("batch", batch, most=LARGEST), self.check_steps(steps))
 
     def draw(self, key: Array, batch: int, steps: int) -> Batch:
         """The same for a training, inside what is transformed.

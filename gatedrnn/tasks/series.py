@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_path, check_size, fail
 from gatedrnn._files import named, regular
 from gatedrnn.tasks import _arrays
 from gatedrnn.tasks._dialect import WORDS, Asked
@@ -61,7 +61,7 @@ def read_series(
         ValueError: the file cannot be read, is no regular one or is empty, how it is written is in doubt, the column is
             missing, or a cell is no finite number.
     """
-    path = Path(path)
+    path = check_path("series", path)
     regular(path, "series", kind="file of numbers")
     asked = _asked(delimiter, decimal, header)
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._check import check_size, fail
+from gatedrnn._check import check_path, check_size, fail
 from gatedrnn._files import named, regular
 from gatedrnn.tasks._draw import windows_of
 from gatedrnn.tasks._task import Batch, Constant, Task, one_less
@@ -38,7 +38,7 @@ def read_text(path: str | Path) -> bytes:
         ValueError: the file cannot be read, is no regular one or larger than 1 GiB, is empty, is binary (holds a NUL
             byte) or is not UTF-8.
     """
-    path = Path(path)
+    path = check_path("text", path)
     size = regular(path, "text", MOST, "text file")
     data, decoder = bytearray(), codecs.getincrementaldecoder("utf-8")()
     try:

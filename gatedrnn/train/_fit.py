@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gatedrnn._check import LARGEST, check_number, check_size, fail
+from gatedrnn._check import LARGEST, check_kind, check_number, check_size, fail
 from gatedrnn._files import locked
 from gatedrnn._jax import explicit_axes
 from gatedrnn.methods.sharded import Sharded, automatic
@@ -133,6 +133,9 @@ def fit(
         Diverged: no seed's training loss is finite any more, though the task's targets are; the rows of that test are
             in the metrics.
     """
+    check_kind("setup", Setup, setup, "gatedrnn.train.Setup(gatedrnn.tasks.adding, gatedrnn.lstm, horizon=100)")
+    if mesh is not None:
+        check_kind("mesh", Mesh, mesh, 'jax.make_mesh((2,), ("batch",))')
     seeds = check_seeds(seeds)
     sizes = {"steps": steps, "test_every": test_every, "test_batches": test_batches}
     steps, test_every, test_batches = (check_size(name, size, most=LARGEST) for name, size in sizes.items())
