@@ -22,6 +22,12 @@ LENGTH = T * (D + H)
 KINDS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 
 
+@pytest.fixture(autouse=True)
+def the_same_draws():
+    """Weights, and what is pruned of them."""
+    torch.manual_seed(0)
+
+
 class Doubled(torch.nn.Module):
     """A parametrisation of one's own."""
 
