@@ -190,7 +190,7 @@ def test_interrupted(good, tmp_path, program, arguments, stop, start_compare, fi
     out = tmp_path / "out"
     shutil.copytree(good[-1], out)
     before = tree(tmp_path)
-    process = start_compare(*arguments, "--out", "out", cwd=tmp_path, program=program)
+    process = start_compare(*arguments, "--out", "out", "--force", cwd=tmp_path, program=program)
     assert process.stdout.readline() == "here\n"
     process.send_signal(stop)
     status, _, err = finish(process)
@@ -203,9 +203,9 @@ def test_interrupted(good, tmp_path, program, arguments, stop, start_compare, fi
         assert added == set()
     else:
         assert status == -signal.SIGKILL
-        assert all(name.startswith("out/.unfinished-") for name in added)
+        assert all(name.startswith(("out/.unfinished-", "out/.gatedrnn.lock")) for name in added)
         assert len(read_json(out / "comparison.json")["runs"]) == 10
     if program is WRITING and stop == signal.SIGKILL:
-        rerun = finish(start_compare(*TINY, "--silent", "--out", "out", cwd=tmp_path))
+        rerun = finish(start_compare(*TINY, "--silent", "--out", "out", "--force", cwd=tmp_path))
         assert (rerun[0], rerun[2].strip()) == (0, "")
         assert len(read_json(out / "comparison.json")["runs"]) == 1

@@ -14,6 +14,7 @@ from core_problems import B, D, H, T, losses
 from jax.sharding import AxisType, Mesh
 
 import gatedrnn as gr
+from gatedrnn._cell import PerRow
 from gatedrnn._contract import check_fit, check_laws
 
 
@@ -76,11 +77,13 @@ def spied(problem):
     def spy_on(cell):
         shapes = []
 
-        def recur(params, h):
-            shapes.append(h.shape)
-            return cell.recur(params, h)
+        class Spy(PerRow):
+            def __call__(self, weights, rows):
+                shapes.append(rows.shape)
+                return super().__call__(weights, rows)
 
-        spy, params, xs = dataclasses.replace(cell, recur=recur), problem(cell).params, jnp.ones((1, D))
+        spy = dataclasses.replace(cell, recur=Spy(cell.recur.function))
+        params, xs = problem(cell).params, jnp.ones((1, D))
         check_fit(spy, params, xs)
         check_laws(spy, params, xs)
         shapes.clear()

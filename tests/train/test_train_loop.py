@@ -125,4 +125,4 @@ def test_a_loss_that_is_no_number_ends_the_run():
 
 
 def _with_nan(batch):
-    return batch._replace(targets=batch.targets * jnp.nan)
+    return batch._replace(xs=batch.xs * jnp.nan)
