@@ -98,8 +98,8 @@ def meshes():
     return lambda: {
         "plain": (Mesh(np.array(jax.devices()), ("batch",)), None),
         "explicit": (jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Explicit,)), None),
-        "named axis": (jax.make_mesh((1, 2), ("model", "batch")), ("batch",)),
-        "both axes": (jax.make_mesh((1, 2), ("model", "batch")), None),
+        "named axis": (jax.make_mesh((1, 2), ("model", "batch"), axis_types=(AxisType.Explicit,) * 2), ("batch",)),
+        "both axes": (jax.make_mesh((1, 2), ("model", "batch"), axis_types=(AxisType.Auto,) * 2), None),
     }
 
 
