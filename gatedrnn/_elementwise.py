@@ -63,11 +63,14 @@ def _call(equation: JaxprEqn, moves: dict[Any, int]) -> str | None:
 def _loop(equation: JaxprEqn, moves: dict[Any, int]) -> str | None:
     """Of a scan's body. It may take apart what another scan has stacked, as a derivative does, and no axis of units."""
     (body,) = inner_jaxprs(equation)
-    first, count = equation.params["num_consts"], equation.params["num_carry"]
-    inside = dict.fromkeys(body.invars[first : first + count], 0)  # what does not move at first may do so later
-    for place, (inner, outer) in enumerate(zip(body.invars, equation.invars, strict=True)):
+    rank = lambda var: len(var.aval.shape)
+    sliced = [rank(outer) > rank(inner) for inner, outer in zip(body.invars, equation.invars, strict=True)]
+    count = sum(rank(outer) == rank(inner) for inner, outer in zip(body.outvars, equation.outvars, strict=True))
+    carry = body.invars[len(sliced) - sum(sliced) - count : len(sliced) - sum(sliced)]
+    inside = dict.fromkeys(carry, 0)  # what does not move at first may do so later
+    for inner, outer, apart in zip(body.invars, equation.invars, sliced, strict=True):
         if isinstance(outer, Var) and outer in moves and inner not in inside:
-            inside[inner] = moves[outer] - (place >= first + count)
+            inside[inner] = moves[outer] - apart
     if min(inside.values(), default=0) < 0:
         return "scan"
     found = _mixing(body, inside)
