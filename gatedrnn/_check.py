@@ -3,6 +3,7 @@
 A check returns what it has checked as Python's own: NumPy's scalars and 0-d arrays become `int` and `float` there.
 """
 
+import inspect
 import math
 import operator
 import os
@@ -82,6 +83,19 @@ def check_number(
     raise fail(argument, f"a {'positive ' if above == 0 else ''}finite number{''.join(bounds)}", shown(value))
 
 
+def check_callable(argument: str, expected: str, value: Any, count: int) -> Any:
+    """Returns `value`, or raises ValueError where it cannot be called with so many arguments, or is a class."""
+    try:
+        if isinstance(value, type) or not callable(value):
+            raise TypeError
+        inspect.signature(value).bind(*range(count))
+    except TypeError:
+        raise fail(argument, expected, shown(value)) from None
+    except ValueError:  # a function of C that does not say what it takes
+        pass
+    return value
+
+
 def check_list(argument: str, expected: str, values: Any) -> list[Any]:
     """Returns the values as a list, or raises ValueError where there is nothing to go through, or it is a string."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "shape", None) == ():
@@ -128,13 +142,14 @@ def check_key(argument: str, key: Any) -> Any:
 def check_floating(argument: str, dtype: Any) -> "DTypeLike":
     """Returns `dtype`, or raises ValueError where it names no floating type."""
     import jax.numpy as jnp
+    import numpy as np
 
     try:
-        floating = dtype is not None and jnp.issubdtype(dtype, jnp.floating)
+        floating = isinstance(dtype, str | type | np.dtype) and jnp.issubdtype(dtype, jnp.floating)
     except TypeError:
         floating = False
     if not floating:
-        raise fail(argument, "a floating type, such as float32", getattr(dtype, "__name__", repr(dtype)))
+        raise fail(argument, "a floating type, such as float32", getattr(dtype, "__name__", shown(dtype)))
     return dtype
 
 

@@ -18,7 +18,7 @@ compute one function: the steps of `sequence`, in its direction, each by `guarde
 from typing import Any, Protocol, runtime_checkable
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_callable, fail
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 
@@ -48,6 +48,4 @@ def check_method_value(method: Any, argument: str = "method") -> Method:
         hash(method)
     except TypeError:
         raise fail(argument, "hashable, so that equal ones are compiled once", repr(method)) from None
-    if isinstance(method, type) or not callable(method):
-        raise fail(argument, "a value such as Segmented() or Autodiff()", repr(method))
-    return method
+    return check_callable(argument, "a value such as Segmented() or Autodiff()", method, 4)

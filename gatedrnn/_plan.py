@@ -12,6 +12,7 @@ from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_kind, check_size, fail
+from gatedrnn._contract import check_params
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
@@ -83,6 +84,7 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
         'Checkpointed'
     """
     check_kind("cell", Cell, cell, "gatedrnn.lstm")
+    check_params(cell, params)
     if not hasattr(xs, "dtype"):
         xs = check_array("xs", "an array, or a jax.ShapeDtypeStruct, [T, B, D] or [T, D]", xs)
     if len(xs.shape) not in (2, 3):

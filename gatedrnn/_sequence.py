@@ -6,7 +6,7 @@ because the loss lies in a later episode never meets 0 * NaN.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -131,6 +131,7 @@ def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry
         ValueError: its structure or its shapes are others.
     """
     expected = initial if batched else jax.tree.map(lambda a: a[0], initial)
+    carry = None if isinstance(carry, Iterator) else carry  # a pytree has no leaf of that kind
     structure: Callable[[Any], Any] = jax.tree.structure
     if structure(carry) != structure(expected):
         raise fail(name, f"a {type(initial).__name__} as `cell.initial_carry` gives it", type(carry).__name__)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.sharding import PartitionSpec
 
@@ -71,8 +72,8 @@ def unroll(
     """
     method = check_method_value(method)
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse)
-    found: Outputs = check_outputs(outputs, jnp.shape(xs)[:-1])
-    batched = jnp.ndim(xs) == 3
+    found: Outputs = check_outputs(outputs, np.shape(xs)[:-1])
+    batched = np.ndim(xs) == 3
     if isinstance(found, Readout):
         targets = found.targets if batched else jax.tree.map(lambda a: jnp.asarray(a)[:, None], found.targets)
         sequence, found = replace(sequence, targets=targets), replace(found, targets=())
@@ -142,7 +143,7 @@ def gate_activations(
         raise fail("cell", "a Cell whose `activations` names its gates", repr(cell))
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     gates = _gate_activations(cell, params, sequence)
-    return gates if jnp.ndim(xs) == 3 else unbatched(gates, 1)
+    return gates if np.ndim(xs) == 3 else unbatched(gates, 1)
 
 
 @functools.partial(jax.jit, static_argnums=0)

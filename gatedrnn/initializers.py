@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Params
-from gatedrnn._check import LARGEST, check_array, check_floating, check_number, check_size, fail, shown
+from gatedrnn._check import LARGEST, check_array, check_callable, check_floating, check_number, check_size, fail, shown
 from gatedrnn._jax import concrete
 from gatedrnn.linear import accumulation_dtype
 
@@ -118,8 +118,7 @@ def gate_weights(
     check_floating("dtype", dtype)
 
     def blocks(argument: str, initializer: Initializer, key: Array, fan_in: int) -> Array:
-        if not callable(initializer):
-            raise fail(argument, "a function (key, shape, dtype) -> array, such as orthogonal()", shown(initializer))
+        check_callable(argument, "a function (key, shape, dtype) -> array, such as orthogonal()", initializer, 3)
         keys = jax.random.split(key, gates)
         return jnp.concatenate([initializer(k, (fan_in, hidden_size), dtype) for k in keys], axis=1)
 

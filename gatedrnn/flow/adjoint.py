@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_array, fail
+from gatedrnn._check import check_array, check_flag, fail
 from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched
@@ -93,9 +94,9 @@ def adjoint(
         Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013,
         https://arxiv.org/abs/1211.5063
     """
-    xs, dys, mask, reset = flipped(reverse, xs, dys, mask, reset)
+    xs, dys, mask, reset = flipped(check_flag("reverse", reverse), xs, dys, mask, reset)
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
-    batched = jnp.ndim(xs) == 3
+    batched = np.ndim(xs) == 3
     if dys is not None:
         dys = _check_dys(output_of(cell, params, sequence), sequence, dys, batched)
     if dys is None and dcarry is None:

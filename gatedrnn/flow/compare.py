@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
 from typing import Any
@@ -143,10 +143,10 @@ def _check_inputs(xs: Array | Mapping[str, Array], dtype: DTypeLike) -> dict[str
 
 
 def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
-    cells = [cells] if isinstance(cells, Cell) else cells
-    listed = isinstance(cells, Iterable) and [*cells]
+    expected = "a list of at least one gatedrnn.Cell"
+    listed = [cells] if isinstance(cells, Cell) else check_list("cells", expected, cells)
     if not listed or not all(isinstance(cell, Cell) for cell in listed):
-        raise fail("cells", "a list of at least one gatedrnn.Cell", repr(cells))
+        raise fail("cells", expected, shown(cells))
     if len({cell.name for cell in listed}) < len(listed):
         raise fail("cells", "cells of different names", [cell.name for cell in listed])
     return listed
@@ -155,8 +155,8 @@ def _check_cells(cells: Sequence[Cell]) -> list[Cell]:
 def _check_inits(inits: Sequence[str]) -> list[str]:
     expected = "a list of 'default', 'chrono' or both"
     listed = check_list("inits", expected, inits)
-    if not listed or not all(init in INITS for init in listed):
-        raise fail("inits", expected, inits)
+    if not listed or not all(isinstance(init, str) and init in INITS for init in listed):
+        raise fail("inits", expected, shown(inits))
     return listed
 
 

@@ -6,6 +6,7 @@ Every number compares p(k) with p(0). A loss times a constant shifts all of p al
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -85,7 +86,8 @@ def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool
         >>> round(float(halving.half_life), 6), int(halving.lag_below_1e3), halving.word
         (1.0, 10, 'vanishing')
     """
-    xp: Any = np if concrete(log10_norm, mask, reset) else jnp
+    given = [value for value in (log10_norm, mask, reset) if not isinstance(value, Iterator)]
+    xp: Any = np if concrete(*given) else jnp
     profile = _check_profile(xp, log10_norm)
     flags = [_check_flag(name, flag, xp, profile.shape) for name, flag in (("mask", mask), ("reset", reset))]
     profile, mask, reset = flipped(
@@ -143,7 +145,7 @@ def _compressed(xp: Any, profile: Array, alive: Array) -> tuple[Array, Array]:
 def _check_profile(xp: Any, log10_norm: Any) -> Array:
     wanted = "[T + 1] or [T + 1, B] without NaN, as adjoint(...).log10_norm['state'] is"
     try:
-        profile = xp.asarray(log10_norm)
+        profile = _array(xp, log10_norm)
         if not (jnp.issubdtype(profile.dtype, jnp.floating) or jnp.issubdtype(profile.dtype, jnp.integer)):
             raise TypeError(profile.dtype)
         profile = profile if xp is jnp else profile.astype(np.float64)
@@ -154,12 +156,21 @@ def _check_profile(xp: Any, log10_norm: Any) -> Array:
     return profile if jnp.issubdtype(profile.dtype, jnp.floating) else profile.astype(float)
 
 
+def _array(xp: Any, value: Any) -> Any:
+    if isinstance(value, Iterator):
+        raise TypeError("what is gone through once")
+    return xp.asarray(value)
+
+
 def _check_flag(name: str, flag: Any, xp: Any, shape: tuple[int, ...]) -> Any:
     """The flag as [T, B]."""
     if flag is None:
         return None
-    flag = xp.asarray(flag)
     wanted = (shape[0] - 1, *shape[1:])
+    try:
+        flag = _array(xp, flag)
+    except (TypeError, ValueError):
+        raise fail(name, f"a bool array {wanted} to match `log10_norm`", f"a {type(flag).__name__}") from None
     if flag.shape != wanted or flag.dtype != bool:
         raise fail(name, f"a bool array {wanted} to match `log10_norm`", f"{flag.dtype} {flag.shape}")
     return _columns(flag)

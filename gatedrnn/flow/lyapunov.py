@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import check_size, fail, shown
+from gatedrnn._check import check_flag, check_size, fail, shown
 from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
@@ -71,7 +72,7 @@ def lyapunov(
         Meccanica 15, 1980, https://doi.org/10.1007/BF02128236; Vogt, Puelma Touzel, Shlizerman, Lajoie, "On Lyapunov
         exponents for RNNs", 2022, https://arxiv.org/abs/2006.14123
     """
-    xs, mask, reset = flipped(reverse, xs, mask, reset)
+    xs, mask, reset = flipped(check_flag("reverse", reverse), xs, mask, reset)
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     steps, size = sequence.xs.shape[0], sum(_widths(sequence.carry))
     k = size if k is None else check_size("k", k)
@@ -81,7 +82,7 @@ def lyapunov(
     if burn_in >= steps:
         raise fail("burn_in", f"below the number of steps, {steps}", shown(burn_in))
     exponents = _lyapunov(cell, k, params, sequence, burn_in)
-    return exponents if jnp.ndim(xs) == 3 else exponents[0]
+    return exponents if np.ndim(xs) == 3 else exponents[0]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

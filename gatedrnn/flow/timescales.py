@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Carry, Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_flag, fail
 from gatedrnn._jacobian import kept
 from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
@@ -68,10 +69,10 @@ def timescales(
     """
     if not isinstance(cell, Cell) or not cell.factored:
         raise fail("cell", "a Cell with `project`, `recur` and `pointwise`, whose gates can be read off", repr(cell))
-    xs, mask, reset = flipped(reverse, xs, mask, reset)
+    xs, mask, reset = flipped(check_flag("reverse", reverse), xs, mask, reset)
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     if sequence.xs.shape[0] == 0:
-        raise fail("xs", "at least one step long", jnp.shape(xs))
+        raise fail("xs", "at least one step long", np.shape(xs))
     return scales_of(trace_gate(cell, SEGMENT, params, sequence))
 
 

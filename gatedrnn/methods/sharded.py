@@ -50,7 +50,8 @@ class Sharded:
             names = self.mesh.axis_names
             expected = f"a list of at least one of the mesh's axes, {names}"
             axes = tuple(check_list("axes", expected, self.axes))
-            if not axes or any(axis not in names for axis in axes) or len(set(axes)) < len(axes):
+            named = all(isinstance(axis, str) and axis in names for axis in axes)
+            if not axes or not named or len(set(axes)) < len(axes):
                 raise fail("axes", expected, shown(self.axes))
             object.__setattr__(self, "axes", axes)
         check_method_value(self.method)

@@ -72,11 +72,14 @@ def generate(
 
 def _check_temperature(temperature: Any, rows: tuple[int, ...]) -> None:
     """Raises ValueError for other shapes than one number or one for each row, and for what float32 does not hold."""
-    if jnp.shape(temperature) not in ((), rows):
-        expected = "one number" + (f", or one for each of the {rows[0]} prompts" if rows else " for one prompt")
-        raise fail("temperature", expected, f"the shape {jnp.shape(temperature)}")
+    expected = "one number" + (f", or one for each of the {rows[0]} prompts" if rows else " for one prompt")
+    found = check_array("temperature", expected, temperature)
+    if found.shape not in ((), rows):
+        raise fail("temperature", expected, f"the shape {found.shape}")
+    if not jnp.issubdtype(found.dtype, jnp.number) or jnp.iscomplexobj(found):
+        raise fail("temperature", expected, found.dtype)
     if concrete(temperature):
-        for each in np.ravel(temperature):
+        for each in np.ravel(np.asarray(temperature, np.float64)):
             if not 0 <= each <= MOST:
                 raise fail("temperature", f"a finite number of at least 0 and at most {MOST:.2g}", each)
 

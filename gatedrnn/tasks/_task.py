@@ -157,7 +157,7 @@ class Task:
 
     def check_steps(self, steps: int, argument: str = "steps") -> int:
         """Returns T, or raises ValueError, which calls it `argument`, where the task cannot have that length."""
-        steps = check_size(argument, steps)
+        steps = check_size(argument, steps, most=LARGEST)
         if steps < self.shortest:
             raise fail(argument, f"at least {self.shortest:,} for the task {self.name!r}", f"{steps:,}")
         if self.longest is not None and steps > self.longest:

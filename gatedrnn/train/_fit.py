@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gatedrnn._check import LARGEST, check_kind, check_number, check_size, fail
+from gatedrnn._check import LARGEST, check_flag, check_kind, check_number, check_path, check_size, fail
 from gatedrnn._files import locked
 from gatedrnn._jax import explicit_axes
 from gatedrnn.methods.sharded import Sharded, automatic
@@ -142,10 +142,12 @@ def fit(
     target = None if target is None else check_number("target", target)
     seconds = None if seconds is None else check_number("seconds", seconds, above=0)
     save_every = check_number("save_every", save_every, least=0)
+    resume, force = check_flag("resume", resume), check_flag("force", force)
+    metrics = None if metrics is None else check_path("metrics", metrics)
     if mesh is not None and len(seeds) % mesh.size:
         raise fail("seeds", f"a number that {mesh.size} devices divide evenly", len(seeds))
     if folder is not None:
-        folder = Path(folder)
+        folder = check_path("folder", folder)
         if resume and not folder.is_dir():
             raise fail("folder", "one that holds a checkpoint", f"none in {str(folder)!r}")
     elif resume:

@@ -134,15 +134,6 @@ FUNCTIONS = {  # what is called, and the arguments that are tried
     "read_text": (text.read_text, ("path",)),
 }
 PAIRS = [(name, argument) for name, (_, arguments) in FUNCTIONS.items() for argument in arguments]
-LEFT = {  # some values end in the words of JAX or of Python
-    *("Model.init.dtype", "Sharded.axes", "adding.steps", "adjoint.carry", "adjoint.dcarry", "adjoint.reverse"),
-    *("adjoint.xs", "compare.cells", "compare.dtype", "compare.inits", "decay.log10_norm", "decay.mask", "decay.reset"),
-    *("fit.metrics", "fit.resume", "gate_activations.carry", "gate_activations.xs", "generate.temperature"),
-    *("gru.dtype", "gru.input_init", "gru.recurrent_init", "lstm.dtype", "lyapunov.carry", "lyapunov.reverse"),
-    *("lyapunov.xs", "plan.params", "rnn.dtype", "rnn.input_init", "timescales.carry", "timescales.reverse"),
-    *("unroll.carry", "unroll.method", "unroll.xs"),
-}
-PAIRS = [pair for pair in PAIRS if ".".join(pair) not in LEFT]
 
 
 def outcome(function, **given):
