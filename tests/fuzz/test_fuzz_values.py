@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import reference
-from core.test_laws import STRANGERS
 from fuzz_settings import bounded
 from hypothesis import strategies as st
 from jax.sharding import Mesh
+from stranger_cells import STRANGERS
 
 import gatedrnn as gr
 
