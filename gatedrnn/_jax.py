@@ -3,7 +3,7 @@
 | name | from | why |
 | --- | --- | --- |
 | `Jaxpr`, `ClosedJaxpr`, `JaxprEqn`, `Var`, `jaxpr_as_fun` | `jax.extend.core` | `pointwise` is read and taken apart |
-| `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | an identity that only reverse mode passes |
+| `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | a linear function and its own transpose |
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 | `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import ClosedJaxpr, Jaxpr as Jaxpr, JaxprEqn as JaxprEqn, Primitive, Var as Var, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import AxisType, PartitionSpec
@@ -50,18 +51,6 @@ def scan(step: Callable[..., Any], carry: Any, inputs: Any, **how: Any) -> tuple
     steps = jax.tree.leaves(inputs)[0].shape[0]
     with jax.disable_jit(False) if is_static(steps) and steps == 0 else contextlib.nullcontext():
         return lax.scan(step, carry, inputs, **how)
-
-
-class Unsupported(TypeError):
-    """A derivative that a method does not have."""
-
-
-def first_cause(error: BaseException, kind: type[BaseException]) -> BaseException:
-    """What was raised first, if it is of a kind: while that is on its way, JAX's leak checker raises its own."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, kind):
-        cause = cause.__cause__ or cause.__context__
-    return cause or error
 
 
 def is_static(size: Any) -> bool:
@@ -124,24 +113,80 @@ def _varies_over(leaf: Any) -> frozenset[str]:
     return getattr(kind, "varying", None) or getattr(kind, "vma", None) or frozenset()
 
 
-def reverse_identity(fail: Callable[..., Any]) -> Callable[[Any], Any]:
-    """The identity on an array, whose tangent map can be transposed and not evaluated: whoever tries calls `fail`."""
-    tangent = Primitive("reverse_only_tangent")
-    tangent.def_impl(fail)
-    tangent.def_abstract_eval(lambda aval: aval)
-    mlir.register_lowering(tangent, fail)
-    batching.primitive_batchers[tangent] = fail  # jacfwd maps the tangent map over a basis
-    ad.deflinear2(tangent, lambda cotangent, _: [cotangent])
+def linear_call(
+    value: Callable[..., Any], transposed: Callable[..., Any], like: Any, residuals: Any, tangents: Any
+) -> Any:
+    """`value(residuals, tangents)`, a linear function of the tangents whose transpose is given.
 
-    identity = Primitive("reverse_only")
-    identity.def_impl(lambda x: x)
-    identity.def_abstract_eval(lambda aval: aval)
-    mlir.register_lowering(identity, mlir.lower_fun(lambda x: x, multiple_results=False))
-    batching.defvectorized(identity)
+    As `jax.custom_derivatives.linear_call`, which cannot be mapped by `jax.vmap`.
 
-    def push(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        (change,) = tangents
-        return identity.bind(*primals), change if isinstance(change, ad.Zero) else tangent.bind(change)
+    Args:
+        value: `(residuals, tangents) -> results`, linear in the tangents.
+        transposed: `(residuals, cotangents of the results) -> cotangents of the tangents`.
+        like: pytree of arrays whose tangents the results are.
+        residuals: pytree of arrays.
+        tangents: pytree of arrays, and of symbolic zeros.
 
-    ad.primitive_jvps[identity] = push
-    return identity.bind
+    Returns:
+        As `like`.
+    """
+    held, fixed = jax.tree.flatten(residuals)
+    changes, free = jax.tree.flatten(tangents)
+    leaves, shown = jax.tree.flatten(like)
+    moving = [not isinstance(change, SymbolicZero) for change in changes]
+    zero = lambda still: ad.instantiate_zeros(ad.Zero(still.aval))
+
+    def forward(*arrays: Any) -> list[Any]:
+        moved = iter(arrays[len(held) :])
+        full = [next(moved) if moves else zero(still) for moves, still in zip(moving, changes, strict=True)]
+        given = jax.tree.unflatten(fixed, arrays[: len(held)]), jax.tree.unflatten(free, full)
+        return jax.tree.leaves(value(*given))
+
+    def back(*arrays: Any) -> list[Any]:
+        given = jax.tree.unflatten(fixed, arrays[: len(held)]), jax.tree.unflatten(shown, arrays[len(held) :])
+        return [a for a, moves in zip(jax.tree.leaves(transposed(*given)), moving, strict=True) if moves]
+
+    types = tuple(jax.typeof(leaf).to_tangent_aval() for leaf in leaves)
+    moved = [change for change, moves in zip(changes, moving, strict=True) if moves]
+    found = _linear.bind(*held, *moved, forward=forward, back=back, count=len(held), types=types)
+    return jax.tree.unflatten(shown, found)
+
+
+_linear = Primitive("linear_with_transpose")
+_linear.multiple_results = True
+_linear.def_impl(lambda *arrays, forward, **_: forward(*arrays))
+_linear.def_abstract_eval(lambda *_, types, **__: list(types))
+mlir.register_lowering(_linear, mlir.lower_fun(_linear.impl, multiple_results=True))
+
+
+def _linear_pushed(primals: Sequence[Any], tangents: Sequence[Any], **how: Any) -> tuple[Any, Any]:
+    """Where the residuals move too, it is a function as any other."""
+    count = how["count"]
+    full = tuple(map(ad.instantiate_zeros, tangents))
+    if all(isinstance(tangent, ad.Zero) for tangent in tangents[:count]):
+        return _linear.bind(*primals, **how), _linear.bind(*primals[:count], *full[count:], **how)
+    return jax.jvp(how["forward"], tuple(primals), full)
+
+
+def _linear_pulled(cotangents: Sequence[Any], *arrays: Any, back: Any, count: int, **_: Any) -> list[Any]:
+    found = back(*arrays[:count], *map(ad.instantiate_zeros, cotangents))
+    asked = [ad.is_undefined_primal(a) for a in arrays[count:]]
+    return [None] * count + [ct if wanted else None for ct, wanted in zip(found, asked, strict=True)]
+
+
+def _linear_mapped(arrays: Sequence[Any], axes: Sequence[Any], forward: Any, back: Any, count: int, types: Any) -> Any:
+    (size,) = {a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None}
+    moved = [batching.bdim_at_front(a, axis, size) for a, axis in zip(arrays[count:], axes[count:], strict=True)]
+    held = list(axes[:count])
+    mapped = {
+        "forward": jax.vmap(forward, (*held, *[0] * len(moved))),
+        "back": jax.vmap(back, (*held, *[0] * len(types))),
+    }
+    given = (*arrays[:count], *moved)
+    wide = tuple(jax.make_jaxpr(mapped["forward"])(*given).out_avals)
+    return _linear.bind(*given, **mapped, count=count, types=wide), [0] * len(types)
+
+
+ad.primitive_jvps[_linear] = _linear_pushed
+ad.primitive_transposes[_linear] = _linear_pulled
+batching.primitive_batchers[_linear] = _linear_mapped

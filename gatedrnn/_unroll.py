@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
-from gatedrnn._jax import Unsupported, explicit_axes, first_cause, gathered, row_axes, scan, varying_alike
+from gatedrnn._jax import explicit_axes, gathered, row_axes, scan, varying_alike
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs, Readout, check_outputs
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
@@ -61,7 +61,6 @@ def unroll(
     Raises:
         ValueError: an argument has the wrong rank, width, dtype or structure, the weights are not the cell's, or the
             cell breaks a law that the method builds on.
-        TypeError: forward mode or a second derivative was asked of `Segmented`.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -77,13 +76,7 @@ def unroll(
     if isinstance(found, Readout):
         targets = found.targets if batched else jax.tree.map(lambda a: jnp.asarray(a)[:, None], found.targets)
         sequence, found = replace(sequence, targets=targets), replace(found, targets=())
-    try:
-        result: tuple[Carry, Any] = _unroll(cell, method, params, sequence, found)
-    except Exception as error:
-        cause = first_cause(error, Unsupported)
-        if cause is error:
-            raise
-        raise cause from None
+    result: tuple[Carry, Any] = _unroll(cell, method, params, sequence, found)
     if batched:
         return result
     return unbatched(result[0]), unbatched(result[1], 1 if found.per_step else 0)

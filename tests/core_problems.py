@@ -11,7 +11,7 @@ import gatedrnn as gr
 T, B, D, H = 11, 3, 3, 4
 LENGTH = T * (D + H)  # additions behind the last output
 FOREIGN = gr.Cell.from_step("lstm", gr.lstm.step, init=gr.lstm.init, initial_carry=gr.lstm.initial_carry)
-ORDERS = {  # a scalar function and its argument, differentiated as Segmented does not allow
+ORDERS = {  # a scalar function and its argument, differentiated otherwise than once in reverse
     "jvp": lambda f, x: jax.jvp(f, (x,), (x,)),
     "jacfwd": lambda f, x: jax.jacfwd(f)(x),
     "linearize": lambda f, x: jax.linearize(f, x)[1](x),

@@ -16,7 +16,7 @@ from gatedrnn._step import guarded_step
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Autodiff:
-    """Plain `lax.scan`; supports forward mode, second derivatives and cells made by `Cell.from_step`.
+    """Plain `lax.scan`, for any cell, those made by `Cell.from_step` too.
 
     Its backward pass stores every intermediate value of every step and sums the weight gradients step by step.
 

@@ -30,14 +30,13 @@ from gatedrnn._cell import Carry, Cell, Gates
 from gatedrnn._check import LARGEST, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
-from gatedrnn._jax import is_static, scan, varying_alike
+from gatedrnn._jax import is_static, linear_call, scan, varying_alike
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import nearest_divisor, over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select
 from gatedrnn.linear import accumulation_dtype, split
-from gatedrnn.methods._reverse_only import once, reverse_only
 
 ANY_LENGTH = 64  # steps per segment where sizes are not known
 
@@ -45,7 +44,9 @@ ANY_LENGTH = 64  # steps per segment where sizes are not known
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Segmented:
-    """The default: for cells in three-function form, first-order reverse mode.
+    """The default: for cells in three-function form.
+
+    Reverse mode is its own; forward mode is that of a plain scan, and higher derivatives are those of what it computes.
 
     Attributes:
         length: steps per segment, K. By default, on CPU as many as keep a segment's arrays (about `6 G` of [K, B, H])
@@ -83,7 +84,6 @@ class Segmented:
         mask, reset = sequence.mask, sequence.reset
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
         run = functools.partial(_segmented, cell, length, sequence.reverse)
-        params, xs, carry, initial = reverse_only((params, xs, carry, initial))
         if not (is_static(xs.shape[1]) and xs.shape[1] == 1):
             return run(params, xs, carry, initial, mask, reset)
         # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
@@ -113,7 +113,7 @@ def _schedulable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _segmented(
     cell: Cell,
     length: int,
@@ -129,9 +129,17 @@ def _segmented(
     return end, hs
 
 
-def _forward(cell: Cell, length: int, reverse: bool, *arrays: Any) -> tuple[tuple[Carry, Array], Any]:
-    end, hs, starts = _run(cell, length, reverse, *once(arrays))
-    return (end, hs), (*arrays, hs, starts)
+@functools.partial(_segmented.defjvp, symbolic_zeros=True)
+def _tangents(cell: Cell, length: int, reverse: bool, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """The tangents of the results as a linear function, whose transpose is the backward pass."""
+    end, hs, starts = _run(cell, length, reverse, *primals)
+
+    def forward(residuals: Any, tangents: Any) -> tuple[Carry, Array]:
+        moving, still = residuals[0][:4], residuals[0][4:]
+        return jax.jvp(lambda *moving: _run(cell, length, reverse, *moving, *still)[:2], moving, tangents)[1]
+
+    backward = functools.partial(_backward, cell, length, reverse)
+    return (end, hs), linear_call(forward, backward, (end, hs), (primals, hs, starts), tangents[:4])
 
 
 def _run(
@@ -165,7 +173,7 @@ def _run(
 
 
 def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tuple[Carry, Array]) -> tuple[Any, ...]:
-    params, xs, _, initial, mask, reset, hs, starts = saved
+    (params, xs, _, initial, mask, reset), hs, starts = saved
     dcarry, dhs = cotangents
     matrix = recurrence(cell, params, hs)  # laid out once for the whole sequence
 
@@ -219,10 +227,7 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
     state, per_step = (dcarry, jax.tree.map(jnp.zeros_like, initial), wide), (xs, hs, dhs, mask, reset)
     state, per_step = varying_alike((state, per_step))
     (dcarry, dinitial, dparams), dxs, _ = over_segments(segment, state, per_step, starts, length, not reverse)
-    return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial, None, None
-
-
-_segmented.defvjp(_forward, _backward)
+    return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial
 
 
 def _rows(a: Array) -> Array:

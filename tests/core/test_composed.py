@@ -59,12 +59,12 @@ def test_no_gradient_crosses_windows(cell, reverse, method, window, problem):
 
 @pytest.fixture
 def methods(meshes):
-    """() -> every kind of composed method, made anew."""
-    return lambda: {
-        "checkpointed": gr.Checkpointed(4),
-        "nested": gr.Checkpointed(6, gr.Checkpointed(2)),
-        "truncated": gr.Truncated(4),
-        "sharded": gr.Sharded(meshes()["plain"][0]),
+    """What they are made of -> every kind of composed method, made anew."""
+    return lambda method=gr.Segmented(): {
+        "checkpointed": gr.Checkpointed(4, method),
+        "nested": gr.Checkpointed(6, gr.Checkpointed(2, method)),
+        "truncated": gr.Truncated(4, method),
+        "sharded": gr.Sharded(meshes()["plain"][0], method=method),
     }
 
 
@@ -108,29 +108,24 @@ def test_nothing_is_traced_twice(name, methods, spied, problem):
 
 
 @each_method
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
-def test_first_order_reverse_mode(name, order, wrap, problem, methods):
-    """Made of Segmented, whatever else is asked is the TypeError that names the method which can."""
-    params, xs, _, _, _ = problem(gr.gru, B=4)
-    loss = lambda xs: jnp.sum(gr.unroll(gr.gru, params, xs, method=methods()[name])[1] ** 2)
-    with pytest.raises(TypeError, match="Autodiff"):
-        wrap(functools.partial(ORDERS[order], loss))(xs)
-
-
-@each_cell
-@pytest.mark.parametrize("name", ["checkpointed", "sharded"])
-def test_made_of_autodiff_has_second_derivatives(cell, name, problem, meshes):
-    """Derivatives along a line, first and second, are Autodiff's own."""
-    params, xs, _, flags, _ = problem(cell, B=4)
-    composed = {"checkpointed": gr.Checkpointed(4, gr.Autodiff())}
-    composed["sharded"] = gr.Sharded(meshes()["plain"][0], method=gr.Autodiff())
+@pytest.mark.parametrize(
+    "made_of",
+    [gr.Segmented(3), pytest.param(gr.Autodiff(), marks=pytest.mark.slow)],
+    ids=["segmented", "autodiff"],
+)
+def test_second_derivatives(name, made_of, problem, methods):
+    """Derivatives along a line, first and second, and the square of the gradient's norm differentiated."""
+    params, xs, _, flags, _ = problem(gr.gru, B=4)
 
     def along(method):
-        loss = lambda xs: jnp.sum(gr.unroll(cell, params, xs, **flags, method=method)[1] ** 2) / LENGTH
-        return jax.jit(lambda xs: jax.jvp(jax.value_and_grad(loss), (xs,), (xs,)))(xs)
+        loss = lambda xs: jnp.sum(gr.unroll(gr.gru, params, xs, **flags, method=method)[1] ** 2) / LENGTH
+        return jax.jit(lambda xs: (jax.jvp(jax.value_and_grad(loss), (xs,), (xs,)), ORDERS["grad of grad"](loss, xs)))(
+            xs
+        )
 
-    assert_close(along(composed[name]), along(gr.Autodiff()), "float32", LENGTH)
+    composed = methods(made_of)[name]
+    wanted = gr.Truncated(4, gr.Autodiff()) if name == "truncated" else gr.Autodiff()
+    assert_close(along(composed), along(wanted), "float32", LENGTH)
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True])

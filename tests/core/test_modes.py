@@ -1,12 +1,12 @@
 """The core under JAX's modes: what a short programme computes is what it computes without any."""
 
-import contextlib
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from core_problems import ORDERS
 from tolerances import assert_close
 
 import gatedrnn as gr
@@ -23,6 +23,9 @@ MODES = {
 each_mode = pytest.mark.parametrize(
     "mode", [pytest.param(mode, marks=[pytest.mark.slow] * (mode != "no NaN")) for mode in MODES]
 )
+
+
+HELD = (lambda a: a, jax.lax.stop_gradient)
 
 
 def squares(_, ys, targets):
@@ -97,20 +100,12 @@ def test_training(task, mode):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained(task)))
 
 
-@pytest.mark.parametrize("mode", [None, *MODES])
-def test_refusals(mode):
-    """What the default method does not have is refused in the same words."""
-    params, xs, _ = draw(gr.gru)
-    run = lambda xs: gr.unroll(gr.gru, params, xs)[1]
-    for wrong in (
-        lambda: jax.jvp(run, (xs,), (xs,)),
-        lambda: jax.grad(lambda xs: jax.grad(lambda xs: run(xs).sum())(xs).sum())(xs),
-        lambda: jax.jacfwd(run)(xs),
-    ):
-        with (
-            MODES[mode]() if mode else contextlib.nullcontext(),
-            pytest.raises(
-                TypeError, match=r"`Segmented` supports first-order reverse mode only; .*method=Autodiff\(\)"
-            ),
-        ):
-            wrong()
+@each_mode
+@pytest.mark.parametrize("order", ["jvp", "jacfwd", "hessian", "grad of grad"])
+def test_orders_of_differentiation(mode, order):
+    """Forward mode and second derivatives of the default method, also of a value that is held still."""
+    params, xs, flags = draw(gr.gru)
+    loss = lambda xs: sum(jnp.sin(hold(gr.unroll(gr.gru, params, xs, **flags)[1] * xs[..., :1])).sum() for hold in HELD)
+    want = ORDERS[order](loss, xs)
+    with MODES[mode]():
+        assert_close(ORDERS[order](loss, xs), want, "float32", 10 * T * (D + H))

@@ -79,23 +79,39 @@ def test_nothing_is_traced_twice(cell, gradient, spied, problem):
 
 @each_cell
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("argument", [0, 1, 2], ids=["params", "xs", "carry"])
-@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
-def test_segmented_is_first_order_reverse_mode(cell, order, argument, wrap, problem):
-    """Anything else fails with a TypeError that names the method which can."""
-    arguments = problem(cell)[:3]
-    flat, unravel = ravel_pytree(arguments[argument])
-
-    def loss(x):
-        given = (*arguments[:argument], unravel(x), *arguments[argument + 1 :])
-        return jnp.sum(gr.unroll(cell, *given)[1] ** 2)
-
-    with pytest.raises(TypeError, match="Autodiff"):
-        wrap(functools.partial(ORDERS[order], loss))(flat)
+def test_forward_mode_and_higher_orders(cell, order, problem):
+    """In weights, inputs and carry at once, with flags: as Autodiff."""
+    with jax.enable_x64(True):
+        given = problem(cell, "float64", T=6)
+        flat, unravel = ravel_pytree(given[:3])
+        found = {}
+        for method in (gr.Segmented(length=4), gr.Autodiff()):
+            loss = lambda x, method=method: sum(
+                jnp.sum(leaf**2) for leaf in jax.tree.leaves(gr.unroll(cell, *unravel(x), **given.flags, method=method))
+            )
+            found[method] = jax.jit(functools.partial(ORDERS[order], loss))(flat)
+        assert_close(*found.values(), "float64", LENGTH)
 
 
 @each_cell
-def test_autodiff_has_forward_mode_and_second_derivatives(cell, problem):
+@pytest.mark.parametrize("order", ["jvp", "jacfwd", "linearize", "jvp of grad"])
+def test_forward_mode_without_jit(cell, order, problem):
+    """Also where the value is held still, and of a function that is mapped over sequences."""
+    params, xs, _, _, _ = problem(cell)
+    outputs = lambda xs, method: gr.unroll(cell, params, xs, method=method)[1]
+    for of in (
+        lambda xs, method: jnp.sum(jax.lax.stop_gradient(outputs(xs, method)) * xs[..., :1]),
+        lambda xs, method: jnp.sum(jax.vmap(outputs, (1, None))(xs[:, :, None], method) ** 2),
+    ):
+        got, want = (
+            ORDERS[order](functools.partial(of, method=method), xs) for method in (gr.Segmented(4), gr.Autodiff())
+        )
+        assert_close(got, want, "float32", LENGTH)
+
+
+@each_cell
+@pytest.mark.parametrize("method", [gr.Segmented(4), gr.Autodiff()], ids=["segmented", "autodiff"])
+def test_first_and_second_derivatives(cell, method, problem):
     """First and second derivative along a line against differences of the loop; both orders of the second agree."""
     with jax.enable_x64(True):
         given = problem(cell, "float64")
@@ -103,7 +119,7 @@ def test_autodiff_has_forward_mode_and_second_derivatives(cell, problem):
         line = jnp.asarray(np.random.default_rng(1).normal(size=flat.size)) / flat.size**0.5
 
         def loss(x):
-            end, ys = gr.unroll(cell, *unravel(x), **given.flags, method=gr.Autodiff())
+            end, ys = gr.unroll(cell, *unravel(x), **given.flags, method=method)
             return sum(map(jnp.vdot, (*given.cotangents[0], given.cotangents[1]), (*end, ys)))
 
         slope = jax.jit(lambda x: jax.jvp(loss, (x,), (line,))[1])(flat)

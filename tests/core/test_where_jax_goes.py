@@ -63,6 +63,30 @@ def test_inside_a_mesh_that_is_set(method, outputs, kind):
             assert ys.sharding.is_equivalent_to(rows, 3) and dxs.sharding.is_equivalent_to(rows, 3)
 
 
+@each_cell
+@pytest.mark.parametrize("method", [gr.Segmented(4), gr.Checkpointed(4)], ids=["s", "c"])
+@pytest.mark.parametrize("place", ["explicit", "auto", "shard_map"])
+def test_forward_mode_where_devices_are_named(cell, method, place):
+    """Tangents of results, of the gradient too, are Autodiff's anywhere."""
+    params, xs, flags = problem(cell)
+
+    def loss(xs, flags, method):
+        return jnp.sin(gr.unroll(cell, params, xs, **flags, method=method)[1]).sum((0, 2))
+
+    def along(xs, flags, method=method):
+        of = lambda xs: (loss(xs, flags, method), jax.grad(lambda xs: loss(xs, flags, method).sum())(xs))
+        return jax.jvp(of, (xs,), (xs,))[1]
+
+    want = jax.jit(along, static_argnums=2)(xs, flags, gr.Autodiff())
+    kind = AxisType.Explicit if place == "explicit" else AxisType.Auto
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(kind,))
+    rows = PartitionSpec(None, "batch")
+    with jax.set_mesh(mesh):
+        if place == "shard_map":
+            along = jax.shard_map(along, in_specs=rows, out_specs=(PartitionSpec("batch"), rows))
+        assert_close(jax.jit(along)(*jax.device_put((xs, flags), NamedSharding(mesh, rows))), want, "float32", LENGTH)
+
+
 @pytest.mark.parametrize("measure", ["adjoint", "lyapunov", "timescales"])
 def test_analyses_inside_a_mesh_that_is_set(measure):
     """Of placed inputs they are those of the same inputs in one place."""
