@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_singular_or_plural.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_singular_or_plural.ipynb"
 SMALL = {"UPDATES": 400, "LONGEST": 200}
 
 
