@@ -27,9 +27,9 @@ def main() -> None:
     parser.add_argument("lessons", nargs="*", help="how their names begin; all by default")
     wanted = tuple(parser.parse_args().lessons) or ("",)
     record: Row = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    made = described(["jax", "jaxlib"]) | {"load": os.getloadavg()[0]}  # of others: ours has not begun
     for path in NOTEBOOKS:
         if path.stem.startswith(wanted):
-            made = described(["jax", "jaxlib"]) | {"load": os.getloadavg()[0]}
             record[path.stem] = made | {"seconds": run(path)}
             write_whole(RECORD, record)
 
