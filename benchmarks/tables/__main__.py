@@ -1,4 +1,4 @@
-"""Writes the tables of the README and of the documentation, and the pictures of speed and learning, from the records.
+"""Writes the tables of README, pages and notebooks, and the pictures of speed and learning, from the records.
 
 python -m benchmarks.tables            writes them
 python -m benchmarks.tables --check    exits with 1, and names the page, where one differs
@@ -7,13 +7,14 @@ No number is typed by hand: a table stands between `<!-- table: NAME -->` and `<
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
-from benchmarks.tables import durations, learning_tables, pictures, readme_tables, speed_tables
+from benchmarks.tables import durations, footprint, learning_tables, lessons, pictures, readme_tables, speed_tables
 
 TABLES: dict[str, Callable[[], str]] = {
     "numbers": readme_tables.numbers_table,
@@ -21,6 +22,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory_row": readme_tables.memory_row_table,
     "compare_seconds": durations.compare_seconds,
     "train_seconds": durations.train_seconds_table,
+    "footprint": footprint.footprint_table,
+    "startup": footprint.startup_table,
     "compare": speed_tables.compare_table,
     "backward": speed_tables.backward_table,
     "forward": speed_tables.forward_table,
@@ -32,6 +35,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distance": learning_tables.distance_table,
     "choice": learning_tables.choice_table,
     "text": learning_tables.text_table,
+    **lessons.TABLES,
 }
 
 
@@ -44,9 +48,18 @@ def filled(text: str) -> str:
     return re.sub(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", fill, text, flags=re.DOTALL)
 
 
+def filled_notebook(text: str) -> str:
+    """A notebook with every block in its text filled; code and outputs stay as they are."""
+    content = json.loads(text)
+    for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = filled("".join(cell["source"])).splitlines(keepends=True)
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
 def pages() -> list[Path]:
-    """The README and the pages of the documentation."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """The README, the pages of the documentation, and the notebooks."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *lessons.NOTEBOOKS]
 
 
 def main() -> int:
@@ -56,7 +69,7 @@ def main() -> int:
     differ = 0
     for page in pages():
         before = page.read_text(encoding="utf-8")
-        after = filled(before)
+        after = filled_notebook(before) if page.suffix == ".ipynb" else filled(before)
         if options.check and before != after:
             print(page.relative_to(ROOT).as_posix())
             differ = 1

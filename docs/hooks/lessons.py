@@ -29,7 +29,7 @@ def as_page(notebook: dict[str, Any], name: str, pictures: dict[str, bytes]) -> 
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(formulas(source))
+            parts.append(formulas(plain(source)))
             continue
         parts.append(fenced(source, "python"))
         parts += [shown(output, name, pictures) for output in cell.get("outputs", ())]
@@ -53,6 +53,11 @@ def shown(output: dict[str, Any], name: str, pictures: dict[str, bytes]) -> str:
 def fenced(text: str, language: str) -> str:
     """A block whose fence is in no line of it."""
     return f"````{language}\n{text}\n````"
+
+
+def plain(text: str) -> str:
+    """A picture that is loaded from elsewhere becomes its words, a link what it was."""
+    return re.sub(r"!\[(.*?)\]\(https?://.*?\)", r"\1", text)
 
 
 def formulas(text: str) -> str:

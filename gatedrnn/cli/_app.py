@@ -33,13 +33,13 @@ class _Group(typer.core.TyperGroup):
         sys.exit(status or 0)
 
 
-app = typer.Typer(cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(cls=_Group, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def main() -> None:
     """The installed command."""
     try:
-        app()
+        app(prog_name="gatedrnn")  # as `python -m gatedrnn` too: the shell completes that word
     except SystemExit as end:
         if end.code:
             with contextlib.suppress(OSError):
@@ -73,8 +73,8 @@ def stop(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # the shell that completes a line runs nothing of it
         print(f"gatedrnn {__version__}")
         raise typer.Exit
 

@@ -95,6 +95,22 @@ def split_cells(names: str) -> list[str]:
     return wanted
 
 
+def complete_cell() -> list[str]:
+    """What a shell offers where a cell is named."""
+    return list(CELLS)
+
+
+def complete_cells(incomplete: str) -> list[str]:
+    """What a shell offers behind the last comma: the cells that are not named yet."""
+    *named, _ = incomplete.split(",")
+    return [",".join([*named, name]) for name in CELLS if name not in named]
+
+
+def complete_devices() -> list[str]:
+    """What a shell offers for a number of devices: up to the CPU's cores; nothing is loaded to ask for others."""
+    return [str(number) for number in range(1, (os.cpu_count() or 1) + 1)]
+
+
 def split_column(asked: str) -> tuple[str, str | None]:
     """FILE[:COLUMN] -> the file and the column; either may hold colons, so the longest file that exists is taken."""
     drive = 2 if asked[1:3] in (":\\", ":/") else 1  # C:\data.csv

@@ -16,7 +16,7 @@ from gatedrnn._files import read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._fields import check_fields, one_of, option, restored, size
-from gatedrnn.cli._options import check_cell, name_of_file, path_of, split_column
+from gatedrnn.cli._options import check_cell, complete_cell, complete_devices, name_of_file, path_of, split_column
 
 GENERATED = (
     *("adding", "adding-1997", "anbn", "copy", "delayed-recall", "noisy-latch", "parity"),
@@ -73,8 +73,17 @@ def _column_on_file(text: str) -> str:
 class Settings:
     """One training, in words and numbers."""
 
-    task: str = option("", f"One of {', '.join(TASKS)}.", make=typer.Argument, show_default=False, check=one_of(TASKS))
-    cell: str = option("lstm", f"{', '.join(CELLS)}, or MODULE:CELL of your own.", check=check_cell)
+    task: str = option(
+        "",
+        f"One of {', '.join(TASKS)}.",
+        make=typer.Argument,
+        show_default=False,
+        check=one_of(TASKS),
+        autocompletion=lambda: TASKS,
+    )
+    cell: str = option(
+        "lstm", f"{', '.join(CELLS)}, or MODULE:CELL of your own.", check=check_cell, autocompletion=complete_cell
+    )
     init: Init = option("default", "chrono: gate biases drawn for the horizon.")
     horizon: int = option(1_000, "Time steps, T.", check=size())
     hidden: int = option(32, "Hidden units.", check=size())
@@ -92,7 +101,12 @@ class Settings:
         "segmented", "How gradients are computed.", name="method"
     )
     window: int | None = option(None, "Truncate the backward pass to windows of N steps.", check=size(most=COUNTED))
-    devices: int = option(1, "Devices (on a CPU: cores) that share the seeds, or else the batch.", check=size())
+    devices: int = option(
+        1,
+        "Devices (on a CPU: cores) that share the seeds, or else the batch.",
+        check=size(),
+        autocompletion=complete_devices,
+    )
     text: str | None = option(
         None,
         "The text task's UTF-8 file (default: Python's help text).",

@@ -20,7 +20,7 @@ from gatedrnn._registry import CELLS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
-from gatedrnn.cli._options import find_cell, formatted, name_of_file, split_cells, split_column
+from gatedrnn.cli._options import complete_cells, find_cell, formatted, name_of_file, split_cells, split_column
 from gatedrnn.cli._prepare import read_series
 from gatedrnn.cli._settings import DECIMAL, DELIMITER, HEADER
 
@@ -60,7 +60,11 @@ class Drive:
 @app.command()
 @with_options()
 def compare(
-    cells: str = option(",".join(CELLS), f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL."),
+    cells: str = option(
+        ",".join(CELLS),
+        f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.",
+        autocompletion=complete_cells,
+    ),
     horizon: int = option(10_000, f"Time steps, 1 to {LONGEST:,}.", check=size(most=LONGEST, unit=" steps")),
     hidden: int = option(128, "Hidden units.", check=size()),
     batch: int = option(1, "Sequences, whose log norms are averaged.", check=size()),

@@ -17,7 +17,7 @@ from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import fit
-from gatedrnn.cli._options import find_cell, formatted, split_cells
+from gatedrnn.cli._options import complete_cells, find_cell, formatted, split_cells
 from gatedrnn.cli._prepare import ask_for_devices, inits_of, prepare
 from gatedrnn.cli._settings import Settings
 
@@ -28,7 +28,11 @@ FILES = ("race.json", "plateau.png", "plateau.svg")
 @with_options("cell", "init")
 def race(
     context: typer.Context,
-    cells: str = option(",".join(CELLS), f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL."),
+    cells: str = option(
+        ",".join(CELLS),
+        f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.",
+        autocompletion=complete_cells,
+    ),
     settings: Settings = Settings(),
     out: Path = option(Path("race"), "Folder for race.json and the picture."),
     force: bool = option(False, "Replace what another race left in the folder."),

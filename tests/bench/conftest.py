@@ -1,8 +1,13 @@
-"""Programs as their tests run them, and notebooks as theirs read them: by the test module's NOTEBOOK and SMALL."""
+"""Programs as their tests run them, and notebooks as Colab runs them: by the test module's NOTEBOOK and SMALL."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import nbformat
@@ -27,6 +32,22 @@ def run():
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """By kind, a wheel and a source distribution of this tree, built without a network."""
+    pytest.importorskip("hatchling")
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    folder = tmp_path_factory.mktemp("dist")
+
+    def build(builder):
+        (found,) = builder(str(PROJECT)).build(directory=str(folder), versions=["standard"])
+        return found
+
+    return {"sdist": build(SdistBuilder), "wheel": build(WheelBuilder)}
 
 
 class Notebook:
@@ -77,19 +98,56 @@ def committed(request):
     return Notebook(content)
 
 
+def make_elsewhere(folder):
+    """An environment that has what this one has, by links, but not gatedrnn; its Python."""
+    venv.create(folder / "venv", symlinks=os.name != "nt")
+    paths = sysconfig.get_paths("venv", {"base": str(folder / "venv"), "platbase": str(folder / "venv")})
+    links = folder / "packages"
+    links.mkdir()
+    for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in Path(place).iterdir():
+            if entry.suffix != ".pth" and not entry.name.startswith("gatedrnn"):
+                (links / entry.name).symlink_to(entry)
+    Path(paths["purelib"], "links.pth").write_text(str(links))
+    return shutil.which("python", path=paths["scripts"])
+
+
+@pytest.fixture(scope="session")
+def run_elsewhere(tmp_path_factory):
+    """(content, folder, **variables) -> the notebook, run in `folder` as Colab would: with no gatedrnn but a wheel's.
+
+    pip is left no index, so that what it installs lies in the folder. A failing cell raises `CellExecutionError`.
+    """
+
+    def run_notebook(content, folder, **variables):
+        made = tmp_path_factory.mktemp("elsewhere")
+        spec = made / "jupyter" / "kernels" / "elsewhere"
+        spec.mkdir(parents=True)
+        command = [make_elsewhere(made), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        about = {"argv": command, "display_name": "elsewhere", "language": "python"}
+        (spec / "kernel.json").write_text(json.dumps(about))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JUPYTER_PATH", str(made / "jupyter"))
+            patch.setenv("PIP_NO_INDEX", "1")
+            for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+                patch.setenv(name, str(made / name))
+            for name in ("PYTHONPATH", "PYTHONWARNINGS"):
+                patch.delenv(name, raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            resources = {"metadata": {"path": str(folder)}}
+            return NotebookClient(content, timeout=300, kernel_name="elsewhere", resources=resources).execute()
+
+    return run_notebook
+
+
 @pytest.fixture(scope="module")
-def executed(request, tmp_path_factory):
-    """The notebook after a run at the sizes SMALL in an empty folder; a failing cell raises `CellExecutionError`."""
+def executed(request, tmp_path_factory, run_elsewhere, built):
+    """The notebook after a run at the sizes SMALL, in a folder with a wheel of this tree and nothing else."""
     content, folder = nbformat.read(request.module.NOTEBOOK, as_version=4), tmp_path_factory.mktemp("notebook")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in request.module.SMALL.items():
-            patch.setenv(f"GATEDRNN_NOTEBOOK_{name}", str(value))
-        for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-            patch.setenv(name, str(folder / name))
-        patch.setenv("PYTHONPATH", str(PROJECT))  # this tree, whatever else is installed
-        patch.delenv("PYTHONWARNINGS", raising=False)
-        client = NotebookClient(content, timeout=300, resources={"metadata": {"path": str(folder)}})
-        return Notebook(client.execute())
+    shutil.copy(built["wheel"], folder)
+    sizes = {f"GATEDRNN_NOTEBOOK_{name}": str(value) for name, value in request.module.SMALL.items()}
+    return Notebook(run_elsewhere(content, folder, **sizes))
 
 
 @pytest.fixture(params=[pytest.param("executed", marks=pytest.mark.slow), "committed"])

@@ -4,27 +4,9 @@ import re
 import tarfile
 import zipfile
 
-import pytest
-
 import gatedrnn as gr
 
 LARGEST = 1_000_000  # bytes
-
-
-@pytest.fixture(scope="module")
-def built(project, tmp_path_factory):
-    """(kind) -> the file, built without a network."""
-    pytest.importorskip("hatchling")
-    from hatchling.builders.sdist import SdistBuilder
-    from hatchling.builders.wheel import WheelBuilder
-
-    folder = tmp_path_factory.mktemp("dist")
-
-    def build(builder):
-        (found,) = builder(str(project)).build(directory=str(folder), versions=["standard"])
-        return found
-
-    return {"sdist": build(SdistBuilder), "wheel": build(WheelBuilder)}
 
 
 def test_the_wheel_holds_the_package_alone(built, project):
