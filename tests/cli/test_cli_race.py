@@ -197,6 +197,21 @@ def test_several_prompts(text, succeeds):
     assert said == want
 
 
+def test_a_folder_with_two_seeds(there, tiny, succeeds, read_json):
+    """Text from either; each model is as good as is said of it."""
+    sizes = ("--text", "cats.txt", *tiny, "--cell", "rnn", "--embedding", "3", "--seeds", 2)
+    succeeds("train", "text", *sizes, "--out", "twins")
+    for seed in (0, 1):
+        line = ("--length", 9, "--temperature", 1)
+        said = succeeds("generate", "twins", "--of-seed", seed, *line).stdout_bytes
+        assert said == succeeds("generate", f"twins/model-{seed}.safetensors", *line).stdout_bytes
+        loaded = gr.load(f"twins/model-{seed}.safetensors")
+        setup = prepare(Settings(**read_json(Path("twins/run.json")))).setup
+        params = jax.tree.map(lambda a: a[None], loaded.params)
+        found = gr.train.measure(setup, params, 1)
+        assert float(found.loss[0]) == pytest.approx(loaded.about["test_loss"], rel=1e-5)
+
+
 CELLS = ", ".join(gr.cells.CELLS)
 BAD = {
     "race": "`task` must be one of adding, adding-1997, ",
