@@ -3,10 +3,12 @@
 python -m benchmarks.tables.commands            of all pages
 python -m benchmarks.tables.commands race       of docs/commands/race.md
 
-A page's commands run one after the other in a folder of their own: `<!-- run: COMMAND -->` ... `<!-- end -->`.
+A page's commands run one after the other in a folder of their own, in which a series lies, `tide.csv`:
+`<!-- run: COMMAND -->` ... `<!-- end -->`.
 """
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -34,6 +36,9 @@ def shown(command: str, folder: str) -> str:
 def filled(text: str) -> str:
     """A page with what its commands print now."""
     with tempfile.TemporaryDirectory() as folder:
+        hours = range(2_000)
+        tide = [f"{math.sin(hour / 2) + math.sin(hour / 30):.4f},{5 + 3 * math.cos(hour / 30):.4f}" for hour in hours]
+        Path(folder, "tide.csv").write_text("\n".join(["height,wind", *tide]) + "\n", encoding="utf-8")
 
         def fill(match: re.Match[str]) -> str:
             return f"{match[1]}\n{shown(match[2], folder)}\n{match[3]}"

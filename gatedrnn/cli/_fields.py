@@ -29,6 +29,7 @@ def option(
     name: str | None = None,
     check: Check | None = None,
     only: str | None = None,
+    word: str | None = None,
     make: Callable[..., Any] = typer.Option,
     **how: Any,
 ) -> Any:
@@ -40,10 +41,11 @@ def option(
         name: where it is not the field's.
         check: called with the option's name and a value other than None; raises ValueError for what is refused.
         only: the one task that it is for.
+        word: on the command line, where that is not the name.
         make: `typer.Option` or `typer.Argument`.
         how: arguments of `make` that do not follow from the type.
     """
-    about = {"name": name, "check": check, "only": only, "make": make, "how": {"help": text, **how}}
+    about = {"name": name, "check": check, "only": only, "word": word, "make": make, "how": {"help": text, **how}}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -147,6 +149,7 @@ def _name(field: Field) -> str:
 def _parameter(name: str, field: Field, kind: Any) -> inspect.Parameter:
     """What typer reads an option from."""
     how = {**KINDS.get((get_args(kind) or (kind,))[0], {}), **field.metadata["how"]}
-    words = [f"--{name}"] if kind is bool else []  # else typer adds `--no-...`
+    word = field.metadata["word"] or name
+    words = [f"--{word}"] if kind is bool or word != name else []  # else typer adds `--no-...`
     default = field.metadata["make"](field.default, *words, **how)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

@@ -5,9 +5,10 @@ import math
 import operator
 import os
 import sys
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -118,6 +119,12 @@ def split_column(asked: str) -> tuple[str, str | None]:
     known = [i for i in places if os.path.isfile(asked[:i])]
     end = known[0] if known else places[min(1, len(places) - 1)]
     return asked[:end], asked[end + 1 :] if end < len(asked) else None
+
+
+def in_words(baselines: Iterable[Any]) -> str:
+    """`persistence 0.153, seasonal (24 steps) 0.0802`."""
+    lags = {"persistence": ""}
+    return ", ".join(f"{name}{lags.get(name, f' ({lag:,} steps)')} {loss:.4g}" for name, loss, lag in baselines)
 
 
 def formatted(value: float | None, form: str) -> str:

@@ -19,10 +19,14 @@ class Run(NamedTuple):
     Attributes:
         setup: a `gr.train.Setup`.
         mesh: devices that share the seeds; None for one device, or where they share the batch.
+        params: weights to begin with; None for those that are drawn.
+        about: what is said of the model beside the settings, as JSON.
     """
 
     setup: Any
     mesh: Any
+    params: Any = None
+    about: dict[str, Any] = {}  # noqa: RUF012
 
 
 def ask_for_devices(settings: Settings) -> None:
@@ -39,8 +43,13 @@ def inits_of(cell: "Cell") -> tuple[Init, ...]:
     return ("default", "chrono") if cell.horizon_option else ("default",)
 
 
-def prepare(settings: Settings) -> Run:
-    """Loads the library, asks for the devices, and makes the task and the setup."""
+def prepare(settings: Settings, begun: Any = None) -> Run:
+    """Loads the library, asks for the devices, and makes the task and the setup.
+
+    Args:
+        settings: of the training.
+        begun: the model whose weights it begins with, loaded.
+    """
     ask_for_devices(settings)
     import optax
 
@@ -63,7 +72,7 @@ def prepare(settings: Settings) -> Run:
             raise fail("batch", f"a number that {mesh.size} devices divide evenly", settings.batch)
         method = gr.Sharded(mesh, method=method)
     clip = settings.clip or None
-    task = _task(settings)
+    task, about = _task(settings)
     _check_memory(settings, task)
     setup = gr.train.Setup(
         task=task,
@@ -76,15 +85,21 @@ def prepare(settings: Settings) -> Run:
         embedding_size=settings.embedding,
         cell_options={cell.horizon_option: max(settings.horizon, 3)} if settings.init == "chrono" else {},
     )
-    return Run(setup, mesh if share_seeds else None)
+    if begun is not None and begun.model != setup.model:
+        sizes = lambda model: f"{model.input_size} inputs and {model.output_size} outputs"
+        raise fail("from", f"a model with the {sizes(setup.model)} of the task {settings.task!r}", sizes(begun.model))
+    return Run(setup, mesh if share_seeds else None, None if begun is None else begun.params, about)
 
 
 def read_series(of: Any) -> Any:
-    """The numbers of an option `series`, by the options `delimiter`, `decimal` and `header` beside it."""
+    """The columns of an option `series`, by the options `delimiter`, `decimal` and `header` beside it, and their names.
+
+    They are a pair of `values` and `names`.
+    """
     from gatedrnn import tasks
 
-    path, column = split_column(str(of.series))
-    return tasks.series.read_series(path, column, delimiter=of.delimiter, decimal=of.decimal, header=of.header)
+    path, columns = split_column(str(of.series))
+    return tasks.series.read_named(path, columns, delimiter=of.delimiter, decimal=of.decimal, header=of.header)
 
 
 def _check_memory(settings: Settings, task: Any) -> None:
@@ -107,16 +122,33 @@ def _mesh(count: int) -> Any:
     return jax.sharding.Mesh(np.array(devices[:count]), ("devices",))
 
 
-def _task(settings: Settings) -> Any:
+def _task(settings: Settings) -> tuple[Any, dict[str, Any]]:
+    """The task, and what is said of its data beside the weights."""
     from gatedrnn import tasks
 
     if settings.task in GENERATED:
-        return getattr(tasks, settings.task.replace("-", "_"))
+        return getattr(tasks, settings.task.replace("-", "_")), {}
     if settings.task == "agreement":
-        return tasks.agreement_with(settings.attractors, settings.differ)
+        return tasks.agreement_with(settings.attractors, settings.differ), {}
     if settings.task == "series":
-        return tasks.series.prediction(read_series(settings))
+        return _series(settings)
     if settings.task == "text":
         data = tasks.text.help_text() if settings.text is None else tasks.text.read_text(settings.text)
-        return tasks.text.prediction(data)
-    return tasks.digits(permuted=settings.task == "permuted-digits")
+        return tasks.text.prediction(data), {}
+    return tasks.digits(permuted=settings.task == "permuted-digits"), {}
+
+
+def _series(settings: Settings) -> tuple[Any, dict[str, Any]]:
+    from gatedrnn import tasks
+    from gatedrnn.tasks._columns import split_names
+
+    values, names = read_series(settings)
+    target = None if settings.predict is None else split_names(settings.predict, "predict")
+    unknown = [name for name in target or () if name not in names]
+    if unknown or len(set(target or ())) < len(target or ()):
+        got = repr(unknown[0]) if unknown else f"{settings.predict!r}, with one twice"
+        raise fail("predict", f"some of the columns {', '.join(map(repr, names[:20]))} of `series`", got)
+    if settings.period is not None and settings.period > len(values) - len(values) // tasks.series.HELD_OUT:
+        raise fail("period", "no longer than the part of the series that is not held out", f"{settings.period:,}")
+    task = tasks.series.prediction(values, columns=names, target=target, period=settings.period)
+    return task, {"columns": tasks.series.units(values, columns=names, target=target).described()}

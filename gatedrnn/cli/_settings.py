@@ -31,6 +31,7 @@ SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # of float32, below which XL
 DELIMITER = "Between a CSV file's fields, where it is in doubt: a character, or comma, semicolon, tab, space or pipe."
 DECIMAL = "Its decimal mark: . or ,"
 HEADER = "Its lines in front of the first row of numbers."
+COLUMNS = "FILE[:COLUMN[,...]]"
 Init = Literal["default", "chrono"]
 
 
@@ -116,15 +117,28 @@ class Settings:
     )
     series: str | None = option(
         None,
-        "The series task's column of a CSV, NPY, NPZ or Parquet file.",
+        "The series task's columns of a CSV, NPY, NPZ or Parquet file; quotes around a name with a comma.",
         only="series",
         parser=_column_on_file,
-        metavar="FILE[:COLUMN]",
+        metavar=COLUMNS,
+    )
+    predict: str | None = option(
+        None, "Those of its columns that are predicted (default: all).", only="series", metavar="COLUMN[,...]"
+    )
+    period: int | None = option(
+        None, "Its period, for the seasonal baseline (default: found).", only="series", check=size(most=COUNTED)
     )
     delimiter: str | None = option(None, DELIMITER, only="series", metavar="MARK")
     decimal: str | None = option(None, DECIMAL, only="series", metavar="MARK")
     header: int | None = option(None, HEADER, only="series", check=size(0, COUNTED))
     embedding: int = option(32, "Width of the embedding of symbols.", check=size())
+    from_model: str | None = option(
+        None,
+        "Begin with the weights of this model, a folder or .safetensors file; its cell and sizes follow.",
+        word="from",
+        parser=_on_file,
+        metavar="MODEL",
+    )
     attractors: int = option(
         2, "Nouns between subject and verb, in the agreement task.", only="agreement", check=size(0, COUNTED)
     )
@@ -139,7 +153,11 @@ class Settings:
     def inputs(self) -> dict[str, str]:
         """The files that are read, by their options."""
         series = None if self.series is None else split_column(self.series)[0]
-        return {name: path for name, path in (("text", self.text), ("series", series)) if path is not None}
+        begun = self.from_model
+        if begun is not None and os.path.isdir(begun):
+            begun = os.path.join(begun, "model.safetensors")
+        found = (("text", self.text), ("series", series), ("from", begun))
+        return {name: path for name, path in found if path is not None}
 
     def check(self, given: Collection[str] = ()) -> None:
         """Raises ValueError for what can be refused before anything is loaded.

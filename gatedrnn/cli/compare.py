@@ -22,7 +22,7 @@ from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._options import complete_cells, find_cell, formatted, name_of_file, split_cells, split_column
 from gatedrnn.cli._prepare import read_series
-from gatedrnn.cli._settings import DECIMAL, DELIMITER, HEADER
+from gatedrnn.cli._settings import COLUMNS, DECIMAL, DELIMITER, HEADER
 
 if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.flow import Comparison
@@ -40,9 +40,9 @@ class Drive:
     encoding: Literal["embedded", "one-hot"] = option("embedded", "How text's bytes enter.")
     series: str | None = option(
         None,
-        "Drive with a column of a CSV, NPY, NPZ or Parquet file.",
+        "Drive with columns of a CSV, NPY, NPZ or Parquet file; quotes around a name with a comma.",
         parser=name_of_file,
-        metavar="FILE[:COLUMN]",
+        metavar=COLUMNS,
     )
     delimiter: str | None = option(None, DELIMITER, metavar="MARK")
     decimal: str | None = option(None, DECIMAL, metavar="MARK")
@@ -116,7 +116,9 @@ def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) 
     for name in ("delimiter", "decimal", "header"):
         if getattr(drive, name) is not None and kind != "series":
             raise fail(name, "left out: it is for `series`", getattr(drive, name))
-    width = {"series": 1, "text": 256 if drive.encoding == "one-hot" else FEATURES}.get(kind, FEATURES)
+    width = {"series": _count_columns(drive), "text": 256 if drive.encoding == "one-hot" else FEATURES}.get(
+        kind, FEATURES
+    )
     check_memory(*shape, width, hidden, dtype)
     inputs = {"silent": jnp.zeros((*shape, width), dtype)}
     notes: list[str] = []
@@ -124,6 +126,13 @@ def _read_inputs(drive: Drive, shape: tuple[int, int], hidden: int, dtype: str) 
         read = {"text": _read_text, "series": _read_series, "noise": _make_noise}[kind]
         inputs[kind] = read(drive, shape, dtype, notes)
     return inputs, notes
+
+
+def _count_columns(drive: Drive) -> int:
+    from gatedrnn.tasks._columns import split_names
+
+    columns = None if drive.series is None else split_column(drive.series)[1]
+    return 1 if columns is None else len(split_names(columns))
 
 
 def _read_text(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:
@@ -150,7 +159,7 @@ def _read_series(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[s
 
     from gatedrnn.tasks import series
 
-    return jnp.asarray(series.standardised_windows(read_series(drive), *shape), dtype)
+    return jnp.asarray(series.standardised_windows(read_series(drive).values, *shape), dtype)
 
 
 def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[str]) -> Any:

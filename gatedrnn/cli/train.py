@@ -15,12 +15,13 @@ from gatedrnn._check import fail
 from gatedrnn._files import locked
 from gatedrnn._output import check_writable, whole_files, write_json
 from gatedrnn.cli._app import INTERRUPTED, app, stop
+from gatedrnn.cli._begun import check_begun
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import check_last, fit, freeing
-from gatedrnn.cli._options import formatted
+from gatedrnn.cli._options import formatted, in_words
 from gatedrnn.cli._outputs import check_outputs, model_name
-from gatedrnn.cli._prepare import prepare
+from gatedrnn.cli._prepare import Run, ask_for_devices, prepare
 from gatedrnn.cli._settings import TASKS, Settings
 
 CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every", "force")
@@ -61,7 +62,7 @@ def train(
         if metrics.is_dir():
             raise fail("metrics", "a file that can be written to", f"the folder {str(metrics)!r}")
     with locked(folder, "out" if resume is None else "resume"):
-        _run(settings, folder, metrics, save_every, resume is not None, force)
+        _run(settings, folder, metrics, save_every, resume is not None, force, given)
 
 
 def _resumed(settings: Settings, begun: Settings, given: list[str]) -> Settings:
@@ -72,18 +73,30 @@ def _resumed(settings: Settings, begun: Settings, given: list[str]) -> Settings:
     own = ":" in begun.cell
     for name in given:
         if name not in CHANGEABLE and not (own and name == "cell"):
-            raise fail(name.replace("_", "-"), "left out beside `resume`, which goes on with what was begun", "both")
+            name = "from" if name == "from_model" else name.replace("_", "-")
+            raise fail(name, "left out beside `resume`, which goes on with what was begun", "both")
     if own and settings.cell != begun.cell:
         got = repr(settings.cell) if "cell" in given else "nothing"
         raise fail("cell", f"given beside `resume` as it was when this training was begun, {begun.cell!r}", got)
     return replace(begun, **{name: getattr(settings, name) for name in ("steps", "target") if name in given})
 
 
-def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: float, resumed: bool, force: bool) -> None:
-    run = prepare(settings)
+def _run(
+    settings: Settings,
+    folder: Path,
+    metrics: Path | None,
+    save_every: float,
+    resumed: bool,
+    force: bool,
+    given: list[str],
+) -> None:
+    ask_for_devices(settings)
     from gatedrnn.train._checkpoints import steps
 
-    done = steps(folder / "checkpoints")
+    done, begun = steps(folder / "checkpoints"), None
+    if settings.from_model is not None and not (done and resumed):  # else its weights are in the checkpoint
+        settings, begun = check_begun(settings, given)
+    run = prepare(settings, begun)
     if done and not (resumed or force):
         raise fail("out", "a new folder, or `resume` given to go on with its training", repr(str(folder)))
     if done and resumed and settings.steps < max(done):
@@ -105,21 +118,23 @@ def _run(settings: Settings, folder: Path, metrics: Path | None, save_every: flo
                 force=force,
                 save_every=save_every,
                 metrics=metrics,
+                params=run.params,
             )
             check_last(settings, fitted)
         save()
-        _finish(settings, folder, run.setup, fitted)
+        _finish(settings, folder, run, fitted)
     except KeyboardInterrupt:
         own = ("--cell", settings.cell) if ":" in settings.cell else ()
         line = shlex.join(["gatedrnn", "train", "--resume", str(folder), *own])
         stop(f"interrupted; go on with: {line}", INTERRUPTED)
 
 
-def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
+def _finish(settings: Settings, folder: Path, run: Run, fitted: Any) -> None:
     """Writes the models and `result.json`, and prints one line per seed."""
     import gatedrnn as gr
 
-    chance = setup.task.chance(settings.horizon)
+    setup, task = run.setup, run.setup.task
+    chance = task.chance(settings.horizon)
     last = {row.seed: row for row in fitted.rows}
     weights = gr.models.count(fitted.params())
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -128,7 +143,7 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
     for i, (seed, row) in enumerate(last.items()):
         name = model_name(settings, seed)
         about = asdict(settings) | {"seed": seed, "test_loss": row.test_loss, "test_accuracy": row.test_accuracy}
-        gr.models.save(folder, setup.model, fitted.params(i), about | {"step": row.step}, name)
+        gr.models.save(folder, setup.model, fitted.params(i), about | {"step": row.step} | run.about, name)
         at = fitted.reached[seed]
         table.add_row(
             str(seed), f"{row.step:,}", f"{row.test_loss:.5g}", f"{row.test_accuracy:.2%}", formatted(at, ",.0f")
@@ -137,6 +152,7 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
         record = asdict(settings) | {
             "weights": weights,
             "chance": chance,
+            "baselines": [each._asdict() for each in task.baselines],
             "reached": fitted.reached,
             "seconds": fitted.seconds,
             "compile_seconds": fitted.compile_seconds,
@@ -148,4 +164,6 @@ def _finish(settings: Settings, folder: Path, setup: Any, fitted: Any) -> None:
     show(table)
     times = f"{fitted.seconds:,.1f} s in this run, {fitted.compile_seconds:.1f} s to compile"
     print(f"\n{weights:,} weights; chance loss {chance:.5g}; {times}")
+    if task.baselines:
+        show(f"test loss without a model: {in_words(task.baselines)}")
     print(f"wrote {'model' if settings.seeds == 1 else 'models'}, metrics and result.json to {folder}/")

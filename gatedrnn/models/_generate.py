@@ -19,7 +19,14 @@ MOST = float(np.finfo(np.float32).max)
 
 
 def generate(
-    model: Model, params: ModelParams, key: Array, prompt: Array, length: int, temperature: float | Array = 1.0
+    model: Model,
+    params: ModelParams,
+    key: Array,
+    prompt: Array,
+    length: int,
+    temperature: float | Array = 1.0,
+    *,
+    lengths: Array | None = None,
 ) -> Array:
     """Goes on from a prompt, or from each of several; under `jax.jit` and `jax.vmap`, values are taken as they come.
 
@@ -31,6 +38,8 @@ def generate(
         prompt: whole numbers [P], at least one; or [B, P].
         length: symbols to add.
         temperature: below 1 for likelier symbols; 0 takes the likeliest. One for all prompts, or [B].
+        lengths: of prompts [B, P] that are filled up behind, [B] whole numbers from 1 to P: number b is its first
+            `lengths[b]` symbols. None where all have P.
 
     Returns:
         int32 [`length`]; or [B, `length`].
@@ -57,6 +66,10 @@ def generate(
     prompt = check_array("prompt", "at least one symbol, whole numbers [P] or [B, P]", prompt)
     if prompt.ndim not in (1, 2) or not prompt.size or not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise fail("prompt", "at least one symbol, whole numbers [P] or [B, P]", f"{prompt.dtype} {prompt.shape}")
+    if lengths is not None:
+        lengths = _check_lengths(lengths, prompt)
+        said = jnp.arange(prompt.shape[1])[None] < lengths[:, None]
+        prompt = jnp.where(said, prompt, jnp.zeros_like(prompt))  # whatever stands behind a prompt
     if concrete(prompt):
         there = np.asarray(prompt)  # where 256 is no byte
         unknown = there[(there < 0) | (there >= model.input_size)]
@@ -65,9 +78,23 @@ def generate(
     _check_temperature(temperature, prompt.shape[:-1])
     temperature = jnp.asarray(temperature, jnp.float32)
     if prompt.ndim == 1:
-        return _generate(model, length, params, key, prompt, temperature)
+        return _generate(model, length, params, key, prompt, temperature, None)
     keys, each = jax.random.split(key, len(prompt)), jnp.broadcast_to(temperature, len(prompt))
-    return jax.vmap(lambda *one: _generate(model, length, params, *one))(keys, prompt, each)
+    axes = (0, 0, 0, None if lengths is None else 0)
+    return jax.vmap(lambda *one: _generate(model, length, params, *one), axes)(keys, prompt, each, lengths)
+
+
+def _check_lengths(lengths: Any, prompt: Array) -> Array:
+    """The lengths of prompts [B, P], or ValueError."""
+    expected = f"whole numbers [B] from 1 to P, for prompts [B, P] = {prompt.shape}"
+    found = check_array("lengths", expected, lengths)
+    if prompt.ndim != 2 or found.shape != prompt.shape[:1] or not jnp.issubdtype(found.dtype, jnp.integer):
+        raise fail("lengths", expected, f"{found.dtype} {found.shape}")
+    if concrete(found):
+        outside = np.asarray(found)[(np.asarray(found) < 1) | (np.asarray(found) > prompt.shape[1])]
+        if outside.size:
+            raise fail("lengths", expected, int(outside[0]))
+    return found
 
 
 def _check_temperature(temperature: Any, rows: tuple[int, ...]) -> None:
@@ -85,8 +112,18 @@ def _check_temperature(temperature: Any, rows: tuple[int, ...]) -> None:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _generate(model: Model, length: int, params: ModelParams, key: Array, prompt: Array, temperature: Array) -> Array:
-    carry, logits = model(params, prompt)
+def _generate(
+    model: Model,
+    length: int,
+    params: ModelParams,
+    key: Array,
+    prompt: Array,
+    temperature: Array,
+    said: Array | None,
+) -> Array:
+    mask = None if said is None else jnp.arange(prompt.size) < said  # [P]
+    carry, logits = model(params, prompt, mask=mask)
+    last = logits[-1] if said is None else logits[said - 1]
 
     def draw(logits: Array, key: Array) -> Array:
         likeliest = jnp.argmax(logits)
@@ -100,5 +137,5 @@ def _generate(model: Model, length: int, params: ModelParams, key: Array, prompt
         return (carry, draw(read_out(params.readout, h), key)), symbol
 
     keys = jax.random.split(key, length + 1)
-    _, symbols = lax.scan(step, (carry, draw(logits[-1], keys[0])), keys[1:])
+    _, symbols = lax.scan(step, (carry, draw(last, keys[0])), keys[1:])
     return symbols

@@ -13,10 +13,11 @@ from gatedrnn.tasks._languages import anbn, parity
 from gatedrnn.tasks._mixture import mixture
 from gatedrnn.tasks._order import temporal_order, temporal_order_3
 from gatedrnn.tasks._recall import delayed_recall, noisy_latch
-from gatedrnn.tasks._task import Batch, Task, check_task
+from gatedrnn.tasks._task import Baseline, Batch, Task, check_task
 from gatedrnn.tasks.sentences import agreement, agreement_with
 
 __all__ = [
+    "Baseline",
     "Batch",
     "Task",
     "adding",

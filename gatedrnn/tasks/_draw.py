@@ -35,6 +35,6 @@ def whole(key: Array, batch: int, least: int, end: int) -> Array:
 
 
 def windows_of(key: Array, batch: int, steps: int, values: Array) -> Array:
-    """Stretches of `values [M]` from uniformly drawn places: [`steps`, B]."""
-    starts = whole(key, batch, 0, values.size - steps + 1)
+    """Stretches of `values [M, ...]` from uniformly drawn places: [`steps`, B, ...]."""
+    starts = whole(key, batch, 0, values.shape[0] - steps + 1)
     return values[starts[None] + times(steps)]

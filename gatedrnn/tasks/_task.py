@@ -15,24 +15,25 @@ import jax.numpy as jnp
 from jax import Array
 
 from gatedrnn._check import LARGEST, check_key, check_size, fail
-
-
-class Batch(NamedTuple):
-    """Sequences and what is asked about them.
-
-    Attributes:
-        xs: float32 [N, B, D]; or int32 [N, B] where the task's inputs are symbols to be embedded.
-        targets: int32 [N, B], a class; or float32 [N, B], a value. Anything where nothing is asked, -100 for example.
-        mask: bool [N, B]: True where the loss counts.
-    """
-
-    xs: Array
-    targets: Array
-    mask: Array
-
+from gatedrnn._step import select
+from gatedrnn.tasks._batch import Batch as Batch, among, check_batch, wrong
 
 Sampler = Callable[[Array, int, int, Any], Batch]
 """`(key, batch, steps, data) -> Batch`, pure, for whole numbers `batch` and `steps`."""
+
+
+class Baseline(NamedTuple):
+    """The loss of an answer that needs no model: what was `lag` steps before.
+
+    Attributes:
+        name: persistence, or seasonal.
+        loss: on held-out data, in the unit of the task's loss.
+        lag: steps.
+    """
+
+    name: str
+    loss: float
+    lag: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def one_less(steps: int) -> int:
     data_fields=["data", "held_out_data"],
     meta_fields=[
         *("name", "sample", "chance", "memory", "input_size", "output_size"),
-        *("classes", "symbols", "at_end", "shortest", "longest", "tolerance"),
+        *("classes", "symbols", "at_end", "shortest", "longest", "tolerance", "baselines"),
     ],
 )
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ class Task:
             unit of the loss (squared error, or nats).
         memory: `steps -> steps`, the longest time for which something has to be remembered.
         input_size: D, or the number of different symbols.
-        output_size: the number of classes, or 1 for a value.
-        classes: whether targets are classes (loss: cross entropy in nats) or values (loss: squared error).
+        output_size: the number of classes; or O, of values: 1 for targets [N, B], more for targets [N, B, O].
+        classes: whether targets are classes (loss: cross entropy in nats) or values (loss: squared error, the mean over
+            several).
         symbols: whether `xs` are whole numbers below `input_size`, to be embedded.
         at_end: whether the loss counts at the last step alone.
         shortest: the smallest T that leaves room for everything.
@@ -78,6 +80,7 @@ class Task:
         tolerance: how near a value must be to its target to be called right.
         data: arrays that `sample` draws from; none for generated tasks.
         held_out_data: the same kind, kept apart for tests.
+        baselines: the losses of answers that need no model, on what is held out.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Task:
     tolerance: float = 0.04
     data: Any = ()
     held_out_data: Any = ()
+    baselines: tuple[Baseline, ...] = ()
 
     def __call__(self, key: Array, batch: int, steps: int) -> Batch:
         """Draws a batch; equal keys give equal batches.
@@ -120,22 +124,20 @@ class Task:
             ValueError: `sample` makes no batch.
         """
         found = self.sample(key, batch, steps, self.data)
-        _check_batch(self, found, batch)
-        wrong = _wrong(self, found)
-        if wrong is None:
+        check_batch(self, found, batch)
+        places = wrong(self, found)
+        if places is None:
             return found
         targets = found.targets.astype(jnp.int32 if self.classes else jnp.float32)
         unknown = jnp.full_like(targets, self.output_size if self.classes else jnp.nan)
-        return found._replace(
-            targets=jnp.where(wrong, unknown, jnp.where(found.mask, targets, jnp.zeros_like(targets)))
-        )
+        return found._replace(targets=select(places, unknown, select(found.mask, targets, jnp.zeros_like(targets))))
 
     def check_shapes(self, batch: int, steps: int) -> None:
         """Raises ValueError where `sample` makes no batch of B sequences; without making one."""
 
         def drawn(batch: int) -> None:
             key = jax.eval_shape(lambda: jax.random.key(0))
-            _check_batch(self, jax.eval_shape(lambda key: self.sample(key, batch, steps, self.data), key), batch)
+            check_batch(self, jax.eval_shape(lambda key: self.sample(key, batch, steps, self.data), key), batch)
 
         drawn(batch)
         drawn(batch + 1)  # N may be B
@@ -148,7 +150,7 @@ class Task:
             ("symbols", found.xs, self.input_size, self.symbols),
         )
         for what, values, count, whole in ranges:
-            outside = values[~_among(values, count)] if whole else values[:0]
+            outside = values[~among(values, count)] if whole else values[:0]
             if outside.size:
                 expected = f"one of {what} from 0 to {count - 1} where the mask is True"
                 raise fail("task", expected, int(outside.ravel()[0]))
@@ -164,6 +166,52 @@ class Task:
             raise fail(argument, f"at most {self.longest:,} for the data of the task {self.name!r}", f"{steps:,}")
         return steps
 
+    @classmethod
+    def from_arrays(
+        cls,
+        xs: Any,
+        targets: Any,
+        mask: Any = None,
+        *,
+        held_out: Any = 0.2,
+        input_size: int | None = None,
+        output_size: int | None = None,
+        name: str = "arrays",
+    ) -> "Task":
+        """A task of data of your own, sequences first, of which a batch is drawn at random at every update.
+
+        Args:
+            xs: N sequences of T steps: real numbers [N, T, D], or whole ones [N, T] for symbols to be embedded.
+            targets: [N], one for each sequence, asked at its last step; or [N, T], one for each step. Whole numbers are
+                classes, real ones are values; [N, T, O] for several values at a step. With targets for each step, a
+                horizon below T takes the first steps of a sequence.
+            mask: bool [N, T], True where the loss counts; everywhere by default. With targets [N], where they are
+                asked: at the last step of each padded sequence, for example.
+            held_out: the share of the sequences that is kept for tests, the last ones as they stand: shuffle before
+                what is in an order. Or the tests' own arrays, `(xs, targets)` or `(xs, targets, mask)`.
+            input_size: how many symbols there are; by default one more than the largest.
+            output_size: how many classes there are; by default one more than the largest.
+            name: what tables call it.
+
+        Returns:
+            A task whose chance loss is that of the best constant answer to what is not held out.
+
+        Raises:
+            ValueError: shapes do not go together, or are not sequences first; a class or a symbol is negative, or too
+                large, where it counts; a number is not finite; the mask is nowhere True; nothing is left for training
+                or tests.
+
+        Example:
+            >>> import numpy as np, gatedrnn as gr
+            >>> xs = np.random.default_rng(0).normal(size=(100, 20, 3))  # N, T, D
+            >>> task = gr.tasks.Task.from_arrays(xs, (xs[:, 0, 0] > 0).astype(int))
+            >>> task.input_size, task.output_size, task.data.xs.shape, task.held_out_data.xs.shape
+            (3, 2, (80, 20, 3), (20, 20, 3))
+        """
+        from gatedrnn.tasks._own import from_arrays  # which is made of tasks
+
+        return from_arrays(xs, targets, mask, held_out, input_size, output_size, name)
+
     @property
     def held_out(self) -> Self:
         """The task on data kept apart; a generated task is its own, with other keys."""
@@ -173,7 +221,7 @@ class Task:
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _sampled(task: Task, key: Array, batch: int, steps: int) -> Batch:
     found = task.sample(key, batch, steps, task.data)
-    _check_batch(task, found, batch)
+    check_batch(task, found, batch)
     return found
 
 
@@ -199,43 +247,3 @@ def check_task(task: Task, batch: int = 3, steps: int | None = None) -> None:
         if not found.mask.any():
             raise fail("task", "one whose mask is True somewhere", "a mask that is False everywhere")
         on.check_values(found)
-
-
-def _check_batch(task: Task, found: Any, batch: int) -> None:
-    """Raises ValueError where the parts of a batch are not of the shapes and types that the task says."""
-    if not isinstance(found, Batch):
-        raise fail("task", "one whose `sample` gives a `gatedrnn.tasks.Batch`", f"a {type(found).__name__}")
-    parts = found._asdict()
-    for name, part in parts.items():
-        if not hasattr(part, "shape") or not hasattr(part, "dtype"):
-            raise fail("task", f"one whose {name} are an array", f"a {type(part).__name__}")
-    steps = found.targets.shape[0] if found.targets.ndim else 0
-    width = () if task.symbols else (task.input_size,)
-    kinds = {
-        "xs": (jnp.integer, "whole numbers") if task.symbols else (jnp.floating, "real numbers"),
-        "targets": (jnp.integer, "whole numbers") if task.classes else (jnp.number, "numbers"),
-        "mask": (jnp.bool_, "truths"),
-    }
-    for name, part in parts.items():
-        kind, words = kinds[name]
-        shape = (steps, batch, *(width if name == "xs" else ()))
-        if part.shape != shape or not jnp.issubdtype(part.dtype, kind):
-            axes = f"[N, B{', D' if len(shape) == 3 else ''}] with B = {batch}"
-            axes += f" and D = {task.input_size}" if len(shape) == 3 else ""
-            expected = f"one whose {name} are {words} {axes}, time first, with one N for xs, targets and mask"
-            raise fail("task", expected, f"{part.dtype} {part.shape} from the task {task.name!r}")
-
-
-def _wrong(task: Task, found: Batch) -> Array | None:
-    """Where something is asked that has no answer, [N, B]; None where no number can be out of range."""
-    inside = jnp.ones_like(found.mask)
-    if task.classes:
-        inside &= _among(found.targets, task.output_size)
-    if task.symbols:
-        inside &= _among(found.xs, task.input_size).all(axis=0, keepdims=True)
-    return found.mask & ~inside if task.classes or task.symbols else None
-
-
-def _among(values: Array, count: int) -> Array:
-    """Where whole numbers of any type are from 0 to `count` - 1, which need not be of that type."""
-    return (values >= 0) & (values.astype(jnp.int32) < count)

@@ -1,30 +1,31 @@
-"""Measured series: one column of a file of numbers, standardised; predicting the next value.
+"""Measured series: columns of a file of numbers, standardised; predicting the next value.
 
 values x_1 .. x_T        target_t = x_{t+1}
 """
 
-import math
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._check import check_path, check_size, fail
+from gatedrnn._check import check_list, check_path, check_size, fail, shown
 from gatedrnn._files import named, regular
 from gatedrnn.tasks import _arrays
+from gatedrnn.tasks._baselines import baselines
+from gatedrnn.tasks._columns import Find, Read, read_columns, read_each
 from gatedrnn.tasks._dialect import WORDS, Asked
 from gatedrnn.tasks._draw import windows_of
 from gatedrnn.tasks._rows import read_rows
+from gatedrnn.tasks._scaling import Scaling, blocks, on_device, scaling_of
 from gatedrnn.tasks._task import Batch, Constant, Task, one_less
+from gatedrnn.tasks._units import Units
 
 HELD_OUT = 5  # the last fifth of a series
-BLOCK = 2**14  # values that are widened at once
-ALIGNED = 64  # bytes, so that XLA takes memory as it is
 _READERS = {
     ".npy": _arrays.read_npy,
     ".npz": _arrays.read_npz,
@@ -35,13 +36,13 @@ _READERS = {
 
 def read_series(
     path: str | Path,
-    column: str | None = None,
+    column: str | Sequence[str] | None = None,
     *,
     delimiter: str | None = None,
     decimal: str | None = None,
     header: int | None = None,
 ) -> np.ndarray:
-    """One column of numbers.
+    """One column of numbers, or several.
 
     Args:
         path: a `.npy` file with an array [N] or [N, C], a `.npz` file of such, a `.parquet` file (which needs
@@ -49,42 +50,58 @@ def read_series(
             between commas, semicolons, tabs, bars or blanks, decimal points or commas, quotes, comments (`#`, `%`)
             and lines of names. Whatever of these the file leaves in doubt is refused, and can be given.
         column: the column's name or, where none has that name, its number from 0; the first one by default. The arrays
-            of a `.npz` file are `NAME`, or `NAME.0`, `NAME.1`, ... for [N, C].
+            of a `.npz` file are `NAME`, or `NAME.0`, `NAME.1`, ... for [N, C]. A list of names for several columns.
         delimiter: of a text file, or its name: comma, semicolon, tab, space (any number of blanks) or pipe.
         decimal: the decimal mark of a text file, a point or a comma.
         header: lines in front of the first row of a text file, not counting comments and empty lines.
 
     Returns:
-        [N], float64 from text, and of its own type from arrays.
+        [N], float64 from text, and of its own type from arrays; [N, C] where `column` is a list of C names.
 
     Raises:
-        ValueError: the file cannot be read, is no regular one or is empty, how it is written is in doubt, the column is
-            missing, or a cell is no finite number.
+        ValueError: the file cannot be read, is no regular one or is empty, how it is written is in doubt, a column is
+            missing or given twice, or a cell is no finite number.
     """
-    path = check_path("series", path)
+    path, asked = check_path("series", path), _asked(delimiter, decimal, header)
     regular(path, "series", kind="file of numbers")
-    asked = _asked(delimiter, decimal, header)
+    if column is None or isinstance(column, str):
+        return read_each(path, [column], _reader(path, asked)).values
+    names = check_list("column", "a name, or names of columns", column)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise fail("column", "a name, or names of columns", shown(column))
+    values = read_each(path, names, _reader(path, asked)).values
+    return values if values.ndim == 2 else values[:, None]
 
-    def find(names: list[list[str]], count: int) -> int:
-        return _find_column(column, names, count, path)
 
-    try:
-        reader = _READERS.get(path.suffix.lower())
-        if reader is None:
-            number = (column or "").strip()
-            return read_rows(path, asked, find, int(number) + 1 if number.isdecimal() and len(number) < 9 else 1)
-        if asked != Asked():
-            name = next(name for name, value in zip(Asked._fields, asked, strict=True) if value is not None)
-            raise fail(name, "left out: it is for text files", f"it for {named(path)}")
-        values = reader(path, find)
-    except OSError as error:
-        got = f"{named(path)}: {error.strerror or error}"
-        raise fail("series", "a readable file of numbers", got) from None
-    for start, block in _blocks(values):
-        if not np.isfinite(block).all():
-            row = int(np.argmin(np.isfinite(block)))
-            raise fail("series", "finite numbers", f"{block[row]} in row {start + row:,} of {named(path)}")
-    return values
+def read_named(path: str | Path, text: str | None, **dialect: Any) -> Read:
+    """The columns that a line of CSV names, such as `a,b`, with what they are called; else as `read_series`."""
+    path, asked = check_path("series", path), _asked(**dialect)
+    regular(path, "series", kind="file of numbers")
+    return read_columns(path, text, _reader(path, asked))
+
+
+def _reader(path: Path, asked: Asked) -> Any:
+    """`(find, least) -> values [N]`, all finite."""
+
+    def read(find: Find, least: int) -> np.ndarray:
+        try:
+            reader = _READERS.get(path.suffix.lower())
+            if reader is None:
+                return read_rows(path, asked, find, least)
+            if asked != Asked():
+                name = next(name for name, value in zip(Asked._fields, asked, strict=True) if value is not None)
+                raise fail(name, "left out: it is for text files", f"it for {named(path)}")
+            values = reader(path, find)
+        except OSError as error:
+            got = f"{named(path)}: {error.strerror or error}"
+            raise fail("series", "a readable file of numbers", got) from None
+        for start, block in blocks(values):
+            if not np.isfinite(block).all():
+                row = int(np.argmin(np.isfinite(block)))
+                raise fail("series", "finite numbers", f"{block[row]} in row {start + row:,} of {named(path)}")
+        return values
+
+    return read
 
 
 def check_dialect(name: str, value: Any) -> None:
@@ -98,45 +115,25 @@ def check_dialect(name: str, value: Any) -> None:
         raise fail(name, f"one character or one of {', '.join(list(WORDS)[:3])}, space, pipe", reprlib.repr(value))
 
 
-def _asked(delimiter: str | None, decimal: str | None, header: int | None) -> Asked:
+def _asked(delimiter: str | None = None, decimal: str | None = None, header: int | None = None) -> Asked:
     for name, value in (("delimiter", delimiter), ("decimal", decimal), ("header", header)):
         if value is not None:
             check_dialect(name, value)
     return Asked(delimiter if delimiter is None else WORDS.get(delimiter, delimiter), decimal, header)
 
 
-def _find_column(column: str | None, names: list[list[str]], count: int, path: Path) -> int:
-    if column is None:
-        return 0
-    column = column.strip()
-    found = sorted({i for line in names for i, name in enumerate(line) if name == column})
-    if len(found) > 1:
-        places = ", ".join(map(str, found[:8]))
-        raise fail(
-            "series", f"a column of a name of its own, or a number such as {places}", f"{column!r} for {named(path)}"
-        )
-    if found:
-        return found[0]
-    numbers = [str(number) for number in range(count)]
-    if column in numbers:
-        return numbers.index(column)
-    known = f"one of {reprlib.repr(names[0])[1:-1]} or " if names else ""
-    got = f"{reprlib.repr(column)} for {named(path)}"
-    raise fail("series", f"a column, {known}a number from 0 to {count - 1}", got)
-
-
 def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarray:
     """`batch` stretches of `steps` values, spread evenly from the beginning to the end, of mean 0 and deviation 1.
 
-    The mean and the deviation are those of all the values.
+    The mean and the deviation are those of all the values of a column.
 
     Args:
-        values: [N].
+        values: [N] or [N, C].
         steps: T.
         batch: B.
 
     Returns:
-        float64 [T, B, 1].
+        float64 [T, B, C], with C = 1 for values [N].
 
     Raises:
         ValueError: the series is shorter than `steps` or constant, or a size is not a whole number of at least 1.
@@ -145,84 +142,121 @@ def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarr
     check_size("batch", batch)
     if len(values) < steps:
         raise fail("series", f"at least as long as the horizon, {steps:,} values", f"{len(values):,} values")
-    scaled = _scaling(values)
+    columns = _columns(values)
     starts = np.linspace(0, len(values) - steps, batch).astype(int)  # [B]
-    return np.stack([scaled(values[start : start + steps]) for start in starts], axis=1)[..., None]
-
-
-def _scaling(by: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """What scales and shifts values in float64, so that `by [M]` has mean 0 and deviation 1."""
-    exponent = -np.frexp(max(np.abs(block).max() for _, block in _blocks(by)))[1]  # the square of 1e200 is no float
-
-    def moved(values: np.ndarray) -> np.ndarray:
-        return np.ldexp(values.astype(np.float64), exponent)
-
-    mean = _total(by, moved) / len(by)
-    deviation = math.sqrt(_total(by, lambda values: np.square(moved(values) - mean)) / len(by))
-    if not deviation > 1e-12:
-        raise fail("series", "a series that varies", f"the constant {by[0]:g}")
-    return lambda values: (moved(values) - mean) / deviation
-
-
-def _total(values: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The sum of `of(values)`, in the order in which NumPy adds up an array, of which only a block is ever made."""
-    if len(values) <= BLOCK:
-        return float(of(values).sum())
-    half = len(values) // 2 // 8 * 8
-    return _total(values[:half], of) + _total(values[half:], of)
-
-
-def _blocks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Stretches of the values as float64, with the places where they begin."""
-    return ((start, values[start : start + BLOCK].astype(np.float64)) for start in range(0, len(values), BLOCK))
-
-
-def prediction(values: np.ndarray) -> Task:
-    """The next value at every step, from windows at random places of the series.
-
-    Args:
-        values: [N], from `read_series`; the last fifth is held out, the rest scaled to mean 0 and deviation 1.
-
-    Returns:
-        A task whose chance loss is 1, the variance of what is not held out.
-
-    Raises:
-        ValueError: the series has fewer than 20 values, what is not held out is constant, or what is held out is so
-            large beside it that it is no float32.
-    """
-    if len(values) < 4 * HELD_OUT:
-        raise fail("series", f"at least {4 * HELD_OUT} numbers, of which a fifth is held out", f"{len(values)}")
-    cut = len(values) - len(values) // HELD_OUT
-    scaled = _scaling(values[:cut])
-    return Task(
-        name="series",
-        sample=_sample,
-        chance=Constant(1.0),
-        memory=one_less,
-        input_size=1,
-        output_size=1,
-        classes=False,
-        at_end=False,
-        longest=len(values) - cut - 1,
-        data=_on_device(values[:cut], scaled),
-        held_out_data=_on_device(values[cut:], scaled),
+    of = [(column, scaling_of(column)) for column in columns]
+    return np.stack(
+        [np.stack([scaled(column[start : start + steps]) for column, scaled in of], -1) for start in starts], axis=1
     )
 
 
-def _on_device(values: np.ndarray, scaled: Callable[[np.ndarray], np.ndarray]) -> Array:
-    """float32 [N]; on the CPU the memory into which it is written here is the array's own."""
-    bytes_of = np.empty(4 * len(values) + ALIGNED, np.uint8)
-    start = -bytes_of.ctypes.data % ALIGNED
-    found = bytes_of[start : start + 4 * len(values)].view(np.float32)
-    with np.errstate(over="ignore"):
-        for at in range(0, len(values), BLOCK):
-            found[at : at + BLOCK] = scaled(values[at : at + BLOCK])
-    if not np.isfinite(found).all():
-        got = f"{max(np.abs(block).max() for _, block in _blocks(values)):g} there"
-        raise fail("series", "a series whose last fifth is of the size of the rest", got)
-    return jax.device_put(found)
+def prediction(
+    values: np.ndarray,
+    *,
+    columns: Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    period: int | None = None,
+) -> Task:
+    """The next value of every column at every step, from windows at random places of the series.
+
+    Args:
+        values: [N] or [N, C], from `read_series`; the last fifth is held out, and each column scaled so that the rest
+            of it has mean 0 and deviation 1.
+        columns: names of the C columns; "0", "1", ... by default.
+        target: the name of the column that is predicted, or several names; all columns by default. In whatever order
+            they are given, targets stand in the order of the columns.
+        period: steps after which the series is said to repeat itself, for the seasonal baseline. By default it is found
+            on what is not held out: the shortest of the deepest valleys of the mean squared difference to the value
+            p steps before, for p from 2 to half of that part. Valleys that are at most a tenth of the lowest and a
+            hundredth of the variance above it count as deepest.
+
+    Returns:
+        A task whose chance loss is 1, the variance of what is not held out; its `baselines` are the losses of repeating
+        the last value and the value one period ago, on what is held out. Losses are means over the predicted columns.
+
+    Raises:
+        ValueError: the series has fewer than 20 values, what is not held out is constant, or what is held out is so
+            large beside it that it is no float32; a name is none of the columns, or given twice; `period` is no whole
+            number, or is longer than what is not held out.
+    """
+    every, cut = _columns(values), _cut(values)
+    scalings = [scaling_of(column[:cut]) for column in every]
+    predicted = _predicted(_names(columns, len(every)), target)
+    chosen = [every[i] for i in predicted], [scalings[i] for i in predicted]
+    return Task(
+        name="series",
+        sample=_sample if values.ndim == 1 else _Sample(predicted),
+        chance=Constant(1.0),
+        memory=one_less,
+        input_size=len(every),
+        output_size=len(predicted),
+        classes=False,
+        at_end=False,
+        longest=len(values) - cut - 1,
+        data=on_device([column[:cut] for column in every], scalings, values.ndim == 2),
+        held_out_data=on_device([column[cut:] for column in every], scalings, values.ndim == 2),
+        baselines=baselines(*chosen, cut, period),
+    )
+
+
+def units(
+    values: np.ndarray, *, columns: Sequence[str] | None = None, target: str | Sequence[str] | None = None
+) -> Units:
+    """How `prediction` of the same arguments standardises, to be saved with a model and used in a forecast.
+
+    Raises:
+        ValueError: as `prediction` does.
+    """
+    every, cut = _columns(values), _cut(values)
+    scalings: list[Scaling] = [scaling_of(column[:cut]) for column in every]
+    names = _names(columns, len(every))
+    means, deviations = zip(*(scaling.own for scaling in scalings), strict=True)
+    return Units(names, means, deviations, _predicted(names, target))
+
+
+def _columns(values: np.ndarray) -> list[np.ndarray]:
+    if values.ndim not in (1, 2) or not all(values.shape[1:]):
+        raise fail("series", "values [N] or [N, C]", shown(values))
+    return [values] if values.ndim == 1 else list(values.T)
+
+
+def _cut(values: np.ndarray) -> int:
+    """How many values are not held out."""
+    if len(values) < 4 * HELD_OUT:
+        raise fail("series", f"at least {4 * HELD_OUT} numbers, of which a fifth is held out", f"{len(values)}")
+    return len(values) - len(values) // HELD_OUT
+
+
+def _names(columns: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    names = [str(i) for i in range(count)] if columns is None else check_list("columns", "names", columns)
+    if len(names) != count or len(set(names)) < count or not all(isinstance(name, str) for name in names):
+        raise fail("columns", f"{count} different names, one for each column of the values", shown(names))
+    return tuple(names)
+
+
+def _predicted(names: tuple[str, ...], target: str | Sequence[str] | None) -> tuple[int, ...]:
+    """The places of what is predicted."""
+    if target is None:
+        return tuple(range(len(names)))
+    wanted = [target] if isinstance(target, str) else check_list("target", "names of columns", target)
+    if not wanted or len(set(map(str, wanted))) < len(wanted) or not all(name in names for name in wanted):
+        raise fail("target", f"different ones of the columns {reprlib.repr(list(names))[1:-1]}", shown(target))
+    return tuple(sorted(names.index(name) for name in wanted))
 
 
 def _sample(key: Array, batch: int, steps: int, values: Any) -> Batch:
     stretch = windows_of(key, batch, steps + 1, values)  # [T + 1, B]
     return Batch(stretch[:-1, :, None], stretch[1:], jnp.ones((steps, batch), bool))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The same of several columns, some of which are predicted."""
+
+    predicted: tuple[int, ...]
+
+    def __call__(self, key: Array, batch: int, steps: int, values: Any) -> Batch:
+        stretch = windows_of(key, batch, steps + 1, values)  # [T + 1, B, C]
+        targets = stretch[1:, :, jnp.array(self.predicted)]
+        targets = targets[..., 0] if len(self.predicted) == 1 else targets
+        return Batch(stretch[:-1], targets, jnp.ones((steps, batch), bool))

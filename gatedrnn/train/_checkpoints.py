@@ -132,6 +132,7 @@ class Checkpoints:
         try:
             about, digest_of_state = About.read(place / ABOUT)
             about.check_same(settings_of_jax(), self._described, leaves_in_words(expected), self.folder)
+            self._described = about.setup | self._described  # with the weights it began from, which need not be told
             data = read_regular(place / STATE, sum(leaf.nbytes for leaf in expected) + HEADER)
             if digest(data) != digest_of_state:
                 raise Damaged(f"{STATE} is not as it was written")

@@ -17,6 +17,7 @@ from gatedrnn._files import locked
 from gatedrnn._jax import explicit_axes
 from gatedrnn.methods.sharded import Sharded, automatic
 from gatedrnn.models import ModelParams
+from gatedrnn.train._about import digest
 from gatedrnn.train._losses import Metrics
 from gatedrnn.train._metrics import Row
 from gatedrnn.train._record import Record
@@ -86,6 +87,7 @@ def fit(
     *,
     steps: int,
     seeds: Iterable[int] = (0,),
+    params: ModelParams | None = None,
     target: float | None = None,
     test_every: int = 50,
     test_batches: int = 4,
@@ -108,6 +110,9 @@ def fit(
         setup: what is trained.
         steps: updates in all, those before a resumption included.
         seeds: one model and one stream of data each.
+        params: weights from which every seed begins, with a fresh optimiser, such as `gr.load(path).params`; drawn by
+            default. A resumed run goes on from its checkpoint: beside `resume` they are left out, or those with which
+            it began.
         target: end at the first test at which every seed has reached this test loss.
         test_every: updates between tests; the last update is followed by one, too.
         test_batches: batches of held-out data per test, the same at every test.
@@ -129,7 +134,8 @@ def fit(
     Raises:
         ValueError: an argument is out of range; `folder` holds a run already and `resume` is not set, or holds none of
             this setup and it is; another process trains there; a file that is not this run's is in the place of
-            `metrics`; a file cannot be written.
+            `metrics`; a file cannot be written; `params` are no weights of the setup's model, or not those with which a
+            resumed run began.
         Diverged: no seed's training loss is finite any more, though the task's targets are; the rows of that test are
             in the metrics.
     """
@@ -152,11 +158,13 @@ def fit(
             raise fail("folder", "one that holds a checkpoint", f"none in {str(folder)!r}")
     elif resume:
         raise fail("folder", "one to resume from", None)
-    state = init(setup, seeds)
+    state = init(setup, seeds, params)
     with contextlib.ExitStack() as ends:
         if folder is not None:
             ends.enter_context(locked(folder))
         described = {} if folder is None else setup.describe() | {"seeds": seeds}
+        if folder is not None and params is not None:
+            described["params"] = digest(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)))
         record = Record(folder, metrics, described, state, resume, force)
         ends.callback(record.close)
         record.begin()

@@ -1,6 +1,6 @@
 """What is summed over the steps where the loss counts: the loss, and whether the answer was right.
 
-values    (y - target)^2              right where |y - target| < tolerance
+values    (y - target)^2              right where |y - target| < tolerance; means over several
 classes   -ln softmax(y)[target]      right where the largest y is the target's
 """
 
@@ -14,6 +14,7 @@ from jax import Array
 from gatedrnn._jax import depends
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
+from gatedrnn._step import select
 from gatedrnn._unroll import unroll
 from gatedrnn.models import Model, ModelParams, read_out
 from gatedrnn.tasks import Batch, Task
@@ -53,11 +54,15 @@ class _Values:
     tolerance: float
 
     def __call__(self, readout: Any, ys: Array, asked: tuple[Array, Array]) -> tuple[Array, Array]:
-        """ys [K, B, H], targets and mask [K, B] -> loss and rightness of each, [K, B]."""
+        """ys [K, B, H], targets [K, B] or [K, B, O] and mask [K, B] -> loss and rightness of each, [K, B]."""
         targets, mask = asked
-        outputs = read_out(readout, ys)[..., 0]
-        errors = outputs - jnp.where(mask, targets.astype(outputs.dtype), outputs)  # a NaN there: 0 * NaN in gradients
-        return _where(mask, jnp.square(errors), jnp.abs(errors) < self.tolerance)
+        outputs = read_out(readout, ys)  # [K, B, O]
+        outputs = outputs if targets.ndim == 3 else outputs[..., 0]
+        errors = outputs - select(mask, targets.astype(outputs.dtype), outputs)  # a NaN there: 0 * NaN in gradients
+        losses, right = jnp.square(errors), (jnp.abs(errors) < self.tolerance).astype(errors.dtype)
+        if targets.ndim == 3:
+            losses, right = losses.mean(-1), right.mean(-1)
+        return _where(mask, losses, right)
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,13 @@ class _Classes:
         targets, mask = asked
         logits = read_out(readout, ys)  # [K, B, O]
         losses = jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
-        return _where(mask, losses, jnp.argmax(logits, axis=-1).astype(targets.dtype) == targets)
+        right = jnp.argmax(logits, axis=-1).astype(targets.dtype) == targets
+        return _where(mask, losses, right.astype(losses.dtype))
 
 
 def _where(mask: Array, losses: Array, right: Array) -> tuple[Array, Array]:
     zero = jnp.zeros_like(losses)
-    return jnp.where(mask, losses, zero), jnp.where(mask & right, jnp.ones_like(losses), zero)
+    return jnp.where(mask, losses, zero), jnp.where(mask, right, zero)
 
 
 def evaluate(model: Model, task: Task, params: ModelParams, batch: Batch, method: Method) -> Metrics:

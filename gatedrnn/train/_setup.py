@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array, lax
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import LARGEST, check_list, check_size, fail, shown
+from gatedrnn._check import LARGEST, check_kind, check_list, check_size, fail, shown
 from gatedrnn._method import Method, check_method_value
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.models import Model, ModelParams
@@ -151,18 +151,46 @@ class TrainState(NamedTuple):
         return self._replace(loss=jnp.zeros_like(self.loss), share=jnp.zeros_like(self.share))
 
 
-def init(setup: Setup, seeds: Iterable[int] = (0,)) -> TrainState:
+def init(setup: Setup, seeds: Iterable[int] = (0,), params: ModelParams | None = None) -> TrainState:
     """The state before the first step, one row per seed.
 
     A seed gives the same training data to every cell and initialisation.
 
+    Args:
+        setup: what is trained.
+        seeds: of the weights and of the data.
+        params: weights from which every seed begins, such as `gr.load(path).params`; drawn by default.
+
     Raises:
-        ValueError: there is no seed, one is given twice or is no whole number of at least 0, or the task's `sample`
-            makes no batch.
+        ValueError: there is no seed, one is given twice or is no whole number of at least 0, the task's `sample` makes
+            no batch, or `params` are no weights of the setup's model.
     """
     found = check_seeds(seeds)
     setup.task.check_shapes(setup.batch, setup.horizon)
-    return _init(setup, jnp.array(found, jnp.uint32))
+    if params is not None:
+        _check_params(setup, params)
+    return _init(setup, jnp.array(found, jnp.uint32), params)
+
+
+def _check_params(setup: Setup, params: Any) -> None:
+    """Raises ValueError for what is no weights of the setup's model, in shapes and types."""
+    check_kind("params", ModelParams, params, "gatedrnn.load(path).params")
+    wanted = jax.eval_shape(lambda key: setup.model.init(key, **dict(setup.cell_options)), jax.random.key(0))
+    shapes = [
+        {jax.tree_util.keystr(path, simple=True, separator="."): _in_words(leaf) for path, leaf in leaves}
+        for leaves in map(jax.tree.leaves_with_path, (wanted, params))
+    ]
+    for name in {**shapes[0], **shapes[1]}:
+        want, got = (found.get(name, "none") for found in shapes)
+        if want != got:
+            raise fail("params", f"weights of the setup's {setup.cell.name}, {name} being {want}", got)
+    structures: list[Any] = [jax.tree.structure(tree) for tree in (wanted, params)]
+    if structures[0] != structures[1]:
+        raise fail("params", f"weights of the setup's {setup.cell.name}", "a tree of another structure")
+
+
+def _in_words(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") and hasattr(leaf, "shape") else shown(leaf)
 
 
 def check_seeds(seeds: Iterable[Any]) -> list[int]:
@@ -175,10 +203,10 @@ def check_seeds(seeds: Iterable[Any]) -> list[int]:
 
 
 @jax.jit
-def _init(setup: Setup, seeds: Array) -> TrainState:
+def _init(setup: Setup, seeds: Array, given: ModelParams | None) -> TrainState:
     def one(seed: Array) -> TrainState:
         key_params, key_data = jax.random.split(jax.random.key(seed))
-        params = setup.model.init(key_params, **dict(setup.cell_options))
+        params = setup.model.init(key_params, **dict(setup.cell_options)) if given is None else given
         optimiser, nothing = start(setup.optimiser, params), jnp.zeros(())
         return TrainState(jnp.zeros((), jnp.int32), key_data, params, optimiser, nothing, nothing)
 

@@ -77,7 +77,7 @@ def test_race(raced, defaults, read_json, names):
     found = read_json(folder / "race.json")
     expected = defaults | {"task": "text", "embedding": 3, "target": 5.5, "text": str(folder.parent / "cats.txt")}
     assert {name: value for name, value in found.items() if name != "runs"} == {
-        name: value for name, value in expected.items() if name not in ("cell", "init")
+        name: value for name, value in expected.items() if name not in ("cell", "init", "from_model")
     }
     assert [(run["cell"], run["init"]) for run in found["runs"]] == [
         ("rnn", "default"),
@@ -184,6 +184,34 @@ def test_generate(text, succeeds):
     assert said[0] == "größe".encode() + bytes(drawn.tolist()) + b"\n"
 
 
+def test_several_prompts(text, succeeds):
+    """Each with what follows, under its own part of the key: as alone in Python."""
+    given, loaded = ["the cat", "a", "größe"], gr.load(text[1])
+    options = [word for prompt in given for word in ("--prompt", prompt)]
+    said = succeeds("generate", "text", *options, "--length", 6, "--seed", 3, "--temperature", 1).stdout_bytes
+    keys, want = jax.random.split(jax.random.key(3), 3), b""
+    for key, prompt in zip(keys, given, strict=True):
+        symbols = np.frombuffer(prompt.encode(), np.uint8)
+        drawn = gr.models.generate(loaded.model, loaded.params, key, symbols, 6, 1.0)
+        want += prompt.encode() + bytes(drawn.tolist()) + b"\n"
+    assert said == want
+
+
+def test_a_folder_with_two_seeds(there, tiny, succeeds, read_json):
+    """Text from either; each model is as good as is said of it."""
+    sizes = ("--text", "cats.txt", *tiny, "--cell", "rnn", "--embedding", "3", "--seeds", 2)
+    succeeds("train", "text", *sizes, "--out", "twins")
+    for seed in (0, 1):
+        line = ("--length", 9, "--temperature", 1)
+        said = succeeds("generate", "twins", "--of-seed", seed, *line).stdout_bytes
+        assert said == succeeds("generate", f"twins/model-{seed}.safetensors", *line).stdout_bytes
+        loaded = gr.load(f"twins/model-{seed}.safetensors")
+        setup = prepare(Settings(**read_json(Path("twins/run.json")))).setup
+        params = jax.tree.map(lambda a: a[None], loaded.params)
+        found = gr.train.measure(setup, params, 1)
+        assert float(found.loss[0]) == pytest.approx(loaded.about["test_loss"], rel=1e-5)
+
+
 CELLS = ", ".join(gr.cells.CELLS)
 BAD = {
     "race": "`task` must be one of adding, adding-1997, ",
@@ -215,6 +243,9 @@ BAD = {
     "generate text --prompt \udcff": "`prompt` must be text in UTF-8; got '\\udcff'.",
     "generate text --prompt ab\udce4": "`prompt` must be text in UTF-8; got 'ab\\udce4'.",
     "generate several": "`model` must be one of model-0.safetensors, model-2.safetensors, model-11.safetensors, such",
+    "generate text --prompt a --prompt=": "`prompt` must be at least one character; got nothing.",
+    "generate several --of-seed 3": "`of-seed` must be one of 0, 2, 11; got 3.",
+    "generate text --of-seed 0": "`of-seed` must be left out: there is one model; got 0.",
     "generate text --prompt=": "`prompt` must be at least one character; got nothing.",
 }  # fmt: skip
 
@@ -228,7 +259,7 @@ def test_bad_input(text, untrained, line, check_refused):
     check_refused(line.split(), BAD[line])
 
 
-@pytest.mark.parametrize("command", ["train", "race", "generate", "compare"])
+@pytest.mark.parametrize("command", ["train", "race", "generate", "forecast", "compare"])
 def test_help(command, invoke):
     """Every option is explained, in 80 columns."""
     result = invoke(command, "--help")

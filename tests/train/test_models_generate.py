@@ -103,6 +103,21 @@ def test_several_prompts(temperature, trained):
     np.testing.assert_array_equal(got, jitted(prompts, jnp.asarray(temperature, jnp.float32)))
 
 
+@pytest.mark.parametrize("filling", [0, 3, -1, 99])
+def test_prompts_of_several_lengths(trained, filling):
+    """Whatever stands behind each, it goes on as alone; and under `jit`."""
+    model, params = trained(gr.lstm)
+    key, parts = jax.random.key(3), [[1, 2, 3, 0], [2], [3, 1]]
+    prompts = jnp.array([part + [filling] * (4 - len(part)) for part in parts])
+    lengths = jnp.array([len(part) for part in parts])
+    got = generate(model, params, key, prompts, 8, 0.7, lengths=lengths)
+    keys = jax.random.split(key, 3)
+    alone = [generate(model, params, keys[b], jnp.array(parts[b]), 8, 0.7) for b in range(3)]
+    np.testing.assert_array_equal(got, np.stack(alone))
+    jitted = jax.jit(lambda prompts, lengths: generate(model, params, key, prompts, 8, 0.7, lengths=lengths))
+    np.testing.assert_array_equal(got, jitted(prompts, lengths))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_text_in_other_dtypes(dtype, drawn):
     """Prompts of bytes, weights of half or double precision: whole numbers in range."""
@@ -141,6 +156,11 @@ def test_text_in_other_dtypes(dtype, drawn):
         ),
         ({"prompt": jnp.array([1.0])}, r"`prompt` must be .* whole numbers \[P\] or \[B, P\]; got float32 \(1,\)"),
         ({"prompt": jnp.array([0, 4])}, "`prompt` must be of symbols from 0 to 3; got 4"),
+        ({"lengths": jnp.array([1])}, r"`lengths` must be .* for prompts \[B, P\] = \(2,\)"),
+        ({"prompt": jnp.ones((2, 3), int), "lengths": np.array([1, 4])}, "`lengths` must be .* from 1 to P.*; got 4"),
+        ({"prompt": jnp.ones((2, 3), int), "lengths": np.array([0, 3])}, "`lengths` must be .* from 1 to P.*; got 0"),
+        ({"prompt": jnp.ones((2, 3), int), "lengths": np.ones(2)}, r"`lengths` must be .*; got float"),
+        ({"prompt": jnp.ones((2, 3), int), "lengths": np.ones(3, int)}, r"`lengths` must be .*; got int"),
         ({"prompt": jnp.array([-1])}, "`prompt` must be of symbols from 0 to 3; got -1"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else next(iter(value)),

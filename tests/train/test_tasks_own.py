@@ -64,7 +64,7 @@ def test_a_symbol_that_is_none(symbol, classes):
         targets = batch.targets if classes else batch.targets.astype(jnp.float32)
         return batch._replace(xs=batch.targets.at[2, 1].set(symbol), targets=targets)
 
-    told = {"symbols": True, "input_size": 7, "classes": classes}
+    told = {"symbols": True, "input_size": 7, "classes": classes, "output_size": CLASSES if classes else 1}
     assert np.isnan(loss(made(change, **told)))
     assert np.isfinite(loss(made(lambda batch: change(batch, 6), **told)))
     with pytest.raises(ValueError, match=f"^`task` must be one of symbols from 0 to 6 .*; got {symbol}"):
@@ -118,7 +118,7 @@ def test_what_is_checked_in_values():
     """A mask that asks for nothing, a target that is no number; values keep what they are."""
     with pytest.raises(ValueError, match="^`task` must be one whose mask is True somewhere"):
         check_task(made(lambda batch: batch._replace(mask=jnp.zeros_like(batch.mask))), steps=6)
-    nan = made(lambda batch: batch._replace(targets=batch.xs[..., 0] / 0 * 0), classes=False)
+    nan = made(lambda batch: batch._replace(targets=batch.xs[..., 0] / 0 * 0), classes=False, output_size=1)
     with pytest.raises(ValueError, match="^`task` must be one of finite targets"):
         check_task(nan, steps=6)
 
