@@ -1,6 +1,7 @@
 """Recurrent networks over long horizons in JAX, and the instrument that measures whether gradient still arrives."""
 
 import importlib.util
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from gatedrnn._version import __version__ as __version__
@@ -20,4 +21,6 @@ else:  # JAX takes a second to load, which `gatedrnn --help` and whoever looks f
         raise AttributeError(f"module 'gatedrnn' has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__getattr__("__all__")})
+        found = (file.name for file in pkgutil.iter_modules(__spec__.submodule_search_locations))
+        rooms = {name for name in found if not name.startswith("_")}
+        return sorted(rooms | {*__getattr__("__all__")} | {name for name in globals() if name.startswith("__")})

@@ -17,8 +17,8 @@ Dimension letters, everywhere in the package:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,14 @@ Gates = tuple[Array, ...]
 """One array [..., H] per gate."""
 
 Tuple = TypeVar("Tuple", bound=tuple[Any, ...])
+
+if TYPE_CHECKING:  # a bare `Cell` is one of any carry and any weights; Python has such defaults from 3.13 on
+    from typing_extensions import TypeVar as Defaulted
+
+    CarryT = Defaulted("CarryT", default=Any)
+    ParamsT = Defaulted("ParamsT", default=Any)
+else:
+    CarryT, ParamsT = TypeVar("CarryT"), TypeVar("ParamsT")
 
 
 def serialisable(kind: type[Tuple]) -> type[Tuple]:
@@ -123,8 +131,8 @@ _ABSENT: Any = None  # default of a function that a cell may do without
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, repr=False)
+class Cell(Generic[CarryT, ParamsT]):
     """A recurrent cell: a value, hashable and registered static, so it crosses `jax.jit` as an argument.
 
     Give `project`, `recur` and `pointwise` (and, for `gate_activations`, `activations`), or `step` alone.
@@ -147,6 +155,9 @@ class Cell:
         keeps: the gate by which a unit keeps its own memory, the carry's last part: "forget"; "1 - forget" where the
             complement does; "" where there is none.
         horizon_option: the option of `init` that sets biases to a horizon in steps, such as "chrono"; "" for none.
+        doc: what `help` says of the cell, such as its equations.
+
+    To a type checker it is a `Cell[carry, weights]`: `gr.lstm` is a `Cell[LSTMState, Params]`.
 
     Raises:
         ValueError: neither `step` nor all of `project`, `recur` and `pointwise` were given, or `keeps` names no gate.
@@ -154,15 +165,16 @@ class Cell:
 
     name: str
     gates: tuple[str, ...]
-    init: Callable[..., Any]
-    initial_carry: Callable[..., Carry]
+    init: Callable[..., ParamsT]
+    initial_carry: Callable[..., CarryT]
     project: Callable[[Any, Array], Gates] = _ABSENT
     recur: Callable[[Any, Array], Gates] = _ABSENT
-    pointwise: Callable[..., Carry] = _ABSENT
+    pointwise: Callable[..., CarryT] = _ABSENT
     activations: Callable[..., Any] = _ABSENT
-    step: Callable[[Any, Carry, Array], tuple[Carry, Array]] = _ABSENT
+    step: Callable[[ParamsT, CarryT, Array], tuple[CarryT, Array]] = _ABSENT
     keeps: str = ""
     horizon_option: str = ""
+    doc: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for name in ("project", "recur"):
@@ -178,6 +190,12 @@ class Cell:
             raise ValueError(f"Cell {self.name!r} needs `step`, or all of `project`, `recur` and `pointwise`.")
         if self.keeps and self.keeps.removeprefix("1 - ") not in self.gates:
             raise fail("keeps", f"one of {self.gates}, or '1 - ' and one of them", repr(self.keeps))
+        if self.doc:
+            object.__setattr__(self, "__doc__", self.doc)
+
+    def __repr__(self) -> str:
+        gates = f" with the gate{'s' * (len(self.gates) > 1)} {', '.join(self.gates)}" if self.gates else ""
+        return f"<Cell {self.name!r}{gates}>"
 
     @property
     def block_diagonal(self) -> bool:
@@ -189,7 +207,7 @@ class Cell:
         """Whether the step is the composition of `project`, `recur` and `pointwise`."""
         return self.pointwise is not None and isinstance(self.step, Composed)
 
-    def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> Any:
+    def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> ParamsT:
         """`init`, which is told of a dtype only where it is not float32: a foreign one need not know any other."""
         if jnp.dtype(dtype) != jnp.float32:
             options["dtype"] = dtype
@@ -199,10 +217,10 @@ class Cell:
     def from_step(
         cls,
         name: str,
-        step: Callable[[Any, Carry, Array], tuple[Carry, Array]],
+        step: Callable[[ParamsT, CarryT, Array], tuple[CarryT, Array]],
         *,
-        init: Callable[..., Any],
-        initial_carry: Callable[..., Carry],
+        init: Callable[..., ParamsT],
+        initial_carry: Callable[..., CarryT],
     ) -> Self:
         """Wraps a recurrence that does not fit the three-function form.
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import PartitionSpec
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Carry, CarryT, Cell, ParamsT
 from gatedrnn._check import fail
 from gatedrnn._jax import explicit_axes, gathered, row_axes, scan, varying_alike
 from gatedrnn._method import Method, check_method_value
@@ -24,17 +24,17 @@ from gatedrnn.methods.segmented import Segmented
 
 
 def unroll(
-    cell: Cell,
-    params: Any,
+    cell: Cell[CarryT, ParamsT],
+    params: ParamsT,
     xs: Array,
-    carry: Carry | None = None,
+    carry: CarryT | None = None,
     *,
     mask: Array | None = None,
     reset: Array | None = None,
     reverse: bool = False,
     method: Method = Segmented(),
     outputs: Any = "all",
-) -> tuple[Carry, Any]:
+) -> tuple[CarryT, Any]:
     """Runs a cell over a sequence.
 
     Compiled once per cell, method, shapes and dtypes; differentiable in `params`, `xs` and `carry`.
@@ -76,7 +76,7 @@ def unroll(
     if isinstance(found, Readout):
         targets = found.targets if batched else jax.tree.map(lambda a: jnp.asarray(a)[:, None], found.targets)
         sequence, found = replace(sequence, targets=targets), replace(found, targets=())
-    result: tuple[Carry, Any] = _unroll(cell, method, params, sequence, found)
+    result: tuple[CarryT, Any] = _unroll(cell, method, params, sequence, found)
     if batched:
         return result
     return unbatched(result[0]), unbatched(result[1], 1 if found.per_step else 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import optax
 
@@ -26,7 +27,7 @@ DIFFER, FRONTED = 0.5, 0.5
 
 def adding_10000() -> list[Entry]:
     """Four cells and initialisations in the same budget, five seeds each."""
-    models = {
+    models: dict[str, tuple[gr.Cell, dict[str, Any]]] = {
         "lstm chrono": (gr.lstm, for_horizon(gr.lstm, 10_000)),
         "gru chrono": (gr.gru, for_horizon(gr.gru, 10_000)),
         "lstm bias 1": (gr.lstm, {}),

@@ -169,8 +169,9 @@ def pointwise(gates_x: Gates, gates_h: Gates, carry: GRUState) -> GRUState:
     return GRUState(candidate + update * (carry.h - candidate))
 
 
-cell = Cell(
+cell: Cell[GRUState, Params] = Cell(
     *("gru", GRUGates._fields, init, initial_carry, project, recur, pointwise, activations),
     keeps="update",
     horizon_option="chrono",
+    doc=__doc__,
 )

@@ -199,8 +199,9 @@ def pointwise(gates_x: Gates, gates_h: Gates, carry: LSTMState) -> LSTMState:
     return LSTMState(output * jnp.tanh(c), c)
 
 
-cell = Cell(
+cell: Cell[LSTMState, Params] = Cell(
     *("lstm", LSTMGates._fields, init, initial_carry, project, recur, pointwise, activations),
     keeps="forget",
     horizon_option="chrono",
+    doc=__doc__,
 )

@@ -113,4 +113,6 @@ def pointwise(gates_x: Gates, gates_h: Gates, carry: RNNState) -> RNNState:
     return RNNState(activations(gates_x, gates_h, carry).candidate)
 
 
-cell = Cell("rnn", RNNGates._fields, init, initial_carry, project, recur, pointwise, activations)
+cell: Cell[RNNState, Params] = Cell(
+    "rnn", RNNGates._fields, init, initial_carry, project, recur, pointwise, activations, doc=__doc__
+)

@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import importlib
+import pydoc
 
 import chex
 import jax
@@ -249,3 +251,13 @@ def test_bad_init(cell, wrong, message):
     """A ValueError that names the argument, what was expected and what came."""
     with pytest.raises(ValueError, match=message):
         cell.init(**{"key": jax.random.key(0), "input_size": D, "hidden_size": H} | wrong)
+
+
+@each_cell
+def test_at_the_prompt(cell):
+    """One line, and the equations on request; a list of what there is."""
+    assert repr(cell) == f"<Cell {cell.name!r} with the gate{'s' * (len(cell.gates) > 1)} {', '.join(cell.gates)}>"
+    equations = importlib.import_module(f"gatedrnn.cells.{cell.name}").__doc__
+    assert all(line in pydoc.plain(pydoc.render_doc(cell)) for line in equations.splitlines())
+    assert {cell.name, "unroll", "flow", "interop", "plots", "train"} < {*dir(gr)}
+    assert not any(name.startswith("_") and not name.startswith("__") for name in dir(gr))
