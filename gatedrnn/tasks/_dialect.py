@@ -156,7 +156,9 @@ def _choose(fitting: dict[str, list[Row]], split: dict[str, list[Row]], asked: A
         if asked.delimiter is None:
             _check_grouped(fitting[BLANKS])
         return BLANKS
-    return next(iter(fitting if "," not in split else {","} & set(fitting)), None) or _ragged(split, asked)
+    return next(iter(fitting if "," not in split else {","} & set(fitting)), None) or _ragged(
+        {delimiter: rows for delimiter, rows in split.items() if delimiter not in fitting}, asked
+    )
 
 
 def _check_comma(rows: list[Row], unsplit: list[Row], asked: Asked, least: int) -> None:
@@ -180,7 +182,7 @@ def _check_grouped(rows: list[Row]) -> None:
 
 
 def _ragged(split: dict[str, list[Row]], asked: Asked) -> str:
-    """Raises Doubt with the first line that has other fields than the first, by the commonest delimiter."""
+    """Raises Doubt with the first line that has other fields than the first, by the commonest that does not fit."""
     delimiter = max(split, key=lambda one: (sum(len(row) for _, row in split[one]), one != BLANKS))
     rows = split[delimiter][asked.header or 0 :]
     first = next(iter(rows), (0, []))

@@ -91,6 +91,13 @@ def test_one_meaning(file, content, column, want):
         ("2019;2020\n5;6\n", "`header`", "'2019,2020' in line 1", {"header": 1}, [5]),
         ("0\n1.5\n2.5\n", "`header`", "'0' in line 1", {"header": 0}, [0, 1.5, 2.5]),
         ("bad,7\n1,2\n3,4\n", "`header`", "'bad,7' in line 1", {"header": 1}, [1, 3]),
+        (
+            "x y\n1,5 2\n2,5 3\n",
+            "`delimiter`, `decimal` or `header`",
+            "1 in line 1 and 2 in line 2, split at ','",
+            {"decimal": ",", "delimiter": "space"},
+            [1.5, 2.5],
+        ),
         ("x\nm/s\n1\n2\n", "`header`", "'m/s' in line 2", {"header": 2}, [1, 2]),
         ("By me\n\nx,y\n1,2\n", "`header`", "1 in line 1 and 2 in line 3", {"header": 2}, [1]),
     ],
