@@ -7,6 +7,7 @@ a stack that is judged by its bottom layer; a cell of the user's whose `init` kn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from fuzz_settings import bounded
 from hypothesis import strategies as st
 
@@ -64,7 +65,8 @@ def stacked(lower, upper, order, told):
     return gr.Cell.from_step("stack", step, init=told_of if told else init, initial_carry=initial_carry)
 
 
-@bounded(10)
+@pytest.mark.slow
+@bounded(6)
 def test_a_stack_of_cells(data):
     """It is judged by what it shows last, wherever in its carry that stands, by every function that takes a cell."""
     draw = data.draw

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from fuzz_settings import attempted, bounded
 from hypothesis import strategies as st
 
@@ -35,7 +36,8 @@ RULES = [
 SETUP = gr.train.Setup(gr.tasks.adding, gr.rnn, horizon=4, hidden_size=2, batch=2)
 
 
-@bounded(14)
+@pytest.mark.slow
+@bounded(8)
 def test_every_optimiser(data):
     """It trains weights of every type, which stay finite and of their type."""
     rule, dtype = data.draw(st.sampled_from(RULES)), data.draw(st.sampled_from(["float32", "bfloat16", "float16"]))
@@ -85,7 +87,8 @@ def task_of(sample):
     return Task("drawn", sample, output_size=3 if sample.classes else 1, classes=sample.classes, **shared)
 
 
-@bounded(16)
+@pytest.mark.slow
+@bounded(8)
 def test_every_batch(data):
     """Only what counts is learned from; what is no batch, and what is no class, is refused or has no loss."""
     draw = data.draw
