@@ -52,7 +52,7 @@ def tables(draw):
         lines.insert(0, [*map(cell, labels)])
         if kind == "units":
             lines.insert(1, [draw(st.sampled_from(UNITS)) for _ in range(count)])
-        if draw(st.booleans()):  # the index that libraries write, or dates
+        if delimiter != " " and draw(st.booleans()):  # the index that libraries write, or dates
             index = draw(st.sampled_from([list(range(rows)), [f"2020-01-{i:02}" for i in range(1, rows + 1)]]))
             columns = [[(float(i), "") if isinstance(i, int) else (np.nan, "") for i in index], *columns]
             labels = ["", *labels]
