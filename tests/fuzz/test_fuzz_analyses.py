@@ -66,7 +66,7 @@ def stacked(lower, upper, order, told):
 
 
 @pytest.mark.slow
-@bounded(6)
+@bounded(4)
 def test_a_stack_of_cells(data):
     """It is judged by what it shows last, wherever in its carry that stands, by every function that takes a cell."""
     draw = data.draw

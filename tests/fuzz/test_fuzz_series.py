@@ -39,9 +39,9 @@ def tables(draw):
     count, rows = draw(st.integers(1, 4)), draw(st.integers(2, 6))
     delimiter, decimal = draw(st.sampled_from(DELIMITERS)), draw(st.sampled_from(".,"))
     columns = [column[:rows] for column in draw(st.lists(numbers(), min_size=count, max_size=count))]
-    swap = str.maketrans({".": ",", ",": "." if delimiter == ";" else ""} if decimal == "," else {})
-    quote = draw(st.booleans())
-    cell = lambda text: f'"{text}"' if quote or delimiter in text else text
+    swap = str.maketrans({".": ",", ",": "." if delimiter == ";" and count > 1 else ""} if decimal == "," else {})
+    quote = delimiter != " " and draw(st.booleans())  # between blanks there are no quotes
+    cell = lambda text: f'"{text}"' if quote or delimiter in text.strip() else text
     lines = [[cell(text.translate(swap)) for _, text in row] for row in zip(*columns, strict=True)]
     kind, labels = draw(st.sampled_from([None, "words", "counted", "years", "units"])), []
     kind = "words" if kind == "counted" and count == 1 else kind  # 0 above 1 and 2 may be a number as well

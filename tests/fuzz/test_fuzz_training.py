@@ -37,7 +37,7 @@ SETUP = gr.train.Setup(gr.tasks.adding, gr.rnn, horizon=4, hidden_size=2, batch=
 
 
 @pytest.mark.slow
-@bounded(8)
+@bounded(6)
 def test_every_optimiser(data):
     """It trains weights of every type, which stay finite and of their type."""
     rule, dtype = data.draw(st.sampled_from(RULES)), data.draw(st.sampled_from(["float32", "bfloat16", "float16"]))
@@ -88,7 +88,7 @@ def task_of(sample):
 
 
 @pytest.mark.slow
-@bounded(8)
+@bounded(6)
 def test_every_batch(data):
     """Only what counts is learned from; what is no batch, and what is no class, is refused or has no loss."""
     draw = data.draw

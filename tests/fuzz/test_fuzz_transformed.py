@@ -120,7 +120,7 @@ PLACES = {  # what is computed, and where it must be the same
 
 
 @pytest.mark.slow
-@bounded(14)
+@bounded(8)
 def test_the_same_everywhere(data):
     """Numbers, shapes and types."""
     draw = data.draw
