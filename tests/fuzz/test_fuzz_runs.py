@@ -94,6 +94,7 @@ def replaceable(name, place, line):
     return ("99999" not in name and bool(OWN.fullmatch(within))) or (forced and name == rows)
 
 
+@pytest.mark.slow
 @bounded(60)
 def test_nothing_of_others_is_lost(there, tree, data):
     """A run is made, or refused in one sentence; either way what it does not own stays as it was."""

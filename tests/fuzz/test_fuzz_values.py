@@ -12,6 +12,7 @@ import random
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import reference
 from fuzz_settings import bounded
 from hypothesis import strategies as st
@@ -120,6 +121,7 @@ METHODS = [gr.Segmented(), gr.Segmented(1), gr.Segmented(3), gr.Autodiff(), gr.A
 METHODS += [gr.Checkpointed(3), gr.Truncated(8), "sharded"]
 
 
+@pytest.mark.slow
 @bounded(20)
 def test_values_and_gradients(data):
     """Against a loop in float64, and against JAX's own gradients."""
