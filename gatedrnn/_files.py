@@ -49,11 +49,11 @@ def regular(path: str | Path, argument: str, most: float = math.inf, kind: str =
 
 def read_regular(path: str | Path, most: int) -> bytes:
     """The bytes of a regular file of at most `most` bytes; raises as `check_regular` does."""
-    check_regular(path, most)
+    size = check_regular(path, most)
     with open(path, "rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"more than {readable(most)}, and growing")
+        data = file.read(size + 1)  # as much as is asked for is set aside beforehand
+    if len(data) > size:
+        raise ValueError(f"more than {readable(size)}, and growing")
     return data
 
 

@@ -95,7 +95,8 @@ def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Arra
     dtype = jnp.result_type(*jax.tree.leaves(carry))
 
     def pack(tangents: Carry) -> Array:  # [k, B, H] each -> [B, S, k]
-        return jnp.concatenate([a.reshape(k, batch, -1) for a in jax.tree.leaves(tangents)], 2).transpose(1, 2, 0)
+        rows = [a.reshape(k, batch, math.prod(a.shape[2:])) for a in jax.tree.leaves(tangents)]  # B may be 0
+        return jnp.concatenate(rows, 2).transpose(1, 2, 0)
 
     def unpack(q: Array) -> Carry:  # [B, S, k] -> [k, B, H] each
         pieces = jnp.split(q.transpose(2, 0, 1), list(_offsets(widths)), axis=2)

@@ -16,7 +16,7 @@ from gatedrnn.tasks._names import Doubt, lines_of_names
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _MARKED = {mark: re.compile(rf"\s*[+-]?(\d*)\{mark}(\d+)([eE][+-]?\d+)?\s*", re.ASCII) for mark in ".,"}
 _GROUPED = re.compile(r"[1-9]\d{0,2}([, ]\d{3})+", re.ASCII)  # 1,234 and 1 234 567
-_COMMA_ALONE = re.compile(r"[+-]?\d+,\d+(\s+[+-]?\d+(,\d+)?)*", re.ASCII)
+_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+),\d+([eE][+-]?\d+)?", re.ASCII)  # 1,5 and 1.234,5
 STRONG = (";", "\t", "|")  # in no number and in no date
 BLANKS = " "
 COMMENTS = ("#", "%")
@@ -156,7 +156,9 @@ def _choose(fitting: dict[str, list[Row]], split: dict[str, list[Row]], asked: A
         if asked.delimiter is None:
             _check_grouped(fitting[BLANKS])
         return BLANKS
-    return next(iter(fitting if "," not in split else {","} & set(fitting)), None) or _ragged(split, asked)
+    return next(iter(fitting if "," not in split else {","} & set(fitting)), None) or _ragged(
+        {delimiter: rows for delimiter, rows in split.items() if delimiter not in fitting}, asked
+    )
 
 
 def _check_comma(rows: list[Row], unsplit: list[Row], asked: Asked, least: int) -> None:
@@ -164,9 +166,12 @@ def _check_comma(rows: list[Row], unsplit: list[Row], asked: Asked, least: int) 
     told = asked.header or 0
     if asked.decimal is not None or any(len(row) == len(rows[-1][1]) for _, row in rows[:told]):
         return  # no line of names has a decimal mark
-    lines, fields = [" ".join(row) for _, row in unsplit[told:]], len(unsplit[-1][1])
-    for pattern, what in ((_COMMA_ALONE, "decimal commas"), (_GROUPED, "commas between thousands")):
-        if fields >= least and all(map(pattern.fullmatch, lines)):
+    body = [row for _, row in unsplit[told:]]
+    lines, fields = [" ".join(row) for row in body], {len(row) for row in body}
+    decimal = len(fields) == 1 and all(_COMMA.fullmatch(cell) for row in body for cell in row if "," in cell)
+    grouped = all(map(_GROUPED.fullmatch, lines))
+    for meant, what in ((decimal, "decimal commas"), (grouped, "commas between thousands")):
+        if meant and min(fields) >= least:
             got = f"{lines[0][:40]!r} in line {rows[told][0]}, where commas may also be {what}"
             raise Doubt("a file of one meaning, or `delimiter` or `decimal` given", got)
 
@@ -180,7 +185,7 @@ def _check_grouped(rows: list[Row]) -> None:
 
 
 def _ragged(split: dict[str, list[Row]], asked: Asked) -> str:
-    """Raises Doubt with the first line that has other fields than the first, by the commonest delimiter."""
+    """Raises Doubt with the first line that has other fields than the first, by the commonest that does not fit."""
     delimiter = max(split, key=lambda one: (sum(len(row) for _, row in split[one]), one != BLANKS))
     rows = split[delimiter][asked.header or 0 :]
     first = next(iter(rows), (0, []))

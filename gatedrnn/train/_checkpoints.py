@@ -41,7 +41,8 @@ class Restored(NamedTuple):
 def steps(folder: Path) -> list[int]:
     """Of the checkpoints in a folder, in order; also of those of version 0.1.0, which cannot be read."""
     named = [path for path in folder.glob("[0-9]*") if path.name.isascii() and path.name.isdecimal()]
-    return sorted(int(path.name) for path in named if os.path.lexists(path / ABOUT) or _old(path))
+    parts = lambda path: any(os.path.lexists(path / name) for name in (ABOUT, STATE))  # one of which may be lost
+    return sorted(int(path.name) for path in named if parts(path) or _old(path))
 
 
 def remove(folder: Path, step: int) -> None:
@@ -133,7 +134,7 @@ class Checkpoints:
             about, digest_of_state = About.read(place / ABOUT)
             about.check_same(settings_of_jax(), self._described, leaves_in_words(expected), self.folder)
             self._described = about.setup | self._described  # with the weights it began from, which need not be told
-            data = read_regular(place / STATE, sum(leaf.nbytes for leaf in expected) + HEADER)
+            data = _bytes(place / STATE, sum(leaf.nbytes for leaf in expected) + HEADER)
             if digest(data) != digest_of_state:
                 raise Damaged(f"{STATE} is not as it was written")
             leaves = _leaves(place / STATE)
@@ -202,6 +203,13 @@ def _plain(state: TrainState) -> TrainState:
 
 def _old(path: Path) -> bool:
     return (path / "about").is_dir() and (path / "state").is_dir()
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    try:
+        return read_regular(path, most)
+    except ValueError as error:
+        raise Damaged(f"{path.name} is damaged: {error}") from None
 
 
 def _leaves(path: Path) -> list[jax.Array]:

@@ -173,6 +173,7 @@ def test_no_rows(cell, method):
         (dparams, dxs), (end, ys) = both(cell, method, {}, outputs)(params, xs[:, :0])
         assert (ys.shape, end.h.shape, dxs.shape) == (shape, (0, H), (T, 0, D))
         assert not any(leaf.any() for leaf in jax.tree.leaves(dparams))
+    assert gr.flow.lyapunov(cell, params, xs[:, :0], k=2).shape == (0, 2)
 
 
 def test_what_is_checked_eagerly_runs_under_transformations():

@@ -89,7 +89,8 @@ def damage(path):
 
 @pytest.mark.parametrize(
     ("how", "name"),
-    [(how, STATE) for how in ("flipped", "cut", "emptied", "gone")] + [(how, ABOUT) for how in ("cut", "emptied")],
+    [(how, STATE) for how in ("flipped", "cut", "emptied", "gone")]
+    + [(how, ABOUT) for how in ("cut", "emptied", "gone")],
 )
 def test_damaged(run, longer, how, name, fit, checkpoints, plain):
     """A damaged checkpoint is named, and stays; without it the run goes on from the one before."""
