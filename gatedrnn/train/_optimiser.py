@@ -5,6 +5,7 @@ params + updates        of weights narrower than float32 the optimiser keeps a c
 """
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -114,7 +115,14 @@ def transformation_of(optimiser: Any) -> optax.GradientTransformationExtraArgs:
 
     def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
         known = {name: value for name, value in more.items() if every or name in taken}
-        return optimiser.update(updates, state, params, **known)
+        try:
+            return optimiser.update(updates, state, params, **known)
+        except TypeError as error:  # also of one in a chain, whose signature does not tell
+            asked = re.search("missing .* keyword-only .*: (.*)", str(error))
+            if not asked:
+                raise
+            wanted = f"one that asks its caller for none but {', '.join(more)}"
+            raise fail("optimiser", wanted, f"one that wants {asked[1]}") from None
 
     return optax.GradientTransformationExtraArgs(optimiser.init, update)
 

@@ -143,6 +143,26 @@ def test_what_is_no_optimiser(wrong):
         replace(SETUP, optimiser=wrong)
 
 
+@pytest.mark.parametrize("chained", [False, True], ids=["alone", "in a chain"])
+def test_what_is_not_known_of_a_batch(chained):
+    """An argument that only the caller could give is named; an error of the rule's own stays as it is."""
+
+    def update(updates, state, params=None, *, noise, **_):
+        return updates, state
+
+    def broken(updates, state, params=None):
+        raise TypeError("mine")
+
+    for of, kind, sentence in (
+        (update, ValueError, r"^`optimiser` must be .* grad_fn; got one that wants 'noise'"),
+        (broken, TypeError, "^mine"),
+    ):
+        rule = optax.GradientTransformationExtraArgs(lambda params: (), of)
+        setup = replace(SETUP, optimiser=optax.chain(optax.scale(0.1), rule) if chained else rule)
+        with pytest.raises(kind, match=sentence):
+            gr.train.fit(setup, steps=1, test_every=1)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("rule", [gr.train.Optimiser(), optax.adamw(1e-2)], ids=["adam", "adamw"])
 def test_narrow_weights_train(dtype, rule):
