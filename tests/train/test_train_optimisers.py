@@ -150,7 +150,7 @@ def test_what_is_not_known_of_a_batch(chained):
     def update(updates, state, params=None, *, noise, **_):
         return updates, state
 
-    def broken(updates, state, params=None):
+    def broken(updates, state, params=None, **_):
         raise TypeError("mine")
 
     for of, kind, sentence in (
