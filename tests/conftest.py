@@ -1,5 +1,6 @@
 """Strict promotion around every test, two devices, and a compiler told to hurry."""
 
+import collections
 import importlib.util
 import json
 import os
@@ -82,3 +83,16 @@ def pytest_configure() -> None:
         for name in PEERS:
             if importlib.util.find_spec(name) is None:
                 raise pytest.UsageError(f"the peer {name} is not installed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items) -> None:
+    """`thinned(n)`: of a test's cases all but every n-th are slow; n has no divisor in common with their numbers."""
+    seen = collections.Counter()
+    for item in items:
+        marker = item.get_closest_marker("thinned")
+        if marker:
+            family = item.nodeid.partition("[")[0]
+            if seen[family] % marker.args[0]:
+                item.add_marker(pytest.mark.slow)
+            seen[family] += 1

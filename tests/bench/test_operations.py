@@ -13,6 +13,7 @@ from benchmarks.speed.problem import Size
 from benchmarks.speed.products import programs, run_forward
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("peers")
 def test_operations_are_counted(run):
     """One loop forward in every system; every loop runs once per step; ours has one product per direction."""

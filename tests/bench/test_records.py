@@ -13,6 +13,7 @@ def records(run):
     return functools.partial(run, "-m", "benchmarks.learning")
 
 
+@pytest.mark.slow
 def test_an_entry_is_trained_once_and_its_tests_are_added(records, tmp_path):
     """A hundredth of the horizon; without its tests an entry gets them, and keeps everything else."""
     arguments = ("--quick", "--results", tmp_path, "--runs", tmp_path / "runs", "adding-100000")

@@ -90,6 +90,7 @@ def test_memory_of_what_was_not_timed_is_compared_first(monkeypatch, name):
         assert len(measured) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("peers")
 def test_speed_benchmark_asserts_before_it_times(run, tmp_path):
     """The quick run covers every cell and system, and every error is there and within its tolerance."""

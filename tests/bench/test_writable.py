@@ -33,6 +33,7 @@ def count(init, seed):
     return units, best
 
 
+@pytest.mark.slow
 def test_units_are_counted(run):
     """Every seed, from the narrow and from the wide input layer."""
     done = run("-m", "benchmarks.learning.writable")

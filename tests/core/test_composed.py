@@ -28,6 +28,7 @@ def cut_into_windows(cell, window, params, xs, carry, flags, reverse):
     return end, jnp.concatenate([ys[start] for start in starts])
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @both_ways
 @pytest.mark.parametrize("flagged", [False, True], ids=["plain", "flagged"])
@@ -43,6 +44,7 @@ def test_truncated_is_the_loop_over_windows(cell, reverse, flagged, window, prob
     assert_close(got[0], run(gr.Segmented())(params, xs, carry), "float32", LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @both_ways
 @pytest.mark.parametrize("method", [gr.Segmented(3), gr.Autodiff()], ids=["segmented", "autodiff"])

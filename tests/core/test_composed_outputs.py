@@ -51,6 +51,7 @@ PAIRS = {  # cell and method
 }
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize(("cell", "method"), PAIRS.values(), ids=PAIRS)
 @each_outputs
 @pytest.mark.parametrize("variant", ["plain", "flagged", "reversed", "unbatched"])
@@ -67,6 +68,7 @@ def test_outputs_are_made_of_all_outputs(cell, method, outputs, variant, problem
     assert_close(got, want, "float32", LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_reader
 @each_outputs
 @both_ways
@@ -103,6 +105,7 @@ def test_in_segments():
             gr.Checkpointed.in_segments(*wrong)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @each_reader
 @both_ways
@@ -132,6 +135,7 @@ def logarithm(weights, ys, targets):
     return jnp.log(jnp.square(ys @ weights).sum(-1))
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @each_reader
 def test_a_function_may_be_undefined_at_masked_steps(cell, method, problem, pulled_back):
@@ -150,6 +154,7 @@ def test_a_function_may_be_undefined_at_masked_steps(cell, method, problem, pull
     assert_close(pulled_back(run, params, xs, carry), pulled_back(defined, params, xs, carry), "float32", LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @each_reader
 @both_ways

@@ -30,6 +30,7 @@ def check(problem_with_readout, asked, pulled_back, meshes):
     return equal
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("cell", [*gr.cells.CELLS.values(), FOREIGN], ids=[*gr.cells.CELLS, "foreign"])
 @each_outputs
 @both_ways

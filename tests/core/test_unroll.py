@@ -126,6 +126,7 @@ def differences(problem_of):
     return gradients
 
 
+@pytest.mark.thinned(5)
 @each_entry()
 def test_values_equal_the_papers(entry, evaluate, problem_of):
     """Carry and outputs against the NumPy loop; float32 for 16-bit weights and inputs."""
@@ -139,6 +140,7 @@ def test_values_equal_the_papers(entry, evaluate, problem_of):
     assert_close((tuple(carry), ys), (want.carry, want.ys), entry.dtype, LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_entry(method=set(METHODS) - {"autodiff"})
 def test_gradients_equal_autodiff(entry, evaluate):
     """Every leaf of params, xs and carry."""
@@ -147,6 +149,7 @@ def test_gradients_equal_autodiff(entry, evaluate):
     assert_close(evaluate(entry)[1], want, entry.dtype, LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_entry(dtype={"float64"})
 def test_gradients_equal_differences(entry, evaluate, differences):
     """Every leaf of params, xs and carry."""

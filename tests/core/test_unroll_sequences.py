@@ -112,6 +112,7 @@ def test_empty_row_keeps_its_carry(cell, method, problem):
         assert not ys[:, 2].any()
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @each_method
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])

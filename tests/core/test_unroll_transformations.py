@@ -77,6 +77,7 @@ def test_nothing_is_traced_twice(cell, gradient, spied, problem):
     assert hash(gr.Autodiff()) == hash(gr.Autodiff())
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("order", ORDERS)
 def test_forward_mode_and_higher_orders(cell, order, problem):

@@ -63,6 +63,7 @@ def test_inside_a_mesh_that_is_set(method, outputs, kind):
             assert ys.sharding.is_equivalent_to(rows, 3) and dxs.sharding.is_equivalent_to(rows, 3)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Checkpointed(4)], ids=["s", "c"])
 @pytest.mark.parametrize("place", ["explicit", "auto", "shard_map"])
