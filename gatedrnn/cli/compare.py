@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,12 +178,27 @@ def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[st
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error; yields what `compare` calls after each run."""
+    """A bar on standard error, or lines where that is no terminal; yields what `compare` calls after each run."""
     columns = (TextColumn("{task.description:40.40}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("compiling", total=None)
         yield lambda done, total, label: bar.update(task, completed=done, total=total, description=label)
+
+
+class _Lines:
+    """Prints how far it is, every five seconds and at the end."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int, label: str) -> None:
+        if done == total or time.monotonic() - self._last > 5:
+            print(f"compare {done:,}/{total:,}: {label}", file=sys.stderr, flush=True)
+            self._last = time.monotonic()
 
 
 def _print(result: "Comparison", written: list[Path]) -> None:

@@ -7,23 +7,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from gatedrnn._check import check_number
 from gatedrnn.flow._groups import Floats
+from gatedrnn.plots._records import Looks
 from gatedrnn.plots._style import DPI, PITCH, Theme, headline, lay_out, readable, roomy, themed
 from gatedrnn.plots._words import cell_title, ten_to
 
 _SIZE = (7.2, 3.9)  # inches
 _CHARACTER = 0.085  # inches, a generous mean width in a label
+_SAMPLE = 0.35  # inches of a line's stroke before its name
 _LEAST = 1e-12  # a loss of zero has no logarithm
 
 
 class _Curve(NamedTuple):
     """One cell and initialisation: [N] each, infinite where the training has diverged."""
 
-    label: str
+    cell: str
     init: str
+    label: str
     steps: Floats
     low: Floats
     median: Floats
@@ -33,7 +37,7 @@ class _Curve(NamedTuple):
 def plateau_clock(
     runs: Sequence[Mapping[str, Any]], *, title: str, target: float | None = None, dark: bool = False
 ) -> Figure:
-    """One line per cell and initialisation: the median over seeds, the band their whole range.
+    """One line per cell (its colour) and initialisation (its stroke): the median over seeds, the band their range.
 
     A seed whose loss is no number counts as infinitely bad; a line ends where the median does.
 
@@ -50,20 +54,20 @@ def plateau_clock(
     if not runs or not all(run["rows"] for run in runs):
         raise ValueError("`runs` must hold at least one run, each with rows; got one without.")
     curves = [_curve(run) for run in runs]
-    gutter = 0.3 + _CHARACTER * max(len(curve.label) for curve in curves)
+    gutter = 0.4 + _SAMPLE + _CHARACTER * max(len(curve.label) for curve in curves)
     with themed(dark) as theme:
         figure, (axis,) = lay_out(1, 1, _SIZE, (1.0, gutter, 0.35, 0.6))
-        colours = [theme.cells[i % len(theme.cells)] for i in range(len(curves))]
-        for curve, colour in zip(curves, colours, strict=True):
-            dashes = "--" if curve.init == "default" else "-"
+        looks = Looks.of([(curve.cell, curve.init) for curve in curves], theme.cells)
+        for curve in curves:
+            colour, stroke = looks.hues[curve.cell], looks.stroke(curve.cell, curve.init)
             lone = "o" if len(curve.steps) == 1 else None
-            axis.plot(curve.steps, _drawn(curve.median), color=colour, linewidth=2, linestyle=dashes, marker=lone)
+            axis.plot(curve.steps, _drawn(curve.median), color=colour, linewidth=2, linestyle=stroke, marker=lone)
             axis.fill_between(curve.steps, _drawn(curve.low), _drawn(curve.high), color=colour, alpha=0.15, linewidth=0)
         axis.set_yscale("log")
         _levels(axis, float(runs[0]["chance"]), target, theme)
         axis.set_xlim(left=0)
         _ticks(axis)
-        _label(axis, curves, [readable(colour, theme) for colour in colours])
+        _label(axis, curves, looks, theme)
         axis.set_xlabel("updates")
         axis.set_ylabel("test loss")
         axis.grid(True)
@@ -90,7 +94,7 @@ def _curve(run: Mapping[str, Any]) -> _Curve:
     low, median, high = losses.min(axis=1), np.median(losses, axis=1), losses.max(axis=1)
     end = f"{median[-1]:.2g}" if np.isfinite(median[-1]) else "diverged"
     label = f"{cell_title(run['cell'])} {run['init']}  {end}"
-    return _Curve(label, run["init"], np.array(steps, np.float64), low, median, high)
+    return _Curve(run["cell"], run["init"], label, np.array(steps, np.float64), low, median, high)
 
 
 def _drawn(values: Floats) -> Floats:
@@ -143,8 +147,8 @@ def _share(axis: Axes, value: float) -> float:
     return math.log10(value / low) / math.log10(high / low)
 
 
-def _label(axis: Axes, curves: Sequence[_Curve], colours: Sequence[Any]) -> None:
-    """Names beside the right edge, moved apart where lines end close to each other."""
+def _label(axis: Axes, curves: Sequence[_Curve], looks: Looks, theme: Theme) -> None:
+    """Strokes and names beside the right edge, moved apart where lines end close to each other."""
     pitch = PITCH / _SIZE[1]
     ends = [float(curve.median[-1]) for curve in curves]
     order = sorted(range(len(ends)), key=lambda i: ends[i])
@@ -152,12 +156,20 @@ def _label(axis: Axes, curves: Sequence[_Curve], colours: Sequence[Any]) -> None
     for k in range(1, len(places)):
         places[k] = max(places[k], places[k - 1] + pitch)
     over = max(places[-1] - 1.0, 0.0)
+    inch = DPI / axis.bbox.width  # in widths of the panel
     for i, place in zip(order, places, strict=True):
+        curve, height = curves[i], place - over
+        colour, stroke = looks.hues[curve.cell], looks.stroke(curve.cell, curve.init)
+        sample = Line2D(
+            *([1 + 0.1 * inch, 1 + (0.1 + _SAMPLE) * inch], [height, height]),
+            **{"color": colour, "linestyle": stroke, "linewidth": 2, "transform": axis.transAxes},
+        )
+        axis.figure.add_artist(sample)
         axis.annotate(
-            curves[i].label,
-            (1 + 0.1 * DPI / axis.bbox.width, place - over),
+            curve.label,
+            (1 + (0.2 + _SAMPLE) * inch, height),
             xycoords="axes fraction",
-            color=colours[i],
+            color=readable(colour, theme),
             fontsize=10,
             va="center",
             annotation_clip=False,

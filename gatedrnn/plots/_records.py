@@ -2,12 +2,34 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from gatedrnn.cells import CELLS
 from gatedrnn.flow.compare import INITS
 
 Run = Mapping[str, Any]
+_DASHES = ((), (1, 1.6), (7, 1.5, 1.2, 1.5), (4, 1), (3, 1, 1, 1, 1, 1))  # of each initialisation, in line widths
+
+
+@dataclass(frozen=True)
+class Looks:
+    """In every figure the colour is the cell, and the stroke the initialisation; solid is the default one."""
+
+    hues: Mapping[str, str]
+    dashes: Mapping[str, tuple[float, ...]]
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[str, str]], colours: Iterable[str]) -> Self:
+        """Of cells and initialisations; the package's own come first, so that they look alike everywhere."""
+        return cls(
+            assign(CELLS, (cell for cell, _ in pairs), colours), assign(INITS, (init for _, init in pairs), _DASHES)
+        )
+
+    def stroke(self, cell: str, init: str) -> Any:
+        """Every other cell starts half a period later, so that equal dashed lines do not hide each other."""
+        dashes, shift = self.dashes[init], list(self.hues).index(cell) % 2
+        return (shift * sum(dashes) / 2, dashes) if dashes else "-"
 
 
 def in_order(records: Sequence[Run], *keys: str) -> list[Run]:

@@ -8,16 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gatedrnn._check import check_size
-from gatedrnn.cells import CELLS
 from gatedrnn.flow._groups import Floats
-from gatedrnn.flow.compare import INITS
 from gatedrnn.plots._curves import Curve, curves, limits
-from gatedrnn.plots._records import Run, assign
+from gatedrnn.plots._records import Looks, Run
 from gatedrnn.plots._scales import inches, scales
 from gatedrnn.plots._style import DARK, DPI, LIGHT, PITCH, Theme, headline, lay_out, readable, themed
 from gatedrnn.plots._words import input_title, listed, ten_to
 
-_DASHES = ((), (1, 1.6), (7, 1.5, 1.2, 1.5), (4, 1), (3, 1, 1, 1, 1, 1))  # of each initialisation, in line widths
 _CHARACTER = 0.085  # inches, a generous mean width in a direct label
 
 
@@ -40,8 +37,7 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
     columns = check_size("columns", columns)
     panels = curves(runs)
     drawn = [curve for panel in panels.values() for curve in panel]
-    hues = assign(CELLS, (curve.cell for curve in drawn), (DARK if dark else LIGHT).cells)
-    dashes = assign(INITS, (curve.init for curve in drawn), _DASHES)
+    looks = Looks.of([(curve.cell, curve.init) for curve in drawn], (DARK if dark else LIGHT).cells)
     size = (4.6 if columns > 1 else 3.0, max(4.3, PITCH * (1 + max(map(len, panels.values())))))
     left = 0.5 + 0.06 * len(ten_to(limits(drawn)[0]))
     gutter = 0.4 + _CHARACTER * max(len(curve.label) for curve in drawn)
@@ -51,10 +47,8 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
             scales(ax, drawn, theme)
             _panel_title(ax, kind, panel)
             for curve in panel:
-                # Every other cell starts half a period later, so that equal dashed lines do not hide each other.
-                shift = list(hues).index(curve.cell) % 2
-                _line(ax, curve, hues[curve.cell], _stroke(dashes[curve.init], shift), theme)
-            _direct_labels(ax, panel, hues, theme)
+                _line(ax, curve, looks.hues[curve.cell], looks.stroke(curve.cell, curve.init), theme)
+            _direct_labels(ax, panel, looks.hues, theme)
             ax.set_xlabel("lag (steps back from the loss)")
             if index % columns == 0:
                 ax.set_ylabel("log10 ‖dL/d carry‖  (ticks: the norm itself)")
@@ -76,10 +70,6 @@ def _panel_title(ax: Axes, kind: str, panel: Sequence[Curve]) -> None:
         closed = any(curve.closed_form is not None for curve in panel)
         note = "zero input" + ("; thin dashed: closed form ‖(Jᵀ)ᵏ v‖" if closed else "")
         ax.text(0, 1.02, note, transform=ax.transAxes, fontsize=10)
-
-
-def _stroke(dashes: tuple[float, ...], shift: int) -> Any:
-    return (shift * sum(dashes) / 2, dashes) if dashes else "-"
 
 
 def _line(ax: Axes, curve: Curve, hue: str, stroke: Any, theme: Theme) -> None:

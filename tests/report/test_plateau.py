@@ -194,11 +194,13 @@ def test_one_diverged_seed_counts_as_the_worst():
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_looks_tell_lines_apart(dark, contrast, draw):
-    """A colour each; default initialisations dashed; letters that stand out."""
+    """A colour for each cell and a stroke for each initialisation, the waterfall's own; letters that stand out."""
     theme = plots.DARK if dark else plots.LIGHT
     figure, axis = draw("sample", dark=dark)
-    assert len({line.get_color() for line in axis.lines[:5]}) == 5
-    assert [line.is_dashed() for line in axis.lines[:5]] == [init == "default" for _, init in FIVE]
+    assert [line.get_color() for line in axis.lines[:5]] == [theme.cells[i] for i in (0, 1, 1, 2, 2)]
+    assert [line.is_dashed() for line in axis.lines[:5]] == [init != "default" for _, init in FIVE]
+    look = lambda line: (line.get_color(), line.get_linestyle())
+    assert sorted(map(look, figure.lines)) == sorted(map(look, axis.lines[:5]))  # the strokes before the names
     for text in (*axis.texts, *axis.get_yticklabels(), axis.xaxis.label, *figure.texts):
         assert contrast(text.get_color(), theme.background) > 4.5, text
     assert to_hex(figure.get_facecolor()) == theme.background
