@@ -44,7 +44,7 @@ def tables(draw):
     cell = lambda text: f'"{text}"' if quote or delimiter in text.strip() else text
     lines = [[cell(text.translate(swap)) for _, text in row] for row in zip(*columns, strict=True)]
     kind, labels = draw(st.sampled_from([None, "words", "counted", "years", "units"])), []
-    kind = "words" if kind == "counted" and count == 1 else kind  # 0 above 1 and 2 may be a number as well
+    kind = "words" if kind in ("counted", "years") and count == 1 else kind  # a lone 0 may be a number as well
     if kind is not None:
         words = draw(st.lists(st.sampled_from(WORDS), min_size=count, max_size=count, unique=True))
         counted = {"counted": range(count), "years": range(2019, 2019 + count)}.get(kind, words)
