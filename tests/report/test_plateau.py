@@ -200,7 +200,7 @@ def test_looks_tell_lines_apart(dark, contrast, draw):
     assert [line.get_color() for line in axis.lines[:5]] == [theme.cells[i] for i in (0, 1, 1, 2, 2)]
     assert [line.is_dashed() for line in axis.lines[:5]] == [init != "default" for _, init in FIVE]
     look = lambda line: (line.get_color(), line.get_linestyle())
-    assert sorted(map(look, figure.lines)) == sorted(map(look, axis.lines[:5]))  # the strokes before the names
+    assert sorted(map(look, figure.artists)) == sorted(map(look, axis.lines[:5]))  # the strokes before the names
     for text in (*axis.texts, *axis.get_yticklabels(), axis.xaxis.label, *figure.texts):
         assert contrast(text.get_color(), theme.background) > 4.5, text
     assert to_hex(figure.get_facecolor()) == theme.background
