@@ -41,6 +41,7 @@ def size(compiled):
 CELLS = {**gr.cells.CELLS, "foreign": FOREIGN}
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", CELLS)
 def test_prediction(name):
     """Within 20 % of the user's own program, for every option; memory falls as work rises."""
@@ -67,6 +68,7 @@ def test_exactly_the_budget_fits():
     assert gr.plan(gr.rnn, params, xs, budget=need - 1).method != gr.Segmented()
 
 
+@pytest.mark.thinned(2)
 @each_cell
 def test_the_leanest_method_where_nothing_else_fits(cell, innermost_loops):
     """Two levels of checkpoints, predicted to 20 %; each level is one more forward loop with gates in it."""
