@@ -3,6 +3,7 @@
 value = mantissa * 2^exponent,    largest |mantissa| of a row in [1, 2)
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -48,7 +49,7 @@ def align(value: Scaled, other: Array) -> tuple[Scaled, Array]:
 
 def largest(tree: Any) -> Array:
     """The largest magnitude of each row, over all leaves: [B]."""
-    rows = [jnp.abs(a).reshape(a.shape[0], -1).max(1) for a in jax.tree.leaves(tree)]
+    rows = [jnp.abs(a).max(tuple(range(1, a.ndim))) for a in jax.tree.leaves(tree)]
     return jnp.stack(rows).max(0)
 
 
@@ -56,7 +57,7 @@ def part_norms(tree: Any) -> list[Array]:
     """The Euclidean norm of each leaf's rows, [B] each; scaled first, so that no square underflows."""
 
     def norm(a: Array) -> Array:
-        a = a.reshape(a.shape[0], -1)
+        a = a.reshape(a.shape[0], math.prod(a.shape[1:]))
         peak = jnp.abs(a).max(1)
         scale = jnp.where(peak > 0, peak, 1)
         return peak * jnp.sqrt(jnp.square(a / scale[:, None]).sum(1))

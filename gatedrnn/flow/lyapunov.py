@@ -59,7 +59,8 @@ def lyapunov(
         Exponents in nats per step, largest first: [B, k] or [k]; nan in a row of which no step counts.
 
     Raises:
-        ValueError: `k` is not in 1..S, `burn_in` is not in 0..T - 1, or an argument has the wrong rank, width or dtype.
+        ValueError: `k` is not in 1..S, `burn_in` is not in 0..T - 1, there is no step, or an argument
+            has the wrong rank, width or dtype.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -79,6 +80,8 @@ def lyapunov(
     if k > size:
         raise fail("k", f"at most {size}, the size of the carry", shown(k))
     burn_in = check_size("burn_in", burn_in, 0)
+    if not steps:
+        raise fail("xs", "of at least one step", np.shape(xs))
     if burn_in >= steps:
         raise fail("burn_in", f"below the number of steps, {steps}", shown(burn_in))
     exponents = _lyapunov(cell, k, params, sequence, burn_in)

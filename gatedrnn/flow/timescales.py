@@ -56,7 +56,8 @@ def timescales(
         where no step counts.
 
     Raises:
-        ValueError: the cell has `step` alone, the sequence is empty, or an argument has the wrong rank, width or dtype.
+        ValueError: the cell has `step` alone, the sequence has no steps or no rows, or an argument
+            has the wrong rank, width or dtype.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -71,8 +72,8 @@ def timescales(
         raise fail("cell", "a Cell with `project`, `recur` and `pointwise`, whose gates can be read off", repr(cell))
     xs, mask, reset = flipped(check_flag("reverse", reverse), xs, mask, reset)
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
-    if sequence.xs.shape[0] == 0:
-        raise fail("xs", "at least one step long", np.shape(xs))
+    if 0 in sequence.xs.shape[:2]:
+        raise fail("xs", "of at least one step and one row", np.shape(xs))
     return scales_of(trace_gate(cell, SEGMENT, params, sequence))
 
 

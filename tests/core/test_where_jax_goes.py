@@ -175,6 +175,12 @@ def test_no_rows(cell, method):
         assert (ys.shape, end.h.shape, dxs.shape) == (shape, (0, H), (T, 0, D))
         assert not any(leaf.any() for leaf in jax.tree.leaves(dparams))
     assert gr.flow.lyapunov(cell, params, xs[:, :0], k=2).shape == (0, 2)
+    assert {norm.shape for norm in gr.flow.adjoint(cell, params, xs[:, :0]).log10_norm.values()} == {(T + 1, 0)}
+    for nothing in (xs[:, :0], xs[:0]):
+        with pytest.raises(ValueError, match="^`xs` must be "):
+            gr.flow.timescales(cell, params, nothing)
+    with pytest.raises(ValueError, match="^`xs` must be "):
+        gr.flow.lyapunov(cell, params, xs[:0])
 
 
 def test_what_is_checked_eagerly_runs_under_transformations():
