@@ -5,6 +5,7 @@ import re
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "options", "loops"),
     [

@@ -109,6 +109,7 @@ def test_nothing_is_traced_twice(name, methods, spied, problem):
         limited(gr.Segmented(5), readout, params, xs)
 
 
+@pytest.mark.thinned(3)
 @each_method
 @pytest.mark.parametrize(
     "made_of",

@@ -51,7 +51,7 @@ PAIRS = {  # cell and method
 }
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @pytest.mark.parametrize(("cell", "method"), PAIRS.values(), ids=PAIRS)
 @each_outputs
 @pytest.mark.parametrize("variant", ["plain", "flagged", "reversed", "unbatched"])
@@ -68,7 +68,7 @@ def test_outputs_are_made_of_all_outputs(cell, method, outputs, variant, problem
     assert_close(got, want, "float32", LENGTH)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_reader
 @each_outputs
 @both_ways
@@ -105,7 +105,7 @@ def test_in_segments():
             gr.Checkpointed.in_segments(*wrong)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_cell
 @each_reader
 @both_ways
@@ -154,7 +154,7 @@ def test_a_function_may_be_undefined_at_masked_steps(cell, method, problem, pull
     assert_close(pulled_back(run, params, xs, carry), pulled_back(defined, params, xs, carry), "float32", LENGTH)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_cell
 @each_reader
 @both_ways

@@ -76,6 +76,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(("law", "cell"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_law_is_refused_when_the_cell_is_first_used(law, cell):
     """By `Segmented` and by `check_cell`, each in one sentence that names the law; `Autodiff` needs none of them."""
@@ -87,6 +88,7 @@ def test_a_broken_law_is_refused_when_the_cell_is_first_used(law, cell):
         gr.check_cell(cell)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", [name for name in BROKEN if "backward" not in name and "tangent" not in name])
 def test_a_cell_that_breaks_a_law_has_the_right_gradient_by_its_step(name):
     """Autodiff's, and that of the same cell with `step` alone, against differences in float64."""
@@ -175,6 +177,7 @@ def test_weights_that_are_not_the_cells(cell, params, message, method):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -185,7 +185,7 @@ def test_affine_in_its_past(cell):
     assert (own in part.reads and part.affine_in(own, values)) == (cell.name in AFFINE)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(9)
 @pytest.mark.parametrize("flags", ["", "mask", "reset", "mask reset"])
 @pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.name)
 def test_gradients_equal_those_of_jax(cell, flags):

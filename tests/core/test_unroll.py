@@ -126,7 +126,7 @@ def differences(problem_of):
     return gradients
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_entry()
 def test_values_equal_the_papers(entry, evaluate, problem_of):
     """Carry and outputs against the NumPy loop; float32 for 16-bit weights and inputs."""
@@ -140,7 +140,7 @@ def test_values_equal_the_papers(entry, evaluate, problem_of):
     assert_close((tuple(carry), ys), (want.carry, want.ys), entry.dtype, LENGTH)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_entry(method=set(METHODS) - {"autodiff"})
 def test_gradients_equal_autodiff(entry, evaluate):
     """Every leaf of params, xs and carry."""
@@ -149,7 +149,7 @@ def test_gradients_equal_autodiff(entry, evaluate):
     assert_close(evaluate(entry)[1], want, entry.dtype, LENGTH)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_entry(dtype={"float64"})
 def test_gradients_equal_differences(entry, evaluate, differences):
     """Every leaf of params, xs and carry."""
@@ -157,6 +157,7 @@ def test_gradients_equal_differences(entry, evaluate, differences):
     assert_close((dparams, dxs, dcarry), want, "difference", LENGTH)
 
 
+@pytest.mark.slow
 def test_every_entry_ran(evaluate, problem):
     """The registry holds what it should, and no entry ignores its variant or its dtype."""
     assert gr.rnn.factored and gr.gru.factored and gr.lstm.factored and not FOREIGN.factored

@@ -161,6 +161,7 @@ def test_nan_is_not_hidden(cell, method, with_reset, problem):
     np.testing.assert_array_equal(jnp.isnan(end.h), want[-1])
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @each_method
 def test_vmap(cell, method, problem, gradient):

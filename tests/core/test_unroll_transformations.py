@@ -94,6 +94,7 @@ def test_forward_mode_and_higher_orders(cell, order, problem):
         assert_close(*found.values(), "float64", LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("order", ["jvp", "jacfwd", "linearize", "jvp of grad"])
 def test_forward_mode_without_jit(cell, order, problem):
@@ -110,6 +111,7 @@ def test_forward_mode_without_jit(cell, order, problem):
         assert_close(got, want, "float32", LENGTH)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Autodiff()], ids=["segmented", "autodiff"])
 def test_first_and_second_derivatives(cell, method, problem):

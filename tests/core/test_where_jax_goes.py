@@ -44,6 +44,7 @@ def both(cell, method, flags, outputs="all"):
     return run
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
 @pytest.mark.parametrize("outputs", ["all", "last"])
 @pytest.mark.parametrize("method", METHODS)
@@ -102,6 +103,7 @@ def test_analyses_inside_a_mesh_that_is_set(measure):
     assert_close(gates, gr.gate_activations(gr.lstm, params, xs), "float32", LENGTH)
 
 
+@pytest.mark.slow
 def test_training_inside_a_mesh_that_is_set():
     """One device, seeds spread over two, and a batch split over two, with the same result."""
     setup = lambda **how: gr.train.Setup(gr.tasks.parity, gr.gru, horizon=8, hidden_size=4, batch=4, **how)
@@ -125,6 +127,7 @@ def test_a_mesh_that_is_not_the_one_that_is_set():
         gr.unroll(gr.gru, params, xs, method=gr.Sharded(other))
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("checked", [True, False], ids=["check_vma", "unchecked"])
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Autodiff(), gr.Checkpointed(4)], ids=["s", "a", "c"])
@@ -165,6 +168,7 @@ def test_export_with_symbols(cell):
         assert_close(program.call(*given, drawn), jax.jit(run)(*given, drawn), "float32", t * (D + H))
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(), gr.Autodiff(), gr.Checkpointed(4)], ids=["s", "a", "c"])
 def test_no_rows(cell, method):

@@ -153,6 +153,7 @@ def tried(name, argument, value):
         refusal(found)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("pair", PAIRS, ids=".".join)
 def test_each_argument(pair):
     """A hostile value in the place of one argument."""

@@ -27,6 +27,7 @@ def module_of(kind, dtype="float32", **options):
     return jax.tree.map(lambda a: jnp.asarray(0.7 * rng.normal(size=a.shape), dtype), module)
 
 
+@pytest.mark.thinned(3)
 @each_kind
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

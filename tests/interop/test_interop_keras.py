@@ -33,6 +33,7 @@ def filled(layer):
     return layer
 
 
+@pytest.mark.thinned(5)
 @each_kind
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 def test_verified(kind, bias, inputs):
@@ -71,6 +72,7 @@ def test_a_wrong_conversion_shows(fault, monkeypatch, inputs):
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 
 
+@pytest.mark.thinned(4)
 @each_cell
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
 def test_round_trip(cell, dtype, params_of, inputs):

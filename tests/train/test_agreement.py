@@ -100,6 +100,7 @@ def answers(one):
     }
 
 
+@pytest.mark.thinned(5)
 @each_count
 def test_sentences(k):
     """k attractors, PP and RC alike; subject, front and each noun's number as often as asked; adverbs in every gap."""

@@ -50,6 +50,7 @@ def test_a_batch_that_asks_nothing_changes_nothing(task, rule):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_tests_weigh_by_what_counts(task):
     """The mean over four batches is that over all their counted steps; of none it is zero."""

@@ -110,6 +110,7 @@ WANTING = {
 }
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * ("lbfgs" in n)) for n in WANTING])
 def test_optimisers_that_want_the_loss(name):
     """Each trains in `fit` as optax does when it is given value, gradient and function of the same batch by hand."""
@@ -163,6 +164,7 @@ def test_what_is_not_known_of_a_batch(chained):
             gr.train.fit(setup, steps=1, test_every=1)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("rule", [gr.train.Optimiser(), optax.adamw(1e-2)], ids=["adam", "adamw"])
 def test_narrow_weights_train(dtype, rule):
