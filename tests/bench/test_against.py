@@ -42,6 +42,7 @@ def test_a_commit_beside_the_tree(run, project, tmp_path, devices):
         assert row["ratio_of_minima"] == row["new"]["spread"][0] / row["old"]["spread"][0]
 
 
+@pytest.mark.slow
 def test_other_numbers_are_not_timed(project, tmp_path):
     """A tree whose LSTM hears its inputs a little louder."""
     shutil.copytree(project / "gatedrnn", tmp_path / "tree" / "gatedrnn", ignore=shutil.ignore_patterns("__pycache__"))

@@ -118,6 +118,7 @@ def test_a_good_run_writes_what_it_says(good, check_files):
     assert (folder / "gates.png").exists()
 
 
+@pytest.mark.slow
 def test_float64_text_file_one_hot(tmp_path, check_files, start_compare, finish):
     """In float64 the measured profile at rest is the closed form to nine digits; a relative folder through a link."""
     (tmp_path / "a text.txt").write_text("Grüße, 世界. " * 10, "utf-8")

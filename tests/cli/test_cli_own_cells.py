@@ -66,6 +66,7 @@ def test_generate(trained, succeeds, check_refused):
 CELLS = ("--cells", "own_cells:leaky,own_cells:within.plain,rnn")
 
 
+@pytest.mark.slow
 def test_race(trained, succeeds, tiny, read_json):
     """Beside the package's; with chrono where it can be."""
     succeeds("race", "adding", *tiny, *CELLS, "--out", "raced")

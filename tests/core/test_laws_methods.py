@@ -42,7 +42,7 @@ METHODS = {
 }
 
 
-@pytest.mark.thinned(9)
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_method_keeps_the_laws(method):
     """Also on strangers' cells."""

@@ -117,6 +117,7 @@ def test_what_a_gate_reads_is_what_pointwise_reads():
         assert_close(state, want, "float32", LENGTH)
 
 
+@pytest.mark.slow
 def test_a_strangers_cell_is_trained_saved_and_compared(tmp_path):
     """Without a line of the library being changed."""
     setup = gr.train.Setup(gr.tasks.adding, MGU, horizon=8, hidden_size=5, batch=2)

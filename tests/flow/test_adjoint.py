@@ -114,7 +114,7 @@ def test_first_gradient_equals_the_vjp_of_unroll(name, problem, put, unscaled, a
             assert np.isfinite(got.log10_norm["state"][0, 0])
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @each_cell
 @each_dtype
 @pytest.mark.parametrize("batch", [1, 4])

@@ -223,6 +223,7 @@ def test_lstm_memory_is_in_the_spectrum():
     assert (got[:, H:] < -20).all()
 
 
+@pytest.mark.thinned(5)
 @each_cell
 def test_largest_exponent_is_the_adjoint_decay_rate(name):
     """What a perturbation gains per step on its way forward, a gradient gains on its way back."""

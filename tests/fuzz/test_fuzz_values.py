@@ -219,6 +219,7 @@ def same_or_refused(cell):
     assert refused.startswith("`cell` must be ") and "\n" not in refused
 
 
+@pytest.mark.slow
 @bounded(14)
 def test_random_pointwise(data):
     """Elementwise or not: never another gradient."""

@@ -184,6 +184,7 @@ def test_looks_tell_cells_and_initialisations_apart(dark, contrast, panels):
     assert all(contrast(colour, theme.background) > 3 for colour in colours.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 def test_letters_stand_out(dark, contrast, picture, panels):
     theme = plots.DARK if dark else plots.LIGHT

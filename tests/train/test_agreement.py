@@ -162,6 +162,7 @@ def test_shortest(k, p0, shortest):
         task(jax.random.key(0), 1, shortest - 1)
 
 
+@pytest.mark.slow
 def test_memory_of_a_mixture():
     """That of the task whose subject is earliest: the longest between any sentence's subject and its end."""
     late, early = agreement_with(2, fronted=1.0), agreement_with(1, fronted=0.0)

@@ -70,6 +70,7 @@ def test_losses_are_those_of_flax(cell):
     np.testing.assert_allclose(losses, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [gr.gru, gr.lstm], ids=lambda cell: cell.name)
 def test_losses_are_those_of_torch(cell):
     """50 updates in torch with its own optimiser, cross entropy at every step of a copy task."""
@@ -137,6 +138,7 @@ def test_every_method_trains_alike(task, method):
     chex.assert_trees_all_close(got.state.params, want.state.params, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_short_window_is_a_part_of_the_gradient():
     """What the first windows' inputs do to the end is cut off: the first update with the cut written out."""
     setup = replace(SETUP, method=gr.Truncated(5), optimiser=optax.sgd(1.0))
@@ -154,6 +156,7 @@ def test_a_short_window_is_a_part_of_the_gradient():
     chex.assert_trees_all_close(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_seeds_together_are_seeds_alone():
     """Under vmap, spread over two devices, or one after the other."""
     together = gr.train.fit(SETUP, steps=8, seeds=(0, 5), test_every=4, test_batches=2)
