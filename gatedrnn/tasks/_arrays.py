@@ -72,7 +72,7 @@ def read_parquet(path: Path, find: Find) -> np.ndarray:
     try:
         import duckdb
     except ImportError:
-        raise ValueError("Parquet needs DuckDB, which is not installed: pip install 'gatedrnn[series]'.") from None
+        raise ValueError("Parquet needs DuckDB, which is not installed: pip install duckdb.") from None
     offline: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     table = "read_parquet(?, hive_partitioning = false)"
     this = [_literal(path)]

@@ -46,9 +46,7 @@ def digits(permuted: bool = False) -> Task:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise ValueError(
-            "The digits need scikit-learn, which is not installed: pip install 'gatedrnn[digits]'."
-        ) from None
+        raise ValueError("The digits need scikit-learn, which is not installed: pip install scikit-learn.") from None
     found = load_digits()
     pixels, labels = (found.data / 16).astype(np.float32), found.target.astype(np.int32)
     if permuted:

@@ -46,7 +46,7 @@ def read_series(
 
     Args:
         path: a `.npy` file with an array [N] or [N, C], a `.npz` file of such, a `.parquet` file (which needs
-            `gatedrnn[series]`), or a text file, `.gz` or not, in UTF-8, UTF-16 or a code page: lines with fields
+            DuckDB), or a text file, `.gz` or not, in UTF-8, UTF-16 or a code page: lines with fields
             between commas, semicolons, tabs, bars or blanks, decimal points or commas, quotes, comments (`#`, `%`)
             and lines of names. Whatever of these the file leaves in doubt is refused, and can be given.
         column: the column's name or, where none has that name, its number from 0; the first one by default. The arrays

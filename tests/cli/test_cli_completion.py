@@ -11,6 +11,7 @@ import pytest
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._settings import TASKS
 
+COMMANDS = ["compare", "forecast", "generate", "race", "train"]
 PROJECT = Path(__file__).parents[2]
 WITHOUT_JAX = "import sys; sys.modules['jax'] = None; from gatedrnn.cli import main; main()"  # its import fails
 
@@ -59,7 +60,7 @@ def test_each_shell_has_a_script(asked, shell, mark):
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        ([""], ["compare", "generate", "race", "train"]),
+        ([""], COMMANDS),
         (["tr"], ["train"]),
         (["train", ""], TASKS),
         (["train", "permuted"], ["permuted-digits"]),
@@ -84,7 +85,7 @@ def test_words_are_completed(offered, words, wanted):
 
 def test_nothing_of_the_line_is_run(offered):
     """Options that print and stop do not, while a line is completed."""
-    assert offered("--version", "") == ["compare", "generate", "race", "train"]
+    assert offered("--version", "") == COMMANDS
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

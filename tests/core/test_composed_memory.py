@@ -13,6 +13,7 @@ import gatedrnn as gr
 each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
 
 
+@pytest.mark.thinned(5)
 @each_cell
 @pytest.mark.parametrize("outputs", ["last", "readout"])
 def test_checkpointed_needs_little_memory(cell, outputs, asked):

@@ -103,6 +103,7 @@ def test_a_cell_that_breaks_a_law_has_the_right_gradient_by_its_step(name):
             np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(xs, one), way), want, rtol=1e-6)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(
     "change",
     [

@@ -76,6 +76,7 @@ def test_a_wrong_conversion_shows(fault, monkeypatch, inputs):
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 
 
+@pytest.mark.thinned(5)
 @each_kind
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
 def test_round_trip(kind, dtype, params_of, inputs):

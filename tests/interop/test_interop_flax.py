@@ -55,6 +55,7 @@ def test_linen_verified(kind, dtype, inputs):
     assert errors.largest <= tolerance(dtype, LENGTH)
 
 
+@pytest.mark.thinned(3)
 @each_nnx
 @each_dtype
 def test_nnx_verified(kind, dtype, inputs):

@@ -96,6 +96,7 @@ def test_returns_what_unroll_returns(params_of, inputs):
     assert_close(tuple(got), (ys.swapaxes(0, 1), h, c), "float32", LENGTH)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("kind", LAYERS.values(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
     "tanh",

@@ -36,6 +36,7 @@ def numpy(tensor):
     return tensor.detach().numpy()
 
 
+@pytest.mark.thinned(5)
 @each_kind
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -121,6 +121,7 @@ def test_sentences(k):
     assert_mean((all(number != one.subject for number in one.numbers) for one in found), Q**k)
 
 
+@pytest.mark.thinned(5)
 @each_count
 @pytest.mark.parametrize("rule", ["last noun", "first noun", "majority of nouns"])
 def test_rules_without_grammar(k, rule):

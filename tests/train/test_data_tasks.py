@@ -110,7 +110,7 @@ def test_digits_refused(monkeypatch):
     with pytest.raises(ValueError, match="^`steps` must be at least 64 .*'digits'; got 63"):
         gr.tasks.digits()(jax.random.key(0), 1, 63)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ValueError, match="scikit-learn, which is not installed: pip install 'gatedrnn"):
+    with pytest.raises(ValueError, match="scikit-learn, which is not installed: pip install scikit-learn"):
         gr.tasks.digits()
 
 

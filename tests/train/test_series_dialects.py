@@ -162,6 +162,7 @@ def test_a_gzip_of_far_more_is_refused(file, refuses, monkeypatch):
     assert "200 kB in all; got more" in refuses(file(gzip.compress(b"1\n" * 200_000), "data.csv.gz"))
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("tail", ["5,6,7\n", "5\n", "x,6\n", '"5,6"\n', "5,inf\n", "5,1_0\n", "5,0x1\n"])
 def test_what_comes_late_is_refused_with_its_line(file, refuses, tail):
     """Behind the lines from which the dialect is found out."""

@@ -58,6 +58,7 @@ def many(request):
     return getattr(gr.tasks, request.param), spec, batch, spec.read(batch.xs)
 
 
+@pytest.mark.thinned(3)
 def test_answers_and_memory(many):
     """Every target is what the inputs say, and asked where it should be; the longest lag is the memory stated."""
     task, spec, batch, reading = many

@@ -36,6 +36,7 @@ def curve(setup):
     return np.array(losses), first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
 def test_losses_are_those_of_flax(cell):
     """50 updates of linen's cell under linen's own loop, from the same weights on the same data."""
@@ -127,7 +128,7 @@ METHODS = [
 ]
 
 
-@pytest.mark.thinned(3)
+@pytest.mark.thinned(7)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 @pytest.mark.parametrize("task", [gr.tasks.adding, gr.tasks.parity], ids=lambda task: task.name)
 def test_every_method_trains_alike(task, method):

@@ -32,6 +32,7 @@ def test_at_first_they_are_as_given(adding_setup, params):
     np.testing.assert_allclose(found.loss, [np.mean(losses)] * 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_from_there_on_by_hand(adding_setup, params):
     """A loop of one's own with optax, fresh, on the same batches."""
     got = gr.train.fit(adding_setup, steps=3, params=params, test_every=3, test_batches=1).params()

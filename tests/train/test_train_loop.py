@@ -26,6 +26,7 @@ PLACES = {
 }
 
 
+@pytest.mark.thinned(7)
 @pytest.mark.parametrize("place", PLACES)
 def test_one_compilation_per_run(place, monkeypatch, caplog, tmp_path, plain):
     """XLA compiles the updates once and the test once: for any number of updates, tests and calls, and resumed, too."""

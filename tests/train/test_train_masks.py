@@ -31,6 +31,7 @@ TASKS = {"a value at the end": gr.tasks.adding, "classes at every step": gr.task
 RULES = {"adam": gr.train.Optimiser(), "adamw": optax.adamw(1e-2), "momentum": optax.sgd(0.1, momentum=0.9)}
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_batch_that_asks_nothing_changes_nothing(task, rule):
