@@ -133,22 +133,22 @@ def linear_call(
     held, fixed = jax.tree.flatten(residuals)
     changes, free = jax.tree.flatten(tangents)
     leaves, shown = jax.tree.flatten(like)
-    moving = [not isinstance(change, SymbolicZero) for change in changes]
-    zero = lambda still: ad.instantiate_zeros(ad.Zero(still.aval))
+    count = len(held)
+    still = [change.aval if isinstance(change, SymbolicZero) else None for change in changes]  # None: it moves
 
     def forward(*arrays: Any) -> list[Any]:
-        moved = iter(arrays[len(held) :])
-        full = [next(moved) if moves else zero(still) for moves, still in zip(moving, changes, strict=True)]
-        given = jax.tree.unflatten(fixed, arrays[: len(held)]), jax.tree.unflatten(free, full)
+        moved = iter(arrays[count:])
+        full = [next(moved) if aval is None else ad.instantiate_zeros(ad.Zero(aval)) for aval in still]
+        given = jax.tree.unflatten(fixed, arrays[:count]), jax.tree.unflatten(free, full)
         return jax.tree.leaves(value(*given))
 
     def back(*arrays: Any) -> list[Any]:
-        given = jax.tree.unflatten(fixed, arrays[: len(held)]), jax.tree.unflatten(shown, arrays[len(held) :])
-        return [a for a, moves in zip(jax.tree.leaves(transposed(*given)), moving, strict=True) if moves]
+        given = jax.tree.unflatten(fixed, arrays[:count]), jax.tree.unflatten(shown, arrays[count:])
+        return [a for a, aval in zip(jax.tree.leaves(transposed(*given)), still, strict=True) if aval is None]
 
     types = tuple(jax.typeof(leaf).to_tangent_aval() for leaf in leaves)
-    moved = [change for change, moves in zip(changes, moving, strict=True) if moves]
-    found = _linear.bind(*held, *moved, forward=forward, back=back, count=len(held), types=types)
+    moved = [change for change, aval in zip(changes, still, strict=True) if aval is None]
+    found = _linear.bind(*held, *moved, forward=forward, back=back, count=count, types=types)
     return jax.tree.unflatten(shown, found)
 
 
