@@ -123,8 +123,7 @@ def split_column(asked: str) -> tuple[str, str | None]:
 
 def in_words(baselines: Iterable[Any]) -> str:
     """`persistence 0.153, seasonal (24 steps) 0.0802`."""
-    lags = {"persistence": ""}
-    return ", ".join(f"{name}{lags.get(name, f' ({lag:,} steps)')} {loss:.4g}" for name, loss, lag in baselines)
+    return ", ".join(f"{name}{f' ({lag:,} steps)' * (lag > 1)} {loss:.4g}" for name, loss, lag in baselines)
 
 
 def formatted(value: float | None, form: str) -> str:

@@ -25,8 +25,8 @@ class Run(NamedTuple):
 
     setup: Any
     mesh: Any
-    params: Any = None
-    about: dict[str, Any] = {}  # noqa: RUF012
+    params: Any
+    about: dict[str, Any]
 
 
 def ask_for_devices(settings: Settings) -> None:
