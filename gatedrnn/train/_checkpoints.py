@@ -23,7 +23,7 @@ from gatedrnn._check import fail
 from gatedrnn._files import read_regular
 from gatedrnn.train._about import ABOUT, About, Damaged, digest, leaves_in_words, settings_of_jax
 from gatedrnn.train._metrics import Row
-from gatedrnn.train._setup import TrainState
+from gatedrnn.train._state import TrainState
 
 KEPT = 2  # checkpoints on disk beside the one being written
 STATE, UNFINISHED = "state.safetensors", ".unfinished-"

@@ -8,7 +8,7 @@ from typing import Any
 from gatedrnn._check import fail
 from gatedrnn.train._checkpoints import Checkpoints
 from gatedrnn.train._metrics import MetricsFile, Row
-from gatedrnn.train._setup import TrainState
+from gatedrnn.train._state import TrainState
 
 UNDER_WAY: set[str] = set()  # the folders of this process's runs: one may not be begun again within itself
 

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import gatedrnn as gr
-from gatedrnn.train import _setup
+from gatedrnn.train import _state
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.lstm, horizon=12, hidden_size=6, batch=4, cell_options={"chrono": 12})
 CURVE_STEPS = 50
@@ -178,7 +178,7 @@ def test_tests_are_on_held_out_data():
     setup = replace(SETUP, task=task)
     params = gr.train.init(setup, seeds := (0, 3)).params
     found = gr.train.measure(setup, params, 3)
-    keys = jax.random.split(jax.random.key(_setup.TEST_SEED), 3)
+    keys = jax.random.split(jax.random.key(_state.TEST_SEED), 3)
 
     def means(task):
         """Over the batches, for each seed."""

@@ -22,7 +22,7 @@ def test_at_first_they_are_as_given(adding_setup, params):
     for i in range(2):
         jax.tree.map(lambda got, want, i=i: np.testing.assert_array_equal(got[i], want), state.params, params)
     found = gr.train.measure(adding_setup, state.params, 2)
-    keys = jax.random.split(jax.random.key(gr.train._setup.TEST_SEED), 2)
+    keys = jax.random.split(jax.random.key(gr.train._state.TEST_SEED), 2)
     losses = [
         gr.train.evaluate(
             adding_setup.model, adding_setup.task, params, adding_setup.task.draw(key, 2, 8), adding_setup.method

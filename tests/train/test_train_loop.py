@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gatedrnn as gr
-from gatedrnn.train import _fit, _setup
+from gatedrnn.train import _loop, _state
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.lstm, horizon=12, hidden_size=6, batch=4, cell_options={"chrono": 12})
 MESH = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("devices",))
@@ -32,10 +32,10 @@ def test_one_compilation_per_run(place, monkeypatch, caplog, tmp_path, plain):
     """XLA compiles the updates once and the test once: for any number of updates, tests and calls, and resumed, too."""
     options = dict(PLACES[place])
     setup = replace(SETUP, horizon=13, method=options.pop("method", SETUP.method))
-    traced, update = [], _setup._update
-    monkeypatch.setattr(_setup, "_update", lambda *given: traced.append(1) or update(*given))
-    monkeypatch.setattr(_fit, "CALL_SECONDS", 0.0)  # a call for every update
-    _fit._programs.cache_clear()
+    traced, update = [], _state._update
+    monkeypatch.setattr(_state, "_update", lambda *given: traced.append(1) or update(*given))
+    monkeypatch.setattr(_loop, "CALL_SECONDS", 0.0)  # a call for every update
+    _loop._programs.cache_clear()
     options |= {"seeds": (0, 1), "test_batches": 1}
     with jax.log_compiles():
         whole = gr.train.fit(setup, steps=10, test_every=4, folder=tmp_path / "whole", **options)
@@ -48,7 +48,7 @@ def test_one_compilation_per_run(place, monkeypatch, caplog, tmp_path, plain):
 
 def test_many_updates_in_one_call(monkeypatch):
     """Twice as many as in the last call while they take less than the time of one: 64 in seven."""
-    monkeypatch.setattr(_fit, "CALL_SECONDS", 1e9)
+    monkeypatch.setattr(_loop, "CALL_SECONDS", 1e9)
     steps = []
     gr.train.fit(SETUP, steps=64, test_every=64, test_batches=1, on_progress=lambda at: steps.append(at.step))
     assert steps == [1, 3, 7, 15, 31, 63, 64]
@@ -59,7 +59,7 @@ def test_the_old_state_is_used_up_by_the_loop_alone():
     state = gr.train.init(SETUP)
     new, _ = gr.train.step(SETUP, state)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
-    loop = _fit._Loop(SETUP, new, [], None, 1)
+    loop = _loop.Loop(SETUP, new, [], None, 1)
     old = loop.state
     loop.run(until=2)
     for used in (new, old):
@@ -70,7 +70,7 @@ def test_the_old_state_is_used_up_by_the_loop_alone():
 def test_numbers_do_not_depend_on_calls(monkeypatch, plain):
     """How many updates one device call makes follows the clock; what they compute does not."""
     want = gr.train.fit(SETUP, steps=20, test_every=10)
-    monkeypatch.setattr(_fit, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(_loop, "CALL_SECONDS", 0.0)
     got = gr.train.fit(SETUP, steps=20, test_every=10)
     chex.assert_trees_all_equal(plain(got.state), plain(want.state))
     assert got.rows == want.rows
