@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_singular_or_plural.ipynb"
-SMALL = {"UPDATES": 400, "LONGEST": 100, "ATTRACTORS": 2}
+SMALL = {"UPDATES": 400, "LONGEST": 100, "ATTRACTORS": 2, "SEEDS": 1}
 
 
 def by_name(rows):
