@@ -18,7 +18,7 @@ Dimension letters, everywhere in the package:
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -57,11 +57,13 @@ class Params(NamedTuple):
         input: pytree read by `project`. In the house's cells `w [D, G * H]` and `b [G * H]`.
         recurrent: pytree read by `recur`. In the house's cells `w [H, G * H]`; the GRU adds `b [H]`.
         unit: pytree of [H] read by `pointwise`, a number per unit: peepholes, time steps. Empty in the house's cells.
+        initial: the first carry [H] each, where it is learned (`gr.learned_carry`).
     """
 
     input: Any
     recurrent: Any
     unit: Any = ()
+    initial: Any = ()
 
     def spread(self, h: Array) -> tuple[Any, ...]:
         """What `pointwise` and `activations` take last: `unit` as arrays like `h` [..., H], where there is any."""
@@ -127,6 +129,32 @@ class PerHead:
         return jax.tree.leaves(weights)[0].shape[0]
 
 
+@dataclass(frozen=True)
+class Of:
+    """A method of a value, as a function: equal where the values are, as Python's own bound methods are not."""
+
+    value: Any
+    name: str
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return getattr(self.value, self.name)(*args, **options)
+
+
+class Network(Protocol):
+    """How a network of cells is run over a sequence: layer by layer, each by the method of its cells.
+
+    Attributes:
+        causal: whether an output depends on no later input. Where it does, there are no single steps to run: methods,
+            which step, are given the layers' cells alone.
+    """
+
+    @property
+    def causal(self) -> bool: ...
+
+    def __call__(self, method: Any, params: Any, sequence: Any, outputs: Any) -> tuple[Any, Any]:
+        """As a method's own call (`gr.Method`), with the method that the cells are run by."""
+
+
 _ABSENT: Any = None  # default of a function that a cell may do without
 
 
@@ -156,6 +184,9 @@ class Cell(Generic[CarryT, ParamsT]):
             complement does; "" where there is none.
         horizon_option: the option of `init` that sets biases to a horizon in steps, such as "chrono"; "" for none.
         doc: what `help` says of the cell, such as its equations.
+        network: how it is run over a sequence where it is made of other cells: `gr.stack`, `gr.bidirectional`.
+        training: what is run in its place where `unroll` is given a key: the cell with noise, whose inputs have four
+            more columns.
 
     To a type checker it is a `Cell[carry, weights]`: `gr.lstm` is a `Cell[LSTMState, Params]`.
 
@@ -175,6 +206,8 @@ class Cell(Generic[CarryT, ParamsT]):
     keeps: str = ""
     horizon_option: str = ""
     doc: str = field(default="", compare=False)
+    network: Network | None = None
+    training: "Cell[CarryT, ParamsT] | None" = None
 
     def __post_init__(self) -> None:
         for name in ("project", "recur"):
@@ -206,6 +239,11 @@ class Cell(Generic[CarryT, ParamsT]):
     def factored(self) -> bool:
         """Whether the step is the composition of `project`, `recur` and `pointwise`."""
         return self.pointwise is not None and isinstance(self.step, Composed)
+
+    @property
+    def causal(self) -> bool:
+        """Whether an output depends on no later input."""
+        return self.network is None or self.network.causal
 
     def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> ParamsT:
         """`init`, which is told of a dtype only where it is not float32: a foreign one need not know any other."""

@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import check_callable, fail
 from gatedrnn._outputs import Outputs
-from gatedrnn._sequence import Sequence
+from gatedrnn._sequence import Sequence, poison, quarantine
 
 
 @runtime_checkable
@@ -49,3 +49,13 @@ def check_method_value(method: Any, argument: str = "method") -> Method:
     except TypeError:
         raise fail(argument, "hashable, so that equal ones are compiled once", repr(method)) from None
     return check_callable(argument, "a value such as Segmented() or Autodiff()", method, 4)
+
+
+def run_whole(method: Method, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+    """A whole sequence, by a method that is given nothing which must not be read; traceable."""
+    if cell.network is not None and not cell.causal:
+        return cell.network(method, params, sequence, outputs)
+    sequence = quarantine(sequence)
+    end, part = method(cell, params, sequence, outputs)
+    poisoned = sequence.poisoned
+    return poison(None if poisoned is None else poisoned[0 if sequence.reverse else -1], end), part

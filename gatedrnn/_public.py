@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gatedrnn import cells, flow, initializers, linear, models, tasks
+from gatedrnn import cells, flow, initializers, linear, models, networks, tasks
 from gatedrnn._cell import Cell, Params, PerHead
 from gatedrnn._jacobian import recurrence
 from gatedrnn._laws import check_cell, check_method
@@ -21,6 +21,9 @@ from gatedrnn.methods.segmented import Segmented
 from gatedrnn.methods.sharded import Sharded
 from gatedrnn.methods.truncated import Truncated, streamed
 from gatedrnn.models import load
+from gatedrnn.networks.bidirectional import bidirectional
+from gatedrnn.networks.learned import learned_carry
+from gatedrnn.networks.stack import stack
 
 if TYPE_CHECKING:  # optax: only for those who train
     from gatedrnn import train
@@ -45,6 +48,7 @@ __all__ = [
     "Sequence",
     "Sharded",
     "Truncated",
+    "bidirectional",
     "cells",
     "check_cell",
     "check_method",
@@ -53,13 +57,16 @@ __all__ = [
     "gru",
     "guarded_step",
     "initializers",
+    "learned_carry",
     "linear",
     "load",
     "lstm",
     "models",
+    "networks",
     "plan",
     "recurrence",
     "rnn",
+    "stack",
     "streamed",
     "tasks",
     "train",

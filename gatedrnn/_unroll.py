@@ -14,10 +14,12 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from gatedrnn._cell import Carry, CarryT, Cell, ParamsT
-from gatedrnn._check import fail
+from gatedrnn._check import check_flag, check_key, fail, shown
 from gatedrnn._jax import explicit_axes, gathered, row_axes, scan, varying_alike
-from gatedrnn._method import Method, check_method_value
+from gatedrnn._method import Method, check_method_value, run_whole
+from gatedrnn._noise import with_noise
 from gatedrnn._outputs import Outputs, Readout, check_outputs
+from gatedrnn._packing import mask_of, reset_of
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
 from gatedrnn._step import guarded_step, restart, select
 from gatedrnn.methods.segmented import Segmented
@@ -31,7 +33,11 @@ def unroll(
     *,
     mask: Array | None = None,
     reset: Array | None = None,
+    lengths: Array | None = None,
+    segment_ids: Array | None = None,
     reverse: bool = False,
+    batch_major: bool = False,
+    key: Array | None = None,
     method: Method = Segmented(),
     outputs: Any = "all",
 ) -> tuple[CarryT, Any]:
@@ -40,13 +46,19 @@ def unroll(
     Compiled once per cell, method, shapes and dtypes; differentiable in `params`, `xs` and `carry`.
 
     Args:
-        cell: `gr.rnn`, `gr.gru`, `gr.lstm` or any other `Cell`.
+        cell: `gr.rnn`, `gr.gru`, `gr.lstm` or any other `Cell`; a network, such as `gr.stack(gr.lstm, gr.lstm)`.
         params: the cell's weights, from `cell.init`.
         xs: inputs, time-major, [T, B, D] or [T, D]; floating, no wider than the weights. T may be 0.
         carry: the carry before the first step, [B, H] each (or [H]); by default `cell.initial_carry`, zeros.
         mask: bool [T, B] or [T]. False holds the carry and gives a zero output, as if the step were not there.
         reset: bool [T, B] or [T]. True starts that step from `cell.initial_carry`; at a masked step it does nothing.
+        lengths: whole numbers [B] (or []): the steps of each row that are there, 0 to T; those after them are masked.
+        segment_ids: whole numbers [T, B] or [T], for documents packed into one row: where the number changes from one
+            step that is run to the next, the step begins anew, as with `reset`.
         reverse: run from the last step to the first; each output stays at its input's place.
+        batch_major: `xs` is [B, T, D], and so is everything else with a time axis, the outputs [B, T, H], too.
+        key: a `jax.random.key`, for a cell with noise (dropout, zoneout), which without one has none. The same key
+            gives the same numbers by every method.
         method: how to evaluate and differentiate: `Segmented()`, `Autodiff()`, `Checkpointed()`, `Truncated(window)` or
             `Sharded(mesh)`, or a `gr.Method` of your own. All compute the same function, and all but `Truncated` the
             same gradient.
@@ -70,33 +82,59 @@ def unroll(
         ((100, 4, 16), (4, 16))
     """
     method = check_method_value(method)
-    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse)
+    turn = check_flag("batch_major", batch_major) and np.ndim(xs) == 3
     found: Outputs = check_outputs(outputs, np.shape(xs)[:-1])
+    if turn:
+        xs, mask, reset, segment_ids, found = _turned(xs, mask, reset, segment_ids, found)
+    shape = np.shape(xs)[:-1]
+    if lengths is not None:
+        mask = mask_of(lengths, shape, mask)
+    if segment_ids is not None:
+        reset = reset_of(segment_ids, shape, mask, reset, reverse)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse)
+    if key is not None and cell.training is None:
+        raise fail("key", f"None for the cell {cell.name!r}, which draws nothing", shown(key))
     batched = np.ndim(xs) == 3
     if isinstance(found, Readout):
         targets = found.targets if batched else jax.tree.map(lambda a: jnp.asarray(a)[:, None], found.targets)
         sequence, found = replace(sequence, targets=targets), replace(found, targets=())
-    result: tuple[CarryT, Any] = _unroll(cell, method, params, sequence, found)
+    key = None if key is None else check_key("key", key)
+    result: tuple[CarryT, Any] = _unroll(cell, method, params, sequence, found, key)
+    if turn and found.per_step:
+        return result[0], _turned(result[1])[0]
     if batched:
         return result
     return unbatched(result[0]), unbatched(result[1], 1 if found.per_step else 0)
 
 
+def _turned(*trees: Any) -> tuple[Any, ...]:
+    """[B, T, ...] -> [T, B, ...], or back, of every array that has both axes."""
+
+    def turned(a: Any) -> Array:
+        a = jnp.asarray(a)
+        return jnp.swapaxes(a, 0, 1) if a.ndim > 1 else a
+
+    return tuple(jax.tree.map(turned, tree) for tree in trees)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _unroll(cell: Cell, method: Method, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
-    def run(params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+def _unroll(
+    cell: Cell, method: Method, params: Any, sequence: Sequence, outputs: Outputs, key: Array | None
+) -> tuple[Carry, Any]:
+    run_by = cell if key is None else cell.training
+
+    def run(params: Any, sequence: Sequence, outputs: Outputs, key: Array | None) -> tuple[Carry, Any]:
+        if key is not None:
+            sequence = replace(sequence, xs=with_noise(key, sequence.xs))
         params, sequence, outputs = varying_alike((params, sequence, outputs))
-        sequence = quarantine(sequence)
-        end, part = method(cell, params, sequence, outputs)
-        poisoned = sequence.poisoned
-        last = None if poisoned is None else poisoned[0 if sequence.reverse else -1]
-        return poison(last, end), outputs.value(part)
+        end, part = run_whole(method, run_by, params, sequence, outputs)
+        return end, outputs.value(part)
 
     if explicit_axes():  # a method need not name the axes in every operation: the compiler splits what it finds split
         rows = row_axes(sequence.xs)
         found = PartitionSpec(None, rows) if outputs.per_step else PartitionSpec(rows)
         run = jax.sharding.auto_axes(run, out_sharding=(PartitionSpec(rows), found))
-    return run(params, sequence, outputs)
+    return run(params, sequence, outputs, key)
 
 
 def gate_activations(

@@ -66,6 +66,8 @@ class Segmented:
             object.__setattr__(self, "length", check_size("length", self.length, most=LARGEST))
 
     def __call__(self, cell: Cell, params: Any, sequence: Steps, outputs: Outputs) -> tuple[Carry, Any]:
+        if cell.network is not None:
+            return cell.network(self, params, sequence, outputs)
         if not cell.factored:
             raise ValueError(
                 f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {self!r}, which "
@@ -75,7 +77,7 @@ class Segmented:
             dtypes = [part.dtype.name for part in sequence.carry]
             raise fail("method", f"Autodiff() for a carry of several dtypes ({', '.join(dtypes)})", repr(self))
         check_laws(cell, params, sequence.xs)
-        end, hs = self._run(cell, params, sequence)
+        end, hs = self._run(cell, params._replace(initial=()), sequence)  # a method is given the carry itself
         return end, outputs.of(sequence, hs)
 
     def _run(self, cell: Cell, params: Any, sequence: Steps) -> tuple[Carry, Array]:

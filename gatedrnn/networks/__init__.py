@@ -1,0 +1,16 @@
+"""Networks of cells, which are cells themselves: layers, directions, and what lies between."""
+
+from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
+from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
+from gatedrnn.networks.stack import StackParams, stack
+
+__all__ = [
+    "BidirectionalParams",
+    "BidirectionalState",
+    "Norm",
+    "StackParams",
+    "bidirectional",
+    "layer_norm",
+    "rms_norm",
+    "stack",
+]

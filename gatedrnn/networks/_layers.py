@@ -1,0 +1,71 @@
+"""What networks share: a layer's method, and its outputs as they come."""
+
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any
+
+import jax
+from jax import Array
+
+from gatedrnn._cell import Cell, Of
+from gatedrnn._check import fail, shown
+from gatedrnn._method import Method
+from gatedrnn._sequence import Sequence
+from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.segmented import Segmented
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Between:
+    """The outputs of a layer for the next one, [T, B, H]: what stands at masked steps is never read."""
+
+    per_step = True
+
+    def of(self, sequence: Sequence, ys: Array) -> Array:
+        return ys
+
+    def join(self, earlier: Array, later: Array) -> Array:
+        raise TypeError("`outputs` must not be `per_step` to be joined: rows of steps stand one after the other.")
+
+    def value(self, part: Array) -> Array:
+        return part
+
+
+def method_for(cell: Cell, method: Method) -> Method:
+    """The method, with a plain scan in the place of `Segmented` for a layer that has `step` alone."""
+    if cell.factored or cell.network is not None:
+        return method
+    if isinstance(method, Segmented):
+        return Autodiff()
+    inner = getattr(method, "method", None)
+    if inner is None or not is_dataclass(method) or isinstance(method, type):
+        return method
+    changed: Any = replace(method, method=method_for(cell, inner))  # type: ignore[call-arg]
+    return changed
+
+
+def as_cell(run: Any, name: str, horizon_option: str, noisy: bool) -> Cell:
+    """A network as a cell; with `noisy`, one that has noise where it is trained."""
+    made = [Of(run, method) for method in ("init", "initial_carry", "step")]
+    training = as_cell(replace(run, noisy=True), name, "", False) if noisy else None
+    return Cell(
+        *(name, (), *made[:2]), step=made[2], horizon_option=horizon_option, network=run, training=training
+    )
+
+
+def check_layer(argument: str, cell: Any) -> Cell:
+    """Returns the cell, or raises ValueError where it is none."""
+    if not isinstance(cell, Cell):
+        raise fail(argument, "a gatedrnn.Cell, such as gatedrnn.lstm", shown(cell))
+    return cell
+
+
+def width_of(cell: Cell, params: Any, width: int) -> int:
+    """The width of the outputs that a cell gives for inputs of a width; `params` may be shapes."""
+
+    def out(params: Any) -> Array:
+        carry = cell.initial_carry(params, 1)
+        x = jax.numpy.zeros((1, width), jax.tree.leaves(carry)[0].dtype)
+        return cell.step(params, carry, x)[1]
+
+    return jax.eval_shape(out, params).shape[-1]
