@@ -79,10 +79,12 @@ class Composed:
     project: Callable[[Any, Array], Gates]
     recur: Callable[[Any, Array], Gates]
     pointwise: Callable[..., Carry]
+    damp: Callable[[Any, Array], Array] | None
 
     def __call__(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         gates_x = self.project(params.input, x)  # G x [..., H]
-        gates_h = self.recur(params.recurrent, carry.h)  # G x [..., H]
+        h = carry.h if self.damp is None else carry.h * self.damp(params.input, x)
+        gates_h = self.recur(params.recurrent, h)  # G x [..., H]
         carry = self.pointwise(gates_x, gates_h, carry, *params.spread(carry.h))
         return carry, carry.h
 
@@ -91,9 +93,9 @@ class Composed:
 class PerRow:
     """`project` or `recur` of one row, mapped over batch and time, so that no row can see another."""
 
-    function: Callable[[Any, Array], Gates]
+    function: Callable[[Any, Array], Any]
 
-    def __call__(self, weights: Any, rows: Array) -> Gates:
+    def __call__(self, weights: Any, rows: Array) -> Any:
         run = self.function
         for _ in rows.shape[:-1]:
             run = jax.vmap(run, in_axes=(None, 0))
@@ -185,6 +187,9 @@ class Cell(Generic[CarryT, ParamsT]):
         horizon_option: the option of `init` that sets biases to a horizon in steps, such as "chrono"; "" for none.
         doc: what `help` says of the cell, such as its equations.
         network: how it is run over a sequence where it is made of other cells: `gr.stack`, `gr.bidirectional`.
+        extra: how many arrays [H] `project` gives beyond those of the gates: `pointwise` finds them at the end of
+            `gates_x`, and no state meets them.
+        damp: `(params.input, x [D]) -> [H]`, what h is multiplied by on its way to `recur`; None for nothing.
         training: what is run in its place where `unroll` is given a key: the cell with noise, whose inputs have four
             more columns.
 
@@ -207,10 +212,12 @@ class Cell(Generic[CarryT, ParamsT]):
     horizon_option: str = ""
     doc: str = field(default="", compare=False)
     network: Network | None = None
+    extra: int = 0
+    damp: Callable[[Any, Array], Array] | None = None
     training: "Cell[CarryT, ParamsT] | None" = None
 
     def __post_init__(self) -> None:
-        for name in ("project", "recur"):
+        for name in ("project", "recur", "damp"):
             function = getattr(self, name)
             if function is not None and not isinstance(function, PerRow):
                 object.__setattr__(self, name, PerRow(function))
@@ -218,7 +225,7 @@ class Cell(Generic[CarryT, ParamsT]):
         complete = all(function is not None for function in three)
         # A composed step is made anew, since `dataclasses.replace` hands over that of the cell it copies.
         if complete and (self.step is None or isinstance(self.step, Composed)):
-            object.__setattr__(self, "step", Composed(*three))
+            object.__setattr__(self, "step", Composed(*three, self.damp))
         elif self.step is None:
             raise ValueError(f"Cell {self.name!r} needs `step`, or all of `project`, `recur` and `pointwise`.")
         if self.keeps and self.keeps.removeprefix("1 - ") not in self.gates:
@@ -244,6 +251,11 @@ class Cell(Generic[CarryT, ParamsT]):
     def causal(self) -> bool:
         """Whether an output depends on no later input."""
         return self.network is None or self.network.causal
+
+    def halves(self, params: Any, x: Array, h: Array) -> tuple[Gates, Gates]:
+        """What `pointwise` reads of inputs [..., D] and of the state before them [..., H]."""
+        damp = None if self.damp is None else self.damp(params.input, x)
+        return self.project(params.input, x), self.recur(params.recurrent, h if damp is None else h * damp)
 
     def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> ParamsT:
         """`init`, which is told of a dtype only where it is not float32: a foreign one need not know any other."""

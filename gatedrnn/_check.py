@@ -139,6 +139,14 @@ def check_key(argument: str, key: Any) -> Any:
     return key
 
 
+def check_rate(argument: str, rate: Any) -> float:
+    """Returns a rate of dropout as a float, or raises ValueError where it is not from 0 to below 1."""
+    rate = check_number(argument, rate, least=0.0)
+    if rate >= 1:
+        raise fail(argument, "below 1", rate)
+    return rate
+
+
 def check_floating(argument: str, dtype: Any) -> "DTypeLike":
     """Returns `dtype`, or raises ValueError where it names no floating type."""
     import jax.numpy as jnp

@@ -107,11 +107,15 @@ def _check_gates(cell: Cell, params: Params, x: Any, carry: Any) -> None:
         "recur": _traced(cell, params, x, "recur", cell.recur, params.recurrent, carry.h),
     }
     counts = {name: len(gates) for name, gates in halves.items()}
-    if len(set(counts.values())) > 1 or (cell.gates and counts["project"] != len(cell.gates)):
+    gates = counts["project"] - cell.extra
+    if gates != counts["recur"] or (cell.gates and gates != len(cell.gates)):
         named = f"; `gates` names {len(cell.gates)}" if cell.gates else ""
-        raise _misfit(
-            cell, params, x, f"`project` gives {counts['project']} gates and `recur` {counts['recur']}{named}"
-        )
+        beyond = f" and {cell.extra} beyond them" if cell.extra else ""
+        raise _misfit(cell, params, x, f"`project` gives {gates} gates{beyond} and `recur` {counts['recur']}{named}")
+    if cell.damp is not None:
+        damp = _traced(cell, params, x, "damp", cell.damp, params.input, x)
+        if damp.shape != wanted:
+            raise _misfit(cell, params, x, f"`damp` is {damp.shape} where the carry is {wanted}")
     shapes = {name: gate.shape for name, gates in halves.items() for gate in gates if gate.shape != wanted}
     if shapes:
         raise _misfit(cell, params, x, f"the gates are {shapes} where the carry is {wanted}")

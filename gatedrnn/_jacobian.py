@@ -29,8 +29,8 @@ class Blocks(NamedTuple):
         gates: by the recurrent half of every gate, G arrays [K, B, H].
         before: by the parts of the carry before the step.
         after: by the other parts after it.
-        apart: by the input's half of those gates whose two halves do not enter as a sum; where they do, transposition
-            gives both one and the same array.
+        apart: by the input's half of those gates whose two halves do not enter as a sum (where they do, transposition
+            gives both one and the same array), and by what `project` gives beyond the gates.
         unit: by every leaf of `params.unit`.
     """
 
@@ -55,7 +55,9 @@ def jacobian_blocks(parts: list[Part], values: dict[Value, Array], mask: Array |
         values["after", part.place], by_part[part.place] = part.pull(values)
     gates, places, units = (range(sum(kind == name for kind, _ in values)) for name in ("h", "before", "unit"))
     found = [by_part[j] for j in places]
-    untied = [g for g in gates if any(block.get(("x", g)) is not block.get(("h", g)) for block in found)]
+    inputs = range(sum(kind == "x" for kind, _ in values))
+    untied = [g for g in inputs if any(block.get(("x", g)) is not block.get(("h", g)) for block in found)]
+    untied += [g for g in inputs[len(gates) :] if g not in untied]
     blocks = []
     for j, block in enumerate(found):
         if mask is not None:
@@ -104,7 +106,7 @@ def replay(
     """
     if len(start) == 1:
         return values
-    count = sum(kind == "h" for kind, _ in values)
+    counts = [sum(kind == name for kind, _ in values) for name in "xh"]
     rest = sorted((part for part in parts if part.place), key=lambda part: part.place)
     inputs: Any
     if all(_affine(part, values) for part in rest):
@@ -119,7 +121,8 @@ def replay(
             return tuple(a * c + b for a, c, b in zip(slopes, before, offsets, strict=True)), before
 
     else:
-        halves = [tuple(values[kind, gate] for gate in range(count)) for kind in "xh"]
+        pairs = zip("xh", counts, strict=True)
+        halves = [tuple(values[kind, gate] for gate in range(count)) for kind, count in pairs]
         inputs = (*halves, values["before", 0], mask, reset)
 
         def step(rest: tuple[Array, ...], inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -66,6 +66,8 @@ def kept(bits: Array, rate: float, width: int, salt: int, dtype: Any) -> Array:
 
 def dropped(bits: Array, rate: float, x: Array, salt: int) -> Array:
     """Dropout: x [..., N], with each entry zero with probability `rate`, else divided by 1 - rate."""
+    if not rate:
+        return x
     return x * kept(bits, rate, x.shape[-1], salt, x.dtype) * jnp.full_like(x, 1 / (1 - rate))
 
 

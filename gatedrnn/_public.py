@@ -23,6 +23,7 @@ from gatedrnn.methods.truncated import Truncated, streamed
 from gatedrnn.models import load
 from gatedrnn.networks.bidirectional import bidirectional
 from gatedrnn.networks.learned import learned_carry
+from gatedrnn.networks.regularised import regularised
 from gatedrnn.networks.stack import stack
 
 if TYPE_CHECKING:  # optax: only for those who train
@@ -65,6 +66,7 @@ __all__ = [
     "networks",
     "plan",
     "recurrence",
+    "regularised",
     "rnn",
     "stack",
     "streamed",

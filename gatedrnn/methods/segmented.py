@@ -162,13 +162,15 @@ def _run(
         x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
 
         def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
-            gates_x, mask, reset = inputs
+            gates_x, damp, mask, reset = inputs
             before = restart(reset, initial, carry)
-            after = cell.pointwise(gates_x, cell.recur(params.recurrent, before.h), before, *unit)
+            gates_h = cell.recur(params.recurrent, before.h if damp is None else before.h * damp)
+            after = cell.pointwise(gates_x, gates_h, before, *unit)
             after = select(mask, after, carry)
             return after, after.h
 
-        end, hs = scan(step, start, (cell.project(params.input, x), mask, reset), reverse=reverse)
+        inputs = (cell.project(params.input, x), _damp(cell, params, x), mask, reset)
+        end, hs = scan(step, start, inputs, reverse=reverse)
         return end, hs, start
 
     return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
@@ -183,10 +185,11 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
         dcarry, dinitial, dparams = state
         x, h, dh, mask, reset = inputs  # [K, B, ...] each
         before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
-        rows_x, rows_h = _rows(x), _rows(before_h)  # [K * B, ...]
+        damp = _damp(cell, params, x)  # [K, B, H]
+        rows_x, rows_h = _rows(x), _rows(before_h if damp is None else before_h * damp)  # [K * B, ...]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
         found_h = cell.recur(params.recurrent, rows_h)
-        gates_x, gates_h = jax.tree.map(lambda a: a.reshape(before_h.shape), (found_x, found_h))
+        gates_x, gates_h = jax.tree.map(lambda a: a.reshape(before_h.shape), (tuple(found_x), tuple(found_h)))
         before = start._make((before_h, *(jnp.zeros_like(before_h) for _ in start[1:])))
         unit = params.spread(before_h)
         values = values_of(gates_x, gates_h, before, unit)
@@ -198,19 +201,20 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
 
         def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
             dcarry, dinitial = state
-            dh, blocks, reset = inputs
+            dh, blocks, damp, reset = inputs
             dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + dh))
             dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
-            dbefore = dbefore._replace(h=dbefore.h + matrix.transposed(gate_cotangents(blocks, dcarry)))
+            dread = matrix.transposed(gate_cotangents(blocks, dcarry))
+            dbefore = dbefore._replace(h=dbefore.h + (dread if damp is None else dread * damp))
             if reset is not None:
                 dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
             return (restart(reset, zeros, dbefore), dinitial), jnp.concatenate(dcarry, axis=-1)  # one row to stack
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), (dh, in_loop, reset), reverse=not reverse)
+        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), (dh, in_loop, damp, reset), reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
         dgates_h = [_rows(dgate) for dgate in gate_cotangents(blocks, dcarries)]
-        dgates_x = list(dgates_h)
+        dgates_x = [*dgates_h, *dgates_h[: cell.extra]]
         for gate in blocks[0].apart:
             dgates_x[gate] = _rows(weigh([block.apart[gate] for block in blocks], dcarries))
         (dx,) = project_vjp(tuple(dgates_x))
@@ -230,6 +234,10 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
     state, per_step = varying_alike((state, per_step))
     (dcarry, dinitial, dparams), dxs, _ = over_segments(segment, state, per_step, starts, length, not reverse)
     return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial
+
+
+def _damp(cell: Cell, params: Any, x: Array) -> Array | None:
+    return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
 
 
 def _rows(a: Array) -> Array:

@@ -1,7 +1,9 @@
 """Networks of cells, which are cells themselves: layers, directions, and what lies between."""
 
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
+from gatedrnn.networks.learned import learned_carry
 from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
+from gatedrnn.networks.regularised import regularised, weight_drop
 from gatedrnn.networks.stack import StackParams, stack
 
 __all__ = [
@@ -11,6 +13,9 @@ __all__ = [
     "StackParams",
     "bidirectional",
     "layer_norm",
+    "learned_carry",
+    "regularised",
     "rms_norm",
     "stack",
+    "weight_drop",
 ]

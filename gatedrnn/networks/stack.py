@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Carry, Cell, serialisable
-from gatedrnn._check import check_flag, check_key, check_list, check_number, check_size, fail, shown
+from gatedrnn._check import check_flag, check_key, check_list, check_rate, check_size, fail, shown
 from gatedrnn._method import Method, run_whole
 from gatedrnn._outputs import All, Last, Outputs
 from gatedrnn._sequence import Sequence
@@ -223,11 +223,3 @@ def stack(
     horizons = {cell.horizon_option for cell in cells}
     noisy = (rate > 0 and len(cells) > 1) or any(cell.training is not None for cell in cells)
     return as_cell(run, f"stack({', '.join(words)})", horizons.pop() if len(horizons) == 1 else "", noisy)
-
-
-def check_rate(argument: str, rate: Any) -> float:
-    """Returns a rate of dropout, from 0 to below 1, or raises ValueError."""
-    rate = check_number(argument, rate, least=0.0)
-    if rate >= 1:
-        raise fail(argument, "below 1", rate)
-    return rate
