@@ -17,6 +17,11 @@ import gatedrnn as gr
 
 T, B, D, H = 9, 3, 4, 6
 each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_of = lambda which: pytest.mark.parametrize(
+    "cell", [cell for cell in gr.cells.CELLS.values() if which(cell)], ids=lambda cell: cell.name
+)
+each_factored_cell = each_of(lambda cell: cell.factored)
+each_dense_cell = each_of(lambda cell: cell not in (gr.slstm, gr.indrnn))
 
 
 def problem(cell):
@@ -24,7 +29,7 @@ def problem(cell):
     rng = np.random.default_rng(len(cell.gates))
     params = jax.tree.map(jnp.float32, gr.Params(*reference.weights(cell.name, D, H, rng)))
     xs = jnp.float32(rng.normal(size=(T, B, D)))
-    return params, xs, jax.tree.map(lambda a: jnp.float32(rng.normal(size=a.shape)), cell.initial_carry(params, B))
+    return params, xs, jax.tree.map(jnp.float32, reference.random_carry(cell.initial_carry(params), (B, H), rng))
 
 
 @each_cell
@@ -41,7 +46,7 @@ def test_carry_is_a_named_tuple_with_h_first(cell):
     chex.assert_trees_all_equal(y, after.h)
 
 
-@each_cell
+@each_factored_cell
 def test_step_is_the_composition(cell):
     """pointwise(project(x), recur(h), carry) = step, with one array [B, H] per gate, at one step as at all."""
     params, xs, carry = problem(cell)
@@ -65,7 +70,7 @@ def test_step_equals_the_paper(cell):
     assert_close(tuple(row), tuple(part[1] for part in want.carry), "float32", D + H)
 
 
-@each_cell
+@each_factored_cell
 def test_recur_is_affine_in_h(cell):
     """recur(a h + (1 - a) k) = a recur(h) + (1 - a) recur(k): what lets its transpose stand outside the loop."""
     params, xs, _ = problem(cell)
@@ -75,7 +80,7 @@ def test_recur_is_affine_in_h(cell):
     assert_close(mixed, tuple(3 * a - 2 * b for a, b in both), "float32", 9 * H)
 
 
-@each_cell
+@each_factored_cell
 def test_pointwise_is_elementwise(cell):
     """No unit and no row reaches another: the Jacobian of every output in every argument is diagonal."""
     params, xs, carry = problem(cell)
@@ -118,6 +123,15 @@ GATES = [  # function, its position among the gates, the nonlinearity of its pre
     (gr.cells.lstm.forget_gate, "sigmoid"),
     (gr.cells.lstm.candidate, "tanh"),
     (gr.cells.lstm.output_gate, "sigmoid"),
+    (gr.cells.gru_before.candidate, "tanh"),
+    (gr.cells.lem.memory_step, "sigmoid"),
+    (gr.cells.lem.output_step, "sigmoid"),
+    (gr.cells.lem.memory_candidate, "tanh"),
+    (gr.cells.lem.output_candidate, "tanh"),
+    (gr.cells.slstm.candidate, "tanh"),
+    (gr.cells.slstm.output_gate, "sigmoid"),
+    (gr.cells.indrnn.candidate, "relu"),
+    (gr.cells.relu_rnn.candidate, "relu"),
 ]
 
 
@@ -125,7 +139,8 @@ GATES = [  # function, its position among the gates, the nonlinearity of its pre
 def test_gate_equation(gate, shape):
     """A gate squashes the sum of its two parts; no bias hides in it."""
     x, h = np.random.default_rng(0).normal(size=(2, B, H))
-    want = {"tanh": np.tanh, "sigmoid": lambda a: 1 / (1 + np.exp(-a))}[shape](x + h)
+    want = {"tanh": np.tanh, "sigmoid": lambda a: 1 / (1 + np.exp(-a)), "relu": lambda a: np.maximum(a, 0)}
+    want = want[shape](x + h)
     assert_close(gate(jnp.float32(x), jnp.float32(h)), want, "float32", 1)
 
 
@@ -161,10 +176,11 @@ def test_init_layout(cell, dtype):
     chex.assert_trees_all_equal_shapes(draw(0), layout)
     assert {leaf.dtype for leaf in jax.tree.leaves(draw(0))} == {jnp.dtype(dtype)}
     chex.assert_trees_all_equal(draw(0), draw(0))
-    assert all((draw(0)[part]["w"] != draw(1)[part]["w"]).any() for part in (0, 1))
+    pairs = zip(jax.tree.leaves(draw(0)), jax.tree.leaves(draw(1)), strict=True)
+    assert sum(bool((one != other).any()) for one, other in pairs) == (1 if cell is gr.relu_rnn else 2)
 
 
-@each_cell
+@each_dense_cell
 @pytest.mark.parametrize("gain", [1.0, 0.5])
 def test_orthogonal_blocks(cell, gain):
     """Each gate's [H, H] block is `gain` times an orthogonal matrix of its own."""
@@ -175,7 +191,7 @@ def test_orthogonal_blocks(cell, gain):
     assert len(distinct) == len(blocks)
 
 
-@each_cell
+@each_dense_cell
 def test_gaussian_weights(cell):
     """Standard deviation gain / sqrt(fan_in), entry by entry independent of the gate; default recurrence orthogonal."""
     wide = 200
@@ -225,13 +241,20 @@ def kolmogorov_smirnov(sample, low, high):
 
 @pytest.mark.parametrize("t_max", [10, 10_000])
 def test_chrono_biases(t_max):
-    """exp(bias) is uniform on (1, t_max - 1): LSTM forget, with input its negative; GRU update. The rest is zero."""
+    """exp(bias) is uniform on (1, t_max - 1): LSTM forget, with input its negative; GRU update. The rest is zero.
+
+    So it is of the variants that have such a gate; the time steps of the LEM have the negative, for they let go.
+    """
     wide, cheap = 400, {"recurrent_init": gr.initializers.gaussian(1.0), "chrono": t_max}
     i, f, g, o = biases(gr.lstm.init(jax.random.key(1), 1, wide, **cheap), 4)
     r, z, n = biases(gr.gru.init(jax.random.key(2), 1, wide, **cheap), 3)
+    r_before, z_before, n_before = biases(gr.gru_before.init(jax.random.key(2), 1, wide, **cheap), 3)
+    i_mean, f_mean, g_mean, o_mean = biases(gr.slstm.init(jax.random.key(3), 1, wide, **cheap), 4)
+    s, t, m, y = biases(gr.lem.init(jax.random.key(4), 1, wide, **cheap), 4)
     np.testing.assert_array_equal(i, -f)
-    assert not np.concatenate([g, o, r, n]).any()
-    for bias in (f, z):
+    np.testing.assert_array_equal(z_before, z)
+    assert not np.concatenate([g, o, r, n, r_before, n_before, i_mean, g_mean, o_mean, m, y]).any()
+    for bias in (f, z, f_mean, -s, -t):
         times = np.exp(np.float64(bias))
         assert times.min() > 1 - 1e-6 and times.max() < t_max - 1 + 1e-3 * t_max
         assert kolmogorov_smirnov(times, 1, t_max - 1) < 1.63
@@ -243,6 +266,15 @@ BAD_INIT = [  # cell, what it is told, what the message names, expects and got
     (gr.lstm, {"dtype": jnp.int32}, "`dtype` must be .*floating.*; got int32"),
     (gr.gru, {"chrono": 2}, "`chrono` must be .*above 2 .*; got 2"),
     (gr.lstm, {"chrono": float("inf")}, "`chrono` must be .*finite.*; got inf"),
+    (gr.gru_before, {"update_bias": float("nan")}, "`update_bias` must be a finite number .*; got nan"),
+    (gr.lem, {"chrono": 1}, "`chrono` must be .*above 2 .*; got 1"),
+    (gr.slstm, {"heads": 4}, "`heads` must be a number that divides `hidden_size` = 6; got 4"),
+    (gr.slstm, {"heads": 0}, "`heads` must be a whole number of at least 1; got 0"),
+    (gr.slstm, {"forget_bias": [1.0, 2.0]}, r"`forget_bias` must be a finite number of float32, or \[H\]"),
+    (gr.indrnn, {"horizon": 0}, "`horizon` must be a positive finite number; got 0"),
+    (gr.indrnn, {"epsilon": -1}, "`epsilon` must be a finite number of at least 0 and at most 2; got -1"),
+    (gr.indrnn, {"dtype": "int8"}, "`dtype` must be .*floating.*; got 'int8'"),
+    (gr.relu_rnn, {"recurrent_init": "identity"}, "`recurrent_init` must be a function .*; got 'identity'"),
 ]
 
 

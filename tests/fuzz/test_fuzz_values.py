@@ -100,7 +100,7 @@ def looped(cell, params, xs, carry, mask, reset, reverse):
     if cell.name in reference.LOOPS:
         return reference.LOOPS[cell.name](params, xs, carry, mask, reset, reverse)[:2]
     step = STEPS[cell.name](params)
-    return reference._loop(step, len(carry), carry[0].shape[1], xs, carry, mask, reset, reverse)[:2]
+    return reference.loop(step, len(carry), carry[0].shape[1], xs, carry, mask, reset, reverse)[:2]
 
 
 def close(got, want, tolerance):
