@@ -82,7 +82,8 @@ def identity(scale: float = 1.0) -> Initializer:
     scale = check_number("scale", scale)
 
     def draw(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
-        return scale * jnp.eye(*shape, dtype=accumulation_dtype(dtype))
+        rows, columns = shape
+        return scale * jnp.eye(rows, columns, dtype=accumulation_dtype(dtype))
 
     return _drawn_wide(draw)
 

@@ -142,6 +142,12 @@ def test_slstm_that_forgets_nothing_is_a_mean():
     assert_close(ys, np.tile(0.5 * np.r_[means, np.tanh(0.7)][:, None], H), "float32", LENGTH)
 
 
+def test_slstm_has_the_time_scale_of_its_forget_gate():
+    """-1 / ln sigmoid(3), from its first step on."""
+    found = gr.flow.timescales(gr.slstm, still(gr.slstm, bias=3.0), jnp.zeros((10, 1, D)))
+    np.testing.assert_allclose(found, 20.58, rtol=1e-4)
+
+
 def test_slstm_before_its_first_step():
     """dh / dc and dh / dn from nothing written are o f / i and -o g f / i, as without a stabiliser."""
     with jax.enable_x64(True):
