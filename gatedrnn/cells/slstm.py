@@ -109,22 +109,6 @@ def log_forget_gate(x_f: Array, h_f: Array) -> Array:
     return jax.nn.log_sigmoid(x_f + h_f)
 
 
-def stabiliser(log_i: Array, kept: Array) -> Array:
-    """The logarithm of the larger of the two weights, by which both are divided.
-
-    Args:
-        log_i: of what is written, [..., H].
-        kept: of what is kept, [..., H].
-
-    Returns:
-        [..., H].
-
-    References:
-        Beck et al. 2024, eq. 15.
-    """
-    return jnp.maximum(log_i, kept)
-
-
 def candidate(x_g: Array, h_g: Array) -> Array:
     """What is written: a squashed mixture of the input and the last output.
 
@@ -232,7 +216,7 @@ def _weights(gates_x: Gates, gates_h: Gates, carry: SLSTMState) -> tuple[Array, 
     """
     log_i, kept = gates_x[0] + gates_h[0], log_forget_gate(gates_x[1], gates_h[1]) + carry.m
     kept = jnp.where(carry.n == 0, jnp.minimum(kept, log_i - LEAST), kept)
-    m = stabiliser(log_i, kept)
+    m = jnp.maximum(log_i, kept)
     return input_gate(log_i, m), forget_gate(kept, m), m
 
 
