@@ -180,7 +180,7 @@ class Cell(Generic[CarryT, ParamsT]):
             `PerHead` where U is block-diagonal. One made of elementwise products with [H] is found to be diagonal.
         pointwise: `(gates_x, gates_h, carry) -> carry`; elementwise. Where `params.unit` has weights, they follow as a
             fourth argument, spread to the shape of the carry.
-        activations: the arguments of `pointwise` -> NamedTuple of the gates' values under their names.
+        activations: the arguments of `pointwise`, or of a `step` alone -> NamedTuple of the gates' values by name.
         step: `(params, carry, x) -> (carry, y)`; composed from the three functions where they are given.
         keeps: the gate by which a unit keeps its own memory, the carry's last part: "forget"; "1 - forget" where the
             complement does; "" where there is none.

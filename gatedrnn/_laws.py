@@ -124,11 +124,11 @@ def check_method(method: Method, *, cells: Iterable[Cell] = ()) -> tuple[str, ..
         >>> gr.check_method(gr.Segmented(2), cells=[gr.lstm])
         ('values', 'gradients', 'last', 'readout', 'mask', 'reset', 'direction', 'empty')
     """
-    from gatedrnn.cells import CELLS
+    from gatedrnn.cells import CLASSICS
 
     method = check_method_value(method)
     names: tuple[str, ...] = ()
-    for cell in tuple(cells) or CELLS.values():
+    for cell in tuple(cells) or CLASSICS.values():
         problem = _Problem(cell, 3, 4, {})
         names = _tried("method", f"{method!r} with the cell {cell.name!r}", _laws_of(method, problem))
     return names

@@ -1,7 +1,7 @@
 """Sequences of many lengths in one array: lengths as a mask, packed documents as resets.
 
-    mask[t, b]  = t < lengths[b]
-    reset[t, b] = segment_ids[t, b] != segment_ids at the step of the row that is run before t
+mask[t, b]  = t < lengths[b]
+reset[t, b] = segment_ids[t, b] != segment_ids at the step of the row that is run before t
 """
 
 from typing import Any

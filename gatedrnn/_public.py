@@ -13,8 +13,13 @@ from gatedrnn._sequence import Sequence
 from gatedrnn._step import guarded_step
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.cells.gru import GRUGates, GRUState, cell as gru
+from gatedrnn.cells.gru_before import cell as gru_before
+from gatedrnn.cells.indrnn import cell as indrnn
+from gatedrnn.cells.lem import LEMGates, LEMState, cell as lem
 from gatedrnn.cells.lstm import LSTMGates, LSTMState, cell as lstm
+from gatedrnn.cells.relu_rnn import cell as relu_rnn
 from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
+from gatedrnn.cells.slstm import SLSTMGates, SLSTMState, cell as slstm
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.segmented import Segmented
@@ -35,6 +40,8 @@ __all__ = [
     "Checkpointed",
     "GRUGates",
     "GRUState",
+    "LEMGates",
+    "LEMState",
     "LSTMGates",
     "LSTMState",
     "Method",
@@ -45,6 +52,8 @@ __all__ = [
     "RNNGates",
     "RNNState",
     "Readout",
+    "SLSTMGates",
+    "SLSTMState",
     "Segmented",
     "Sequence",
     "Sharded",
@@ -56,9 +65,12 @@ __all__ = [
     "flow",
     "gate_activations",
     "gru",
+    "gru_before",
     "guarded_step",
+    "indrnn",
     "initializers",
     "learned_carry",
+    "lem",
     "linear",
     "load",
     "lstm",
@@ -67,7 +79,9 @@ __all__ = [
     "plan",
     "recurrence",
     "regularised",
+    "relu_rnn",
     "rnn",
+    "slstm",
     "stack",
     "streamed",
     "tasks",

@@ -188,6 +188,9 @@ def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
 
     inputs = (sequence.xs, sequence.mask, sequence.reset)
     _, before = scan(begin, sequence.carry, inputs)  # [T, B, H] each
-    gates_x, gates_h = cell.halves(params, sequence.xs, before.h)
-    gates = cell.activations(gates_x, gates_h, before, *params.spread(before.h))
+    if cell.pointwise is None:
+        gates = jax.vmap(cell.activations, in_axes=(None, 0, 0))(params, before, sequence.xs)
+    else:
+        gates_x, gates_h = cell.halves(params, sequence.xs, before.h)
+        gates = cell.activations(gates_x, gates_h, before, *params.spread(before.h))
     return poison(sequence.poisoned, select(sequence.mask, gates, jax.tree.map(jnp.zeros_like, gates)))

@@ -1,6 +1,7 @@
 """Starting values: orthogonal or Gaussian weights, and gate biases that set a time scale.
 
 orthogonal(gain)      gain * Q, Q^T Q = I              the recurrence neither shrinks nor stretches
+identity(scale)       scale * I                        each unit keeps itself
 gaussian(gain)        N(0, gain^2 / fan_in)
 chrono(T_max)         log U(1, T_max - 1)              gate time scales uniform up to T_max steps
 """
@@ -62,6 +63,31 @@ def gaussian(gain: float = 1.0) -> Initializer:
     return _drawn_wide(jax.nn.initializers.variance_scaling(variance, "fan_in", "normal"))
 
 
+def identity(scale: float = 1.0) -> Initializer:
+    """The matrix `scale * I`: nothing is drawn, and equal keys or not, all matrices are equal.
+
+    Args:
+        scale: of what a unit gives to itself; below 1 it forgets.
+
+    Returns:
+        An initializer `(key, shape [N, M], dtype) -> [N, M]`.
+
+    Raises:
+        ValueError: `scale` is no finite number.
+
+    References:
+        Le, Jaitly, Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015,
+        https://arxiv.org/abs/1504.00941
+    """
+    scale = check_number("scale", scale)
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        rows, columns = shape
+        return scale * jnp.eye(rows, columns, dtype=accumulation_dtype(dtype))
+
+    return _drawn_wide(draw)
+
+
 def _drawn_wide(initializer: Initializer) -> Initializer:
     """Draws in float32 or wider, then rounds: QR has no 16-bit form, and equal keys give equal draws."""
 
@@ -113,20 +139,32 @@ def gate_weights(
     Raises:
         ValueError: a size is not a whole number of at least 1, or `dtype` is not a floating type.
     """
+    key_input, key_recurrent = jax.random.split(key)
+    w = gate_blocks("input_init", input_init, key_input, gates, input_size, hidden_size, dtype)
+    u = gate_blocks("recurrent_init", recurrent_init, key_recurrent, gates, hidden_size, hidden_size, dtype)
+    return Params({"w": w, "b": jnp.zeros(gates * hidden_size, dtype)}, {"w": u})
+
+
+def gate_blocks(
+    argument: str,
+    initializer: Initializer,
+    key: Array,
+    gates: int,
+    input_size: int,
+    hidden_size: int,
+    dtype: DTypeLike,
+) -> Array:
+    """One of the two matrices of `gate_weights`, [input_size, G * H]; `argument` is what `init` calls its initializer.
+
+    Raises:
+        ValueError: as there.
+    """
     input_size = check_size("input_size", input_size, most=LARGEST)
     hidden_size = check_size("hidden_size", hidden_size, most=LARGEST)
     check_floating("dtype", dtype)
-
-    def blocks(argument: str, initializer: Initializer, key: Array, fan_in: int) -> Array:
-        check_callable(argument, "a function (key, shape, dtype) -> array, such as orthogonal()", initializer, 3)
-        keys = jax.random.split(key, gates)
-        return jnp.concatenate([initializer(k, (fan_in, hidden_size), dtype) for k in keys], axis=1)
-
-    key_input, key_recurrent = jax.random.split(key)
-    return Params(
-        {"w": blocks("input_init", input_init, key_input, input_size), "b": jnp.zeros(gates * hidden_size, dtype)},
-        {"w": blocks("recurrent_init", recurrent_init, key_recurrent, hidden_size)},
-    )
+    check_callable(argument, "a function (key, shape, dtype) -> array, such as orthogonal()", initializer, 3)
+    keys = jax.random.split(key, gates)
+    return jnp.concatenate([initializer(k, (input_size, hidden_size), dtype) for k in keys], axis=1)
 
 
 def fill_bias(params: Params, gates: int, index: int, values: Any, argument: str = "bias") -> Params:

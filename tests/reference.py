@@ -9,6 +9,8 @@ skipped, a reset step starts from zeros. `params` is any object with the dicts `
 from typing import NamedTuple
 
 import numpy as np
+from reference_beyond import gru_before, indrnn, lem, relu_rnn, slstm
+from reference_loop import columns, loop, sigmoid
 
 
 class PerCell(dict):
@@ -22,14 +24,6 @@ class PerCell(dict):
         raise LookupError(f"the cell {name!r} has no {self.what}: write it from the cell's paper, without the package")
 
 
-class Run(NamedTuple):
-    """What a loop leaves behind: carry parts `[B, H]` (h first), `ys [T, B, H]`, gate values `[T, B, H]` by name."""
-
-    carry: tuple
-    ys: np.ndarray
-    gates: dict
-
-
 class Weights(NamedTuple):
     """The dicts of arrays the loops read, in the layout of the package's `Params`."""
 
@@ -40,15 +34,29 @@ class Weights(NamedTuple):
 def weights(name, D, H, rng):
     """Random float64 weights and biases of the cell `name`, in the layout its loop reads.
 
-    rnn     input w [D, H],    b [H]      recurrent w [H, H]
-    gru     input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H], b [H]    order reset, update, candidate
-    lstm    input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order input, forget, candidate, output
+    rnn, relu_rnn   input w [D, H],    b [H]      recurrent w [H, H]
+    indrnn          input w [D, H],    b [H]      recurrent u [H]
+    gru             input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H], b [H]    order reset, update, candidate
+    gru_before      input w [D, 3 H],  b [3 H]    recurrent w [H, 3 H]           order reset, update, candidate
+    lstm            input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order input, forget, candidate, output
+    slstm           input w [D, 4 H],  b [4 H]    recurrent w [1, H, 4 H]        order input, forget, candidate, output
+    lem             input w [D, 4 H],  b [4 H]    recurrent w [H, 4 H]           order of the equations
     """
     G = _GATES[name]
     recurrent = {"w": rng.normal(size=(H, G * H)) / H**0.5}
     if name == "gru":
         recurrent["b"] = rng.normal(size=H)
+    if name == "slstm":
+        recurrent["w"] = recurrent["w"][None]
+    if name == "indrnn":
+        recurrent = {"u": rng.normal(size=H)}
     return Weights({"w": rng.normal(size=(D, G * H)) / D**0.5, "b": rng.normal(size=G * H)}, recurrent)
+
+
+def random_carry(zero, shape, rng):
+    """A carry as the cell may leave it: random float64 parts, the normaliser of a mean positive."""
+    parts = type(zero)(*(rng.normal(size=shape) for _ in zero))
+    return parts._replace(n=0.5 + abs(parts.n)) if "n" in zero._fields else parts
 
 
 def rnn(params, xs, carry=None, mask=None, reset=None, reverse=False):
@@ -63,7 +71,7 @@ def rnn(params, xs, carry=None, mask=None, reset=None, reverse=False):
         candidate = np.tanh(x @ W + h @ U + b)
         return (candidate,), {"candidate": candidate}
 
-    return _loop(step, 1, len(U), xs, carry, mask, reset, reverse)
+    return loop(step, 1, len(U), xs, carry, mask, reset, reverse)
 
 
 def gru(params, xs, carry=None, mask=None, reset=None, reverse=False):
@@ -80,18 +88,18 @@ def gru(params, xs, carry=None, mask=None, reset=None, reverse=False):
     https://arxiv.org/abs/1604.01946, for the reset gate after it.
     """
     H = len(params.recurrent["b"])
-    W_r, W_z, W_n = _columns(params.input["w"], H)
-    b_r, b_z, b_n = _columns(params.input["b"], H)
-    U_r, U_z, U_n = _columns(params.recurrent["w"], H)
+    W_r, W_z, W_n = columns(params.input["w"], H)
+    b_r, b_z, b_n = columns(params.input["b"], H)
+    U_r, U_z, U_n = columns(params.recurrent["w"], H)
     b_hn = np.asarray(params.recurrent["b"], np.float64)
 
     def step(x, h):
-        r = _sigmoid(x @ W_r + h @ U_r + b_r)
-        z = _sigmoid(x @ W_z + h @ U_z + b_z)
+        r = sigmoid(x @ W_r + h @ U_r + b_r)
+        z = sigmoid(x @ W_z + h @ U_z + b_z)
         n = np.tanh(x @ W_n + b_n + r * (h @ U_n + b_hn))
         return ((1 - z) * n + z * h,), {"reset": r, "update": z, "candidate": n}
 
-    return _loop(step, 1, H, xs, carry, mask, reset, reverse)
+    return loop(step, 1, H, xs, carry, mask, reset, reverse)
 
 
 def lstm(params, xs, carry=None, mask=None, reset=None, reverse=False):
@@ -110,23 +118,29 @@ def lstm(params, xs, carry=None, mask=None, reset=None, reverse=False):
     Regularization, 2014, https://arxiv.org/abs/1409.2329.
     """
     H = len(params.recurrent["w"])
-    W_i, W_f, W_g, W_o = _columns(params.input["w"], H)
-    b_i, b_f, b_g, b_o = _columns(params.input["b"], H)
-    U_i, U_f, U_g, U_o = _columns(params.recurrent["w"], H)
+    W_i, W_f, W_g, W_o = columns(params.input["w"], H)
+    b_i, b_f, b_g, b_o = columns(params.input["b"], H)
+    U_i, U_f, U_g, U_o = columns(params.recurrent["w"], H)
 
     def step(x, h, c):
-        i = _sigmoid(x @ W_i + h @ U_i + b_i)
-        f = _sigmoid(x @ W_f + h @ U_f + b_f)
+        i = sigmoid(x @ W_i + h @ U_i + b_i)
+        f = sigmoid(x @ W_f + h @ U_f + b_f)
         g = np.tanh(x @ W_g + h @ U_g + b_g)
-        o = _sigmoid(x @ W_o + h @ U_o + b_o)
+        o = sigmoid(x @ W_o + h @ U_o + b_o)
         c = f * c + i * g
         return (o * np.tanh(c), c), {"input": i, "forget": f, "candidate": g, "output": o}
 
-    return _loop(step, 2, H, xs, carry, mask, reset, reverse)
+    return loop(step, 2, H, xs, carry, mask, reset, reverse)
 
 
-LOOPS = PerCell("loop in tests/reference.py", rnn=rnn, gru=gru, lstm=lstm)
-_GATES = PerCell("layout of weights in tests/reference.py", rnn=1, gru=3, lstm=4)
+LOOPS = PerCell(
+    "loop in tests/reference.py",
+    **{each.__name__: each for each in (rnn, gru, lstm, gru_before, lem, slstm, indrnn, relu_rnn)},
+)
+_GATES = PerCell(
+    "layout of weights in tests/reference.py",
+    **{"rnn": 1, "gru": 3, "lstm": 4, "gru_before": 3, "lem": 4, "slstm": 4, "indrnn": 1, "relu_rnn": 1},
+)
 
 
 def central_difference(loss, leaf, step=1e-5):
@@ -144,33 +158,3 @@ def central_difference(loss, leaf, step=1e-5):
         gradient[index] = (above - loss()) / (2 * step)
         leaf[index] = kept
     return gradient
-
-
-def _loop(step, parts, H, xs, carry, mask, reset, reverse):
-    """Run `step(x [D], *carry [H]) -> (carry, gates)` over `xs [T, B, D]`, row by row."""
-    xs = np.asarray(xs, np.float64)
-    T, B, _ = xs.shape
-    carry = [np.zeros((B, H)) for _ in range(parts)] if carry is None else [np.array(a, np.float64) for a in carry]
-    ys, gates = np.zeros((T, B, H)), {}
-    for b in range(B):
-        for t in reversed(range(T)) if reverse else range(T):
-            if mask is not None and not mask[t, b]:
-                continue
-            before = [np.zeros(H) if reset is not None and reset[t, b] else part[b] for part in carry]
-            after, values = step(xs[t, b], *before)
-            for part, value in zip(carry, after, strict=True):
-                part[b] = value
-            ys[t, b] = after[0]
-            for name, value in values.items():
-                gates.setdefault(name, np.zeros((T, B, H)))[t, b] = value
-    return Run(tuple(carry), ys, gates)
-
-
-def _columns(array, H):
-    """The gates' blocks of H columns each, in order."""
-    array = np.asarray(array, np.float64)
-    return [array[..., start : start + H] for start in range(0, array.shape[-1], H)]
-
-
-def _sigmoid(x):
-    return 0.5 * (1 + np.tanh(x / 2))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import gatedrnn as gr
 
 assert_type(gr.lstm, gr.Cell[gr.LSTMState, gr.Params])
+assert_type(gr.cells.lem.with_dt(0.5), gr.Cell[gr.LEMState, gr.Params])
 params = gr.gru.init(jax.random.key(0), 1, 2)
 assert_type(params, gr.Params)
 carry, ys = gr.unroll(gr.gru, params, jnp.ones((3, 1, 1)))

@@ -8,7 +8,7 @@ import optax
 
 import gatedrnn as gr
 from benchmarks.shared import Row
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 Units = Callable[[gr.Cell, gr.tasks.Task], int]
 """H of a cell for a task."""
@@ -66,7 +66,7 @@ def each(
     units: Units | int,
     batch: int,
     rule: gr.train.Optimiser = gr.train.Optimiser(),
-    cells: Iterable[gr.Cell] = CELLS.values(),
+    cells: Iterable[gr.Cell] = CLASSICS.values(),
     memory: int | None = None,
 ) -> Iterator[tuple[str, gr.train.Setup]]:
     """Label and setup of every cell from every initialisation; chrono is for `memory` steps, by default T."""

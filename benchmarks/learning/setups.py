@@ -19,7 +19,7 @@ from benchmarks.learning.entries import (
     units_for,
     wide_adding,
 )
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 ATTRACTORS = range(6)
 DIFFER, FRONTED = 0.5, 0.5
@@ -162,7 +162,7 @@ def gru_or_lstm() -> list[Entry]:
     entries = []
     for name, (task, horizon, tests) in problems.items():
         for size, hidden in sizes.items():
-            for cell in CELLS.values():
+            for cell in CLASSICS.values():
                 options = for_horizon(cell, horizon)
                 setup = gr.train.Setup(task, cell, horizon, hidden(cell, task), 32, rule, cell_options=options)
                 entry = Entry(f"{name}, {size}, {cell.name}", setup, 2_000, (0, 1, 2), None, 200, 4, tests)
@@ -176,7 +176,7 @@ def text() -> list[Entry]:
     rule = gr.train.Optimiser(optax.adam, 3e-3, 1.0)
     entries = []
     for window in (100, 1_000, 10_000):
-        for cell in CELLS.values():
+        for cell in CLASSICS.values():
             setup = gr.train.Setup(task, cell, window, 64, 10_000 // window, rule)
             tests = (("10,000 bytes", task, 10_000),)
             entries.append(Entry(f"{window:,} {cell.name}", setup, 1_000, (0, 1, 2), None, 250, 2, tests, 4, reach))

@@ -32,7 +32,7 @@ from benchmarks.shared import RESULTS, ROOT, Row, described, write_whole
 from benchmarks.speed.measures import difference, summary, tolerance
 from benchmarks.speed.problem import Size, problem
 from benchmarks.speed.record import SIZES
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 WORKER = Path(__file__).with_name("worker.py")
 KINDS = {"forward": "forward", "gradient": "forward + backward"}
@@ -137,18 +137,18 @@ def show(row: Row) -> None:
 
 def asked(old: Tree, options: argparse.Namespace) -> list[tuple[gr.Cell, Size]]:
     """The cells and sizes that are measured: by default those that both trees have."""
-    cells = options.cells or [name for name in CELLS if name in old.told["cells"]]
+    cells = options.cells or [name for name in CLASSICS if name in old.told["cells"]]
     missing = [name for name in cells if name not in old.told["cells"]]
     if missing:
         raise SystemExit(f"{options.revision} has no cell {missing[0]}; it has {', '.join(old.told['cells'])}")
     sizes = [Size(*size) for size in options.size or SIZES]
-    return [(CELLS[name], size) for size in sizes for name in cells if size.batch % options.devices == 0]
+    return [(CLASSICS[name], size) for size in sizes for name in cells if size.batch % options.devices == 0]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("revision", help="what git knows the older commit by")
-    parser.add_argument("--cells", nargs="+", choices=list(CELLS), help="those of both trees where not given")
+    parser.add_argument("--cells", nargs="+", choices=list(CLASSICS), help="those of both trees where not given")
     parser.add_argument("--size", nargs=4, type=int, action="append", metavar=("B", "D", "H", "T"), help="any number")
     parser.add_argument("--repeats", type=int, default=15, help="calls of each tree")
     parser.add_argument("--devices", type=int, default=1, help="split the batch; sizes that cannot be are left out")

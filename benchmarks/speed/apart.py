@@ -20,7 +20,7 @@ from benchmarks.shared import ROOT, Row
 from benchmarks.speed.measures import compared, prepare, turns
 from benchmarks.speed.problem import Size, add_problem, asked_for
 from benchmarks.speed.systems import SYSTEMS
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 SHORT = 50  # steps
 
@@ -39,8 +39,8 @@ def peak_memory(name: str, cell: str, size: Size) -> Row:
     All of it in this process, which must not have done anything else. What libraries set up at their first call, 9 MB
     for products, is there beforehand from a short sequence.
     """
-    short = prepare(name, CELLS[cell], size._replace(steps=min(size.steps, SHORT))).gradient
-    ready = prepare(name, CELLS[cell], size)
+    short = prepare(name, CLASSICS[cell], size._replace(steps=min(size.steps, SHORT))).gradient
+    ready = prepare(name, CLASSICS[cell], size)
     assert short is not None and ready.gradient is not None
     short()
     del short
@@ -64,14 +64,14 @@ def compilation(name: str, cell: str, size: Size) -> Row:
     taken = []
     for _ in range(3):
         jax.clear_caches()
-        ready = prepare(name, CELLS[cell], size)
+        ready = prepare(name, CLASSICS[cell], size)
         taken.append({"compile_s": ready.compile_s, "trace_s": ready.trace_s})
     return sorted(taken, key=lambda each: each["compile_s"] or 0)[1]
 
 
 def times(name: str, cell: str, size: Size) -> list[float]:
     """Milliseconds of every call of forward + backward; compared first, as flags may make another program of it."""
-    systems, _ = compared(CELLS[cell], size, [name])
+    systems, _ = compared(CLASSICS[cell], size, [name])
     return turns(systems, "gradient", 5)[name]
 
 

@@ -19,7 +19,7 @@ from benchmarks.speed.problem import Size, add_problem, asked_for
 from benchmarks.speed.products import programs
 from benchmarks.speed.reading import by_problem, fastest, speed_record
 from benchmarks.speed.systems import FORWARD_ONLY, OURS
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 LENGTHS = (25, 100, 200)  # steps per segment
 REPEATS = 9
@@ -69,7 +69,7 @@ def line(found: dict[str, Row]) -> tuple[str, ...]:
     """A problem's line of the table, from its rows in the record."""
     row = next(iter(found.values()))
     size = Size(*(row[letter] for letter in "BDHT"))
-    ms = products_ms(len(CELLS[row["cell"]].gates), size)
+    ms = products_ms(len(CLASSICS[row["cell"]].gates), size)
     both = ms["forward"] + ms["backward"]
     aim, aim_of_both = aims(found, size.batch)
     ours, ours_of_both = (fastest(found, kind, OURS)[1] for kind in ("forward", "gradient"))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import gatedrnn as gr
 from benchmarks.shared import Row
 from benchmarks.speed.clock import Program, repeated
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 
 def multiplications(weights: Any) -> int:
@@ -20,7 +20,7 @@ def multiplications(weights: Any) -> int:
 
 def necessary_gflop(row: Row) -> float:
     """Multiplications and additions of the products that forward cannot do without; forward + backward: three times."""
-    weights = jax.eval_shape(lambda key: CELLS[row["cell"]].init(key, row["D"], row["H"]), jax.random.key(0))
+    weights = jax.eval_shape(lambda key: CLASSICS[row["cell"]].init(key, row["D"], row["H"]), jax.random.key(0))
     return 2 * row["B"] * row["T"] * multiplications(weights) / 1e9
 
 

@@ -9,7 +9,7 @@ from jax import Array
 
 import gatedrnn as gr
 from benchmarks.shared import Row
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 
 class Size(NamedTuple):
@@ -53,7 +53,7 @@ def place(name: str, cell: str, size: Size) -> Row:
 
 def add_problem(parser: argparse.ArgumentParser) -> None:
     """The arguments CELL B D H T, all of which may be left out."""
-    parser.add_argument("cell", nargs="?", choices=list(CELLS))
+    parser.add_argument("cell", nargs="?", choices=list(CLASSICS))
     parser.add_argument("size", nargs="*", type=int, metavar="B D H T")
 
 
@@ -62,4 +62,4 @@ def asked_for(parser: argparse.ArgumentParser, cell: str | None, size: Sequence[
     if cell is None or len(size) != 4 or min(size) < 1:
         told = " ".join(map(str, [cell, *size] if cell else size)) or "nothing"
         parser.error(f"a cell and four sizes B D H T of at least 1 are wanted; got {told}")
-    return CELLS[cell], Size(*size)
+    return CLASSICS[cell], Size(*size)

@@ -16,7 +16,7 @@ from benchmarks.speed.costs import limit_gflops, necessary_gflop
 from benchmarks.speed.measures import applicable, compared, measure, summary
 from benchmarks.speed.problem import Size, place
 from benchmarks.speed.systems import REFERENCE, SYSTEMS
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 SIZES = (Size(1, 32, 64, 10_000), Size(16, 32, 64, 10_000), Size(16, 32, 128, 10_000), Size(32, 64, 256, 2_000))
 SIDE_BY_SIDE = tuple(name for name in SYSTEMS if name != "gatedrnn, Checkpointed")  # it trades time for memory
@@ -41,7 +41,7 @@ def allocator() -> dict[str, str]:
 def side_by_side(quick: bool, _: Row) -> Iterator[Row]:
     """Every cell and size, all systems in turns."""
     for size in QUICK if quick else SIZES:
-        for cell in CELLS.values():
+        for cell in CLASSICS.values():
             for row in measure(cell, size, applicable(cell, size, SIDE_BY_SIDE), 2 if quick else 5):
                 forward = necessary_gflop(row)
                 yield row | {"necessary_gflop": 3 * forward, "necessary_forward_gflop": forward}
@@ -55,21 +55,21 @@ def growth(quick: bool, _: Row) -> Iterator[Row]:
 
 def memory(quick: bool, record: Row) -> Iterator[Row]:
     """Every cell at some sizes, the LSTM as it grows; what is not in the record yet is compared first."""
-    sizes = dict.fromkeys(() if quick else MEMORY_SIZES, tuple(CELLS))
+    sizes = dict.fromkeys(() if quick else MEMORY_SIZES, tuple(CLASSICS))
     for size in QUICK if quick else (*GROWTH, *GROWTH_IN_BATCH[::2]):
         sizes.setdefault(size, ("lstm",))
     wanted = [
         (name, cell, size)
         for size, cells in sizes.items()
         for cell in cells
-        for name in applicable(CELLS[cell], size, SYSTEMS)
+        for name in applicable(CLASSICS[cell], size, SYSTEMS)
         if SYSTEMS[name].trains
     ]
     equal = {tuple(row[key] for key in ("system", "cell", *"BDHT")) for row in record["rows"] + record["growth"]}
     found = {}
     for name, cell, size in wanted:
         if (name, cell, *size) not in equal:
-            _, (row,) = compared(CELLS[cell], size, [name])
+            _, (row,) = compared(CLASSICS[cell], size, [name])
             found[name, cell, size] = {"errors": row["errors"]}
     with ThreadPoolExecutor(2) as pool:  # nothing is timed here
         for which, taken in zip(wanted, pool.map(lambda which: apart("memory", *which), wanted), strict=True):
@@ -79,9 +79,9 @@ def memory(quick: bool, record: Row) -> Iterator[Row]:
 def compiling(quick: bool, _: Row) -> Iterator[Row]:
     """Seconds to compile, without and with `FLAG`, and what the flag does to our times; where there is such a flag."""
     known = jaxlib.version.__version_info__ <= FLAG_UNTIL
-    for cell in ("rnn",) if quick else CELLS:
+    for cell in ("rnn",) if quick else CLASSICS:
         size = QUICK[0] if quick else COMPILE_SIZE
-        for name in COMPILED[:1] if quick else applicable(CELLS[cell], size, COMPILED):
+        for name in COMPILED[:1] if quick else applicable(CLASSICS[cell], size, COMPILED):
             for flags in ("", FLAG) if known else ("",):
                 yield place(name, cell, size) | {"flags": flags} | apart("compile", name, cell, size, flags)
         for size in (QUICK if quick else FLAG_SIZES) if known else ():

@@ -12,7 +12,7 @@ import gatedrnn as gr
 from benchmarks.speed import ours, peers
 from benchmarks.speed.problem import Size
 from benchmarks.speed.ready import Ready
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 
 class System(NamedTuple):
@@ -37,10 +37,10 @@ class System(NamedTuple):
 
 COMMON = ("rnn", "gru", "lstm")
 SYSTEMS: dict[str, System] = {
-    "gatedrnn": System(ours.segmented, CELLS),
-    "gatedrnn, 2 devices": System(ours.two_devices, CELLS, devices=2),
-    "gatedrnn, Checkpointed": System(ours.checkpointed, CELLS),
-    "lax.scan + jax.grad": System(ours.plain_scan, CELLS),
+    "gatedrnn": System(ours.segmented, CLASSICS),
+    "gatedrnn, 2 devices": System(ours.two_devices, CLASSICS, devices=2),
+    "gatedrnn, Checkpointed": System(ours.checkpointed, CLASSICS),
+    "lax.scan + jax.grad": System(ours.plain_scan, CLASSICS),
     "flax linen": System(peers.linen, COMMON),
     "flax nnx": System(peers.nnx, COMMON),
     "keras on JAX": System(peers.keras, COMMON),

@@ -6,7 +6,8 @@ import re
 from latex2mathml.converter import convert
 from mkdocs.structure.pages import Page
 
-CELLS = ("rnn", "gru", "lstm")
+from gatedrnn._registry import CELLS
+
 NAME = re.compile(r"<code>((?:gr|gatedrnn)\.[A-Za-z_.]+?)(\(.*?\))?</code>(?![^<]*</(?:a|h\d)>)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 

@@ -91,7 +91,8 @@ def candidate(x_n: Array, h_n: Array, reset: Array) -> Array:
 
     References:
         The gate stands after the product, as in cuDNN, torch.nn.GRU, keras GRU (`reset_after=True`), flax and equinox;
-        Cho et al. 2014 and haiku set it before. flax nnx and haiku have no bias inside the gated term.
+        Cho et al. 2014 and haiku set it before, as `gr.gru_before`. flax nnx and haiku have no bias inside the gated
+        term.
     """
     return jnp.tanh(x_n + reset * h_n)
 

@@ -19,10 +19,10 @@ from gatedrnn.linear import affine, product, zeros
 
 @serialisable
 class RNNState(NamedTuple):
-    """Carry of the Elman network.
+    """Carry of the Elman network, and of its variants.
 
     Attributes:
-        h: output, [B, H], in (-1, 1).
+        h: output, [B, H], in (-1, 1); with a relu, at least 0.
     """
 
     h: Array
@@ -32,7 +32,7 @@ class RNNGates(NamedTuple):
     """What the cell computes at a step; with no gate, the candidate alone.
 
     Attributes:
-        candidate: [..., H], in (-1, 1).
+        candidate: [..., H], in (-1, 1); with a relu, at least 0.
     """
 
     candidate: Array
@@ -51,7 +51,7 @@ def candidate(x: Array, h: Array) -> Array:
     References:
         Elman, "Finding structure in time", Cognitive Science 14, 1990, https://doi.org/10.1207/s15516709cog1402_1.
         The same in torch.nn.RNN (two biases, which add up), keras SimpleRNN and flax SimpleCell; haiku's VanillaRNN
-        has a relu.
+        has a relu, as `gr.relu_rnn`.
     """
     return jnp.tanh(x + h)
 

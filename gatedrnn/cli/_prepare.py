@@ -59,11 +59,12 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
     cell = find_cell(settings.cell)
     if settings.init not in inits_of(cell):
         raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
-    method: Any = {"segmented": gr.Segmented(), "checkpointed": gr.Checkpointed(), "autodiff": gr.Autodiff()}[
+    inner: Any = gr.Segmented() if cell.factored else gr.Autodiff()
+    method: Any = {"segmented": inner, "checkpointed": gr.Checkpointed(method=inner), "autodiff": gr.Autodiff()}[
         settings.backward
     ]
     if settings.window is not None:
-        method = gr.Truncated(settings.window)
+        method = gr.Truncated(settings.window, inner)
     share_seeds = mesh is not None and settings.seeds % mesh.size == 0
     if mesh is not None and not share_seeds:
         if settings.backward == "checkpointed" or settings.window is not None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from gatedrnn._check import fail
 from gatedrnn._files import locked
 from gatedrnn._output import check_free
-from gatedrnn._registry import CELLS
+from gatedrnn._registry import CELLS, CLASSICS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
@@ -62,7 +62,7 @@ class Drive:
 @with_options()
 def compare(
     cells: str = option(
-        ",".join(CELLS),
+        ",".join(CLASSICS),
         f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.",
         autocompletion=complete_cells,
     ),

@@ -14,7 +14,7 @@ from rich.table import Table
 from gatedrnn._check import fail
 from gatedrnn._files import locked
 from gatedrnn._output import check_free, whole_files, write_json
-from gatedrnn._registry import CELLS
+from gatedrnn._registry import CELLS, CLASSICS
 from gatedrnn.cli._app import INTERRUPTED, app, stop
 from gatedrnn.cli._console import show
 from gatedrnn.cli._entrants import DONE, FOLDER, RUN, Begun, done, keep, place_of, remove
@@ -33,7 +33,7 @@ FILES = ("race.json", "plateau.png", "plateau.svg")
 def race(
     context: typer.Context,
     cells: str = option(
-        ",".join(CELLS),
+        ",".join(CLASSICS),
         f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.",
         autocompletion=complete_cells,
     ),

@@ -48,9 +48,7 @@ def as_cell(run: Any, name: str, horizon_option: str, noisy: bool) -> Cell:
     """A network as a cell; with `noisy`, one that has noise where it is trained."""
     made = [Of(run, method) for method in ("init", "initial_carry", "step")]
     training = as_cell(replace(run, noisy=True), name, "", False) if noisy else None
-    return Cell(
-        *(name, (), *made[:2]), step=made[2], horizon_option=horizon_option, network=run, training=training
-    )
+    return Cell(*(name, (), *made[:2]), step=made[2], horizon_option=horizon_option, network=run, training=training)
 
 
 def check_layer(argument: str, cell: Any) -> Cell:

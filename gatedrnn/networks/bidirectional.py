@@ -17,10 +17,10 @@ from jax.typing import DTypeLike
 from gatedrnn._cell import Cell, serialisable
 from gatedrnn._check import check_key, fail, shown
 from gatedrnn._method import Method, run_whole
+from gatedrnn._noise import joined, parted
 from gatedrnn._outputs import All, Last, Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.networks._layers import as_cell, check_layer, method_for
-from gatedrnn._noise import joined, parted
 
 MERGES: dict[str, Callable[[Array, Array], Array]] = {
     "concat": lambda f, b: jnp.concatenate([f, b], axis=-1),
@@ -90,9 +90,7 @@ class Directions:
         """Each direction by the method; what is last is that of each direction, merged."""
         wanted: Outputs = outputs if isinstance(outputs, Last) else All()
         (ahead, x_ahead), (back, x_back) = self._read(sequence.xs)
-        one = replace(
-            sequence, xs=x_ahead, carry=sequence.carry.forward, initial=sequence.initial.forward, targets=()
-        )
+        one = replace(sequence, xs=x_ahead, carry=sequence.carry.forward, initial=sequence.initial.forward, targets=())
         other = replace(
             sequence,
             xs=x_back,

@@ -22,7 +22,9 @@ class _Init:
     def __call__(self, key: Array, input_size: int, hidden_size: int, **options: Any) -> Params:
         params = self.cell.init(key, input_size, hidden_size, **options)
         if not isinstance(params, Params):
-            raise fail("cell", "one whose weights are gatedrnn.Params", f"{self.cell.name!r}, of {type(params).__name__}")
+            raise fail(
+                "cell", "one whose weights are gatedrnn.Params", f"{self.cell.name!r}, of {type(params).__name__}"
+            )
         return params._replace(initial=self.cell.initial_carry(params))
 
 
@@ -57,6 +59,4 @@ def learned_carry(cell: Cell) -> Cell:
         raise fail("cell", "a single cell: of a network, give each of its cells a learned carry", shown(cell.name))
     training = None if cell.training is None else learned_carry(cell.training)
     initial: Callable[..., Carry] = _initial_carry
-    return replace(
-        cell, name=f"learned_carry({cell.name})", init=_Init(cell), initial_carry=initial, training=training
-    )
+    return replace(cell, name=f"learned_carry({cell.name})", init=_Init(cell), initial_carry=initial, training=training)

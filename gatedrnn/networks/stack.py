@@ -19,10 +19,10 @@ from jax.typing import DTypeLike
 from gatedrnn._cell import Carry, Cell, serialisable
 from gatedrnn._check import check_flag, check_key, check_list, check_rate, check_size, fail, shown
 from gatedrnn._method import Method, run_whole
+from gatedrnn._noise import Noise, dropped, joined, parted
 from gatedrnn._outputs import All, Last, Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.networks._layers import Between, as_cell, check_layer, method_for, width_of
-from gatedrnn._noise import Noise, dropped, joined, parted
 from gatedrnn.networks.norms import NORMS, Norm
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from gatedrnn.cells import CELLS
+from gatedrnn._registry import CELLS, CLASSICS
 from gatedrnn.flow.compare import INITS
 
 Run = Mapping[str, Any]
@@ -21,10 +21,10 @@ class Looks:
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[str, str]], colours: Iterable[str]) -> Self:
-        """Of cells and initialisations; the package's own come first, so that they look alike everywhere."""
-        return cls(
-            assign(CELLS, (cell for cell, _ in pairs), colours), assign(INITS, (init for _, init in pairs), _DASHES)
-        )
+        """Of cells and initialisations; the package's own come first, and the classics look alike everywhere."""
+        cells = [cell for cell, _ in pairs]
+        own = [cell for cell in CELLS if cell in CLASSICS or cell in cells]
+        return cls(assign(own, cells, colours), assign(INITS, (init for _, init in pairs), _DASHES))
 
     def stroke(self, cell: str, init: str) -> Any:
         """Every other cell starts half a period later, so that equal dashed lines do not hide each other."""

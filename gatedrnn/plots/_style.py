@@ -1,6 +1,7 @@
 """The looks that all figures share: colours, the grid of panels, the headline, room for labels, and the files.
 
-Colours: M. Okabe and K. Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
+Colours: M. Okabe and K. Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/; three more for as many
+cells as the package has, and two of one's own.
 """
 
 import io
@@ -37,7 +38,18 @@ LIGHT = Theme(
     ink="#1f2328",
     faint="#d5dae0",
     bands=("#eef0f3", "#dbdfe4"),
-    cells=("#D55E00", "#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    cells=(
+        "#D55E00",
+        "#009E73",
+        "#0072B2",
+        "#CC79A7",
+        "#E69F00",
+        "#56B4E9",
+        "#000000",
+        "#882255",
+        "#999933",
+        "#8C6BB1",
+    ),
 )
 
 DARK = Theme(
@@ -45,7 +57,18 @@ DARK = Theme(
     ink="#e6e9ee",
     faint="#39414b",
     bands=("#1b2128", "#29313a"),
-    cells=("#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#F0E442"),
+    cells=(
+        "#D55E00",
+        "#009E73",
+        "#56B4E9",
+        "#CC79A7",
+        "#E69F00",
+        "#0072B2",
+        "#F0E442",
+        "#B2DF8A",
+        "#B39DDB",
+        "#C08A5A",
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from gatedrnn.cells import CELLS
+from gatedrnn._registry import CELLS
 
 
 def power(log10_value: float) -> str:
@@ -32,9 +32,9 @@ def steps(count: float | None) -> str:
 
 
 def cell_title(name: str) -> str:
-    """The package's cells in capitals; any other name as it is, on one line, cut to 24 characters."""
+    """The package's cells as they are written; any other name as it is, on one line, cut to 24 characters."""
     line = " ".join(name.split())
-    return name.upper() if name in CELLS else line if len(line) <= 24 else line[:23] + "…"
+    return CELLS.get(name, line if len(line) <= 24 else line[:23] + "…")
 
 
 def gate_title(gate: str) -> str:

@@ -12,7 +12,7 @@ import gatedrnn as gr
 from benchmarks.speed import costs, measures, record as speed
 from benchmarks.speed.problem import Size
 from benchmarks.speed.systems import OURS, REFERENCE, SYSTEMS
-from gatedrnn.cells import CELLS
+from gatedrnn.cells import CLASSICS
 
 SIZE = Size(2, 4, 8, 100)
 
@@ -61,7 +61,7 @@ def test_other_numbers_end_the_run_before_the_clock(monkeypatch, wrong):
 def test_a_cell_of_the_house_needs_no_peer(monkeypatch):
     """It is compared with the plain scan over its own step, and measured in our settings alone."""
     cell = dataclasses.replace(gr.gru, name="house")
-    monkeypatch.setitem(CELLS, "house", cell)
+    monkeypatch.setitem(CLASSICS, "house", cell)
     names = measures.applicable(cell, SIZE, SYSTEMS)
     assert names == [*OURS, REFERENCE]
     rows = measures.measure(cell, SIZE, names, 1)
@@ -98,7 +98,7 @@ def test_speed_benchmark_asserts_before_it_times(run, tmp_path):
     done = run("-m", "benchmarks.speed", "--quick", "--out", str(out))
     assert done.returncode == 0, done.stderr
     record = json.loads(out.read_text())
-    assert {row["cell"] for row in record["rows"]} == set(CELLS)
+    assert {row["cell"] for row in record["rows"]} == set(CLASSICS)
     assert len({row["system"] for row in record["rows"]}) == 10
     assert len({row["system"] for row in record["growth"]}) == 11
     for row in record["rows"] + record["growth"]:
@@ -135,7 +135,7 @@ def test_systems_side_by_side_alone(tmp_path, monkeypatch, project, alone):
     assert {what for what, *_ in apart} == (set() if alone else {"memory", "compile", "times"})
     assert bool(record["memory"]) == bool(record["compile"]) == (not alone)
     memory = {(cell, *size) for what, name, cell, size, *_ in apart if what == "memory"}
-    everywhere = {(cell, *size) for size in speed.MEMORY_SIZES for cell in CELLS}
+    everywhere = {(cell, *size) for size in speed.MEMORY_SIZES for cell in CLASSICS}
     assert alone or (everywhere < memory and {("lstm", *size) for size in speed.GROWTH} < memory)
 
 

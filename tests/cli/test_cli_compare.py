@@ -89,8 +89,8 @@ def test_a_good_run_says_what_it_found(good):
     assert "\x1b" not in out
     assert "…" not in out
     assert max(map(len, out.splitlines())) <= 80
-    for cell in gr.cells.CELLS:
-        inits = ("default", "chrono") if gr.cells.CELLS[cell].horizon_option else ("default",)
+    for cell in gr.cells.CLASSICS:
+        inits = ("default", "chrono") if gr.cells.CLASSICS[cell].horizon_option else ("default",)
         for init in inits:
             for name in ("silent", "text"):
                 assert re.search(rf"^{cell} +{init} +{name} .*(isometric|vanishing|exploding) *$", out, re.MULTILINE)

@@ -49,7 +49,7 @@ def only(asked, invoke):
 def test_defaults(only):
     """Every cell, 10,000 steps of the help text, 128 units, three seeds, at rest and driven."""
     cells, inputs, options = only()
-    assert cells == [*gr.cells.CELLS]
+    assert cells == [*gr.cells.CLASSICS]
     assert options == {"hidden_size": 128, "seeds": 3, "dtype": "float32"}
     assert list(inputs) == ["silent", "text"]
     assert not inputs["silent"].any()

@@ -65,12 +65,12 @@ def test_each_shell_has_a_script(asked, shell, mark):
         (["train", ""], TASKS),
         (["train", "permuted"], ["permuted-digits"]),
         (["train", "--cell", ""], CELLS),
-        (["train", "adding", "--cell", "l"], ["lstm"]),
+        (["train", "adding", "--cell", "l"], ["lstm", "lem"]),
         (["train", "adding", "--init", ""], ["default", "chrono"]),
         (["train", "adding", "--method", ""], ["segmented", "checkpointed", "autodiff"]),
         (["train", "adding", "--rule", "a"], ["adam"]),
         (["train", "adding", "--devices", ""], [str(number) for number in range(1, os.cpu_count() + 1)]),
-        (["compare", "--cells", "rnn,"], ["rnn,gru", "rnn,lstm"]),
+        (["compare", "--cells", "rnn,"], [f"rnn,{name}" for name in CELLS if name != "rnn"]),
         (["race", "--cells", ""], CELLS),
         (["compare", "--dtype", ""], ["float32", "float64", "bfloat16"]),
         (["compare", "--text", ""], []),  # the shell offers files
@@ -90,15 +90,15 @@ def test_nothing_of_the_line_is_run(offered):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_understands_its_script(tmp_path, asked):
-    """The function that it defines, called as bash does for `gatedrnn train --cell g<Tab>`."""
+    """The function that it defines, called as bash does for `gatedrnn train --cell i<Tab>`."""
     command = tmp_path / "gatedrnn"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gatedrnn "$@"\n')
     command.chmod(0o755)
     script = tmp_path / "completion.sh"
     script.write_text(asked("source_bash"))
-    typed = "COMP_WORDS=(gatedrnn train --cell g); COMP_CWORD=3; _gatedrnn_completion gatedrnn; echo ${COMPREPLY[@]}"
+    typed = "COMP_WORDS=(gatedrnn train --cell i); COMP_CWORD=3; _gatedrnn_completion gatedrnn; echo ${COMPREPLY[@]}"
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     line = ["bash", "--norc", "-c", f"source '{script}'; complete -p gatedrnn; {typed}"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "complete -o default -F _gatedrnn_completion gatedrnn\ngru\n"
+    assert done.stdout == "complete -o default -F _gatedrnn_completion gatedrnn\nindrnn\n"
     assert not done.stderr

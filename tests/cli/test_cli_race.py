@@ -144,9 +144,9 @@ def test_every_cell_and_initialisation_by_default(there, monkeypatch, tiny, succ
     monkeypatch.setattr(gr.train, "fit", lambda setup, **given: setups.append(setup) or pretended(setup, **given))
     succeeds("race", "adding", *tiny, "--out", "all")
     inits = {
-        name: ("default", "chrono") if cell.horizon_option else ("default",) for name, cell in gr.cells.CELLS.items()
+        name: ("default", "chrono") if cell.horizon_option else ("default",) for name, cell in gr.cells.CLASSICS.items()
     }
-    entries = [(name, init) for name in gr.cells.CELLS for init in inits[name]]
+    entries = [(name, init) for name in gr.cells.CLASSICS for init in inits[name]]
     assert entries[:3] == [("rnn", "default"), ("gru", "default"), ("gru", "chrono")]
     assert [(run["cell"], run["init"]) for run in read_json(there / "all" / "race.json")["runs"]] == entries
     options = {"default": {}, "chrono": {"chrono": 8}}

@@ -1,4 +1,4 @@
-"""What every cell promises: the laws of the three-function form, its gates against the papers, its initialisation."""
+"""What every cell promises: the laws of the three-function form, its step and gates against the papers."""
 
 import copy
 import dataclasses
@@ -17,6 +17,8 @@ import gatedrnn as gr
 
 T, B, D, H = 9, 3, 4, 6
 each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+FACTORED = {name: cell for name, cell in gr.cells.CELLS.items() if cell.factored}
+each_factored_cell = pytest.mark.parametrize("cell", FACTORED.values(), ids=FACTORED)
 
 
 def problem(cell):
@@ -24,7 +26,7 @@ def problem(cell):
     rng = np.random.default_rng(len(cell.gates))
     params = jax.tree.map(jnp.float32, gr.Params(*reference.weights(cell.name, D, H, rng)))
     xs = jnp.float32(rng.normal(size=(T, B, D)))
-    return params, xs, jax.tree.map(lambda a: jnp.float32(rng.normal(size=a.shape)), cell.initial_carry(params, B))
+    return params, xs, jax.tree.map(jnp.float32, reference.random_carry(cell.initial_carry(params), (B, H), rng))
 
 
 @each_cell
@@ -41,7 +43,7 @@ def test_carry_is_a_named_tuple_with_h_first(cell):
     chex.assert_trees_all_equal(y, after.h)
 
 
-@each_cell
+@each_factored_cell
 def test_step_is_the_composition(cell):
     """pointwise(project(x), recur(h), carry) = step, with one array [B, H] per gate, at one step as at all."""
     params, xs, carry = problem(cell)
@@ -65,7 +67,7 @@ def test_step_equals_the_paper(cell):
     assert_close(tuple(row), tuple(part[1] for part in want.carry), "float32", D + H)
 
 
-@each_cell
+@each_factored_cell
 def test_recur_is_affine_in_h(cell):
     """recur(a h + (1 - a) k) = a recur(h) + (1 - a) recur(k): what lets its transpose stand outside the loop."""
     params, xs, _ = problem(cell)
@@ -75,7 +77,7 @@ def test_recur_is_affine_in_h(cell):
     assert_close(mixed, tuple(3 * a - 2 * b for a, b in both), "float32", 9 * H)
 
 
-@each_cell
+@each_factored_cell
 def test_pointwise_is_elementwise(cell):
     """No unit and no row reaches another: the Jacobian of every output in every argument is diagonal."""
     params, xs, carry = problem(cell)
@@ -118,6 +120,15 @@ GATES = [  # function, its position among the gates, the nonlinearity of its pre
     (gr.cells.lstm.forget_gate, "sigmoid"),
     (gr.cells.lstm.candidate, "tanh"),
     (gr.cells.lstm.output_gate, "sigmoid"),
+    (gr.cells.gru_before.candidate, "tanh"),
+    (gr.cells.lem.memory_step, "sigmoid"),
+    (gr.cells.lem.output_step, "sigmoid"),
+    (gr.cells.lem.memory_candidate, "tanh"),
+    (gr.cells.lem.output_candidate, "tanh"),
+    (gr.cells.slstm.candidate, "tanh"),
+    (gr.cells.slstm.output_gate, "sigmoid"),
+    (gr.cells.indrnn.candidate, "relu"),
+    (gr.cells.relu_rnn.candidate, "relu"),
 ]
 
 
@@ -125,7 +136,8 @@ GATES = [  # function, its position among the gates, the nonlinearity of its pre
 def test_gate_equation(gate, shape):
     """A gate squashes the sum of its two parts; no bias hides in it."""
     x, h = np.random.default_rng(0).normal(size=(2, B, H))
-    want = {"tanh": np.tanh, "sigmoid": lambda a: 1 / (1 + np.exp(-a))}[shape](x + h)
+    want = {"tanh": np.tanh, "sigmoid": lambda a: 1 / (1 + np.exp(-a)), "relu": lambda a: np.maximum(a, 0)}
+    want = want[shape](x + h)
     assert_close(gate(jnp.float32(x), jnp.float32(h)), want, "float32", 1)
 
 
@@ -150,107 +162,6 @@ def test_gate_activations_equal_the_paper(cell):
         assert_close(values[mask], want.gates[name][mask], "float32", T * (D + H))
     plain, fresh = gr.gate_activations(cell, params, xs), reference.LOOPS[cell.name](params, xs)
     assert_close(plain._asdict(), fresh.gates, "float32", T * (D + H))
-
-
-@each_cell
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_init_layout(cell, dtype):
-    """The contract's names and shapes, in the asked dtype; the same key draws the same weights, another others."""
-    layout = gr.Params(*reference.weights(cell.name, D, H, np.random.default_rng(0)))
-    draw = lambda seed: cell.init(jax.random.key(seed), D, H, dtype=dtype)
-    chex.assert_trees_all_equal_shapes(draw(0), layout)
-    assert {leaf.dtype for leaf in jax.tree.leaves(draw(0))} == {jnp.dtype(dtype)}
-    chex.assert_trees_all_equal(draw(0), draw(0))
-    assert all((draw(0)[part]["w"] != draw(1)[part]["w"]).any() for part in (0, 1))
-
-
-@each_cell
-@pytest.mark.parametrize("gain", [1.0, 0.5])
-def test_orthogonal_blocks(cell, gain):
-    """Each gate's [H, H] block is `gain` times an orthogonal matrix of its own."""
-    w = cell.init(jax.random.key(0), D, H, recurrent_init=gr.initializers.orthogonal(gain)).recurrent["w"]
-    blocks = np.split(np.asarray(w, np.float64), len(cell.gates), axis=1)
-    assert_close([block.T @ block for block in blocks], [gain**2 * np.eye(H)] * len(blocks), "float32", H)
-    distinct = {tuple(block.ravel()) for block in blocks}
-    assert len(distinct) == len(blocks)
-
-
-@each_cell
-def test_gaussian_weights(cell):
-    """Standard deviation gain / sqrt(fan_in), entry by entry independent of the gate; default recurrence orthogonal."""
-    wide = 200
-    params = cell.init(
-        jax.random.key(0),
-        50,
-        wide,
-        input_init=gr.initializers.gaussian(0.5),
-        recurrent_init=gr.initializers.gaussian(2.0),
-    )
-    for weights, deviation in ((params.input["w"], 0.5 / 50**0.5), (params.recurrent["w"], 2.0 / wide**0.5)):
-        for block in np.split(np.asarray(weights, np.float64) / deviation, len(cell.gates), axis=1):
-            error = 1 / block.size**0.5
-            assert abs(block.mean()) < 4 * error
-            assert abs(block.std() - 1) < 4 * error / 2**0.5
-            assert abs((block**4).mean() - 3) < 4 * error * 96**0.5  # Var(x^4) = 105 - 9
-    default = cell.init(jax.random.key(0), D, H).recurrent["w"][:, :H]
-    assert_close(default.T @ default, np.eye(H), "float32", H)
-
-
-def biases(params, gates):
-    """The input biases by gate, [H] each."""
-    return np.split(np.asarray(params.input["b"]), gates)
-
-
-def test_lstm_forget_bias():
-    """1 by default, as asked otherwise, in the forget block alone."""
-    for options, want in (({}, 1.0), ({"forget_bias": 2.5}, 2.5)):
-        i, f, g, o = biases(gr.lstm.init(jax.random.key(0), D, H, **options), 4)
-        np.testing.assert_array_equal(f, np.full(H, want, np.float32))
-        assert not np.concatenate([i, g, o]).any()
-
-
-def test_gru_update_bias():
-    """As asked in the update block alone; the candidate's recurrent bias stays zero."""
-    params = gr.gru.init(jax.random.key(0), D, H, update_bias=2.5)
-    r, z, n = biases(params, 3)
-    np.testing.assert_array_equal(z, np.full(H, 2.5, np.float32))
-    assert not np.concatenate([r, n, np.asarray(params.recurrent["b"])]).any()
-
-
-def kolmogorov_smirnov(sample, low, high):
-    """sqrt(n) times the largest distance of the sample's distribution from U(low, high); above 1.63 once in 100."""
-    ranks = (np.sort(sample) - low) / (high - low)
-    return len(ranks) ** 0.5 * np.abs(ranks - (np.arange(len(ranks)) + 0.5) / len(ranks)).max()
-
-
-@pytest.mark.parametrize("t_max", [10, 10_000])
-def test_chrono_biases(t_max):
-    """exp(bias) is uniform on (1, t_max - 1): LSTM forget, with input its negative; GRU update. The rest is zero."""
-    wide, cheap = 400, {"recurrent_init": gr.initializers.gaussian(1.0), "chrono": t_max}
-    i, f, g, o = biases(gr.lstm.init(jax.random.key(1), 1, wide, **cheap), 4)
-    r, z, n = biases(gr.gru.init(jax.random.key(2), 1, wide, **cheap), 3)
-    np.testing.assert_array_equal(i, -f)
-    assert not np.concatenate([g, o, r, n]).any()
-    for bias in (f, z):
-        times = np.exp(np.float64(bias))
-        assert times.min() > 1 - 1e-6 and times.max() < t_max - 1 + 1e-3 * t_max
-        assert kolmogorov_smirnov(times, 1, t_max - 1) < 1.63
-
-
-BAD_INIT = [  # cell, what it is told, what the message names, expects and got
-    (gr.rnn, {"input_size": 0}, "`input_size` must be .*at least 1; got 0"),
-    (gr.gru, {"hidden_size": 2.5}, "`hidden_size` must be .*at least 1; got 2.5"),
-    (gr.lstm, {"dtype": jnp.int32}, "`dtype` must be .*floating.*; got int32"),
-    (gr.gru, {"chrono": 2}, "`chrono` must be .*above 2 .*; got 2"),
-    (gr.lstm, {"chrono": float("inf")}, "`chrono` must be .*finite.*; got inf"),
-]
-
-
-@pytest.mark.parametrize(("cell", "wrong", "message"), BAD_INIT, ids=lambda part: getattr(part, "name", None))
-def test_bad_init(cell, wrong, message):
-    """A ValueError that names the argument, what was expected and what came."""
-    with pytest.raises(ValueError, match=message):
-        cell.init(**{"key": jax.random.key(0), "input_size": D, "hidden_size": H} | wrong)
 
 
 @each_cell

@@ -9,7 +9,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 each_outputs = pytest.mark.parametrize("outputs", ["all", "last", "readout"])
 
@@ -42,7 +42,7 @@ READERS = {
 }
 each_reader = pytest.mark.parametrize("method", READERS.values(), ids=READERS)
 PAIRS = {  # cell and method
-    **{name: (cell, gr.Checkpointed(4)) for name, cell in gr.cells.CELLS.items()},
+    **{name: (cell, gr.Checkpointed(4)) for name, cell in gr.cells.CLASSICS.items()},
     "default": (gr.gru, gr.Checkpointed()),
     "nested": (gr.lstm, gr.Checkpointed(6, gr.Checkpointed(4, gr.Segmented(3)))),
     "foreign": (FOREIGN, gr.Checkpointed(4, gr.Autodiff())),

@@ -7,7 +7,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 each_outputs = pytest.mark.parametrize("outputs", ["all", "last", "readout"])
 
@@ -31,7 +31,7 @@ def check(problem_with_readout, asked, pulled_back, meshes):
 
 
 @pytest.mark.thinned(5)
-@pytest.mark.parametrize("cell", [*gr.cells.CELLS.values(), FOREIGN], ids=[*gr.cells.CELLS, "foreign"])
+@pytest.mark.parametrize("cell", [*gr.cells.CLASSICS.values(), FOREIGN], ids=[*gr.cells.CLASSICS, "foreign"])
 @each_outputs
 @both_ways
 def test_sharded_equals_the_whole_batch(cell, outputs, reverse, check):

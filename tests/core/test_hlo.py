@@ -6,7 +6,7 @@ import pytest
 
 import gatedrnn as gr
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 
 
 @pytest.fixture

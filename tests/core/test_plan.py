@@ -8,7 +8,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 T, B, D, H = 20_000, 2, 4, 16
 
 
@@ -38,7 +38,7 @@ def size(compiled):
     return found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
 
 
-CELLS = {**gr.cells.CELLS, "foreign": FOREIGN}
+CELLS = {**gr.cells.CLASSICS, "foreign": FOREIGN}
 
 
 @pytest.mark.thinned(3)

@@ -18,8 +18,8 @@ from tolerances import assert_close
 import gatedrnn as gr
 from gatedrnn.methods import segmented
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
-CELLS = {**gr.cells.CELLS, "foreign": FOREIGN}
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
+CELLS = {**gr.cells.CLASSICS, "foreign": FOREIGN}
 METHODS = {
     "autodiff": gr.Autodiff(),
     "segmented": gr.Segmented(),
@@ -227,7 +227,7 @@ def test_a_carry_of_several_dtypes_is_refused(problem):
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
-    cell=st.sampled_from([*gr.cells.CELLS.values()]),
+    cell=st.sampled_from([*gr.cells.CLASSICS.values()]),
     sizes=st.fixed_dictionaries(
         {name: st.integers(1, most) for name, most in {"T": 9, "B": 3, "D": 3, "H": 4}.items()}
     ),

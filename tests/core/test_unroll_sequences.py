@@ -12,7 +12,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 
 each_method = pytest.mark.parametrize("method", [gr.Autodiff(), gr.Segmented(length=4)], ids=["autodiff", "segmented"])
 unroll = jax.jit(gr.unroll, static_argnames="reverse")

@@ -15,7 +15,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-each_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 
 
 @each_cell

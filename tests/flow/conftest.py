@@ -37,7 +37,7 @@ def state(put, weights):
     """(name, parts) -> the cell's own carry type, filled with the given parts."""
 
     def fill(name, parts):
-        return type(gr.cells.CELLS[name].initial_carry(put(weights(name))))(*parts)
+        return type(gr.cells.CLASSICS[name].initial_carry(put(weights(name))))(*parts)
 
     return fill
 

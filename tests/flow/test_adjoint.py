@@ -13,7 +13,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 T, B, D, H = 12, 3, 4, 5
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

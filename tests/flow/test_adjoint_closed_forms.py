@@ -8,7 +8,7 @@ import pytest
 
 import gatedrnn as gr
 
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 B, D, H = 3, 4, 5
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

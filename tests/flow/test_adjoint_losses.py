@@ -8,7 +8,7 @@ import pytest
 
 import gatedrnn as gr
 
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 T, B, D, H = 12, 3, 4, 5
 each_cell = pytest.mark.parametrize("name", CELLS)
 

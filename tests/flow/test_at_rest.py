@@ -14,7 +14,7 @@ import gatedrnn as gr
 from gatedrnn.flow.at_rest import LARGEST, power_norms, rest_profile
 
 H, D, B = 4, 3, 2
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_init = pytest.mark.parametrize(
     "options", [{}, {"chrono": 100.0}, {"recurrent_init": gr.initializers.gaussian(2.0)}]

@@ -151,7 +151,7 @@ def test_the_option_that_sets_a_horizon_is_the_cell_s_own(driven):
 
 def test_one_step_one_unit(strict_json):
     """The smallest comparison there is."""
-    cells = list(gr.cells.CELLS.values())
+    cells = list(gr.cells.CLASSICS.values())
     result = gr.flow.compare(cells, jnp.ones((1, 1, 1)), hidden_size=1, seeds=1)
     assert len(result.runs) == 2 * sum(2 if cell.horizon_option else 1 for cell in cells)
     assert all(run.lags == [0, 1] for run in result.runs)
@@ -244,7 +244,7 @@ def test_too_much_memory_is_refused_before_it_is_taken():
 
 
 @pytest.mark.parametrize("sizes", [(20_000, 1, 32, 64), (20_000, 1, 32, 512), (1000, 16, 256, 128), (200, 1, 1, 1000)])
-@pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+@pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 def test_the_need_is_estimated_from_above(cell, sizes, monkeypatch):
     """A machine that has only what the compiled adjoint takes, by the compiler's own account, is refused."""
     steps, batch, width, hidden = sizes

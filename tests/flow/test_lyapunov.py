@@ -10,7 +10,7 @@ import reference
 import gatedrnn as gr
 
 B, D, H, N = 2, 3, 4, 4
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 each_cell = pytest.mark.parametrize("name", CELLS)
 
 

@@ -11,7 +11,7 @@ from tolerances import assert_close
 
 import gatedrnn as gr
 
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 T, B, H = 12, 3, 5
 each_cell = pytest.mark.parametrize("name", CELLS)
 

@@ -10,7 +10,7 @@ import reference
 import gatedrnn as gr
 
 D, H = 3, 4
-CELLS = gr.cells.CELLS
+CELLS = gr.cells.CLASSICS
 PLACE = reference.PerCell("place among the blocks of its weights, for the gate that keeps", gru=1, lstm=1)
 each_gated_cell = pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if cell.keeps])
 

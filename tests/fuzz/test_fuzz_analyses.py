@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gatedrnn as gr
 
 D, H = 2, 3
-HOUSE = [*gr.cells.CELLS.values()]
+HOUSE = [*gr.cells.CLASSICS.values()]
 NAMES = ("rate_log10_per_step", "half_life", "lag_below_1e3", "lag_below_float32", "lowest", "highest", "word")
 
 

@@ -128,7 +128,7 @@ def test_the_same_everywhere(where, data):
     """Numbers, shapes and types."""
     seed = data.draw(st.integers(0, 2**64 - 1))
     rng, choose = np.random.default_rng(seed), random.Random(seed).choice
-    what, cell = choose([what for what in PLACES if where in PLACES[what]]), choose([*gr.cells.CELLS.values()])
+    what, cell = choose([what for what in PLACES if where in PLACES[what]]), choose([*gr.cells.CLASSICS.values()])
     run = what(choose, cell)
     params, xs = (
         cell.init(jax.random.key(int(rng.integers(2**31))), D, H),
@@ -145,7 +145,7 @@ def test_the_same_everywhere(where, data):
 @bounded(3)
 def test_no_rows(data):
     """B = 0 is a batch: shapes are those of any other, and no number is missing."""
-    cell = data.draw(st.sampled_from([*gr.cells.CELLS.values()]))
+    cell = data.draw(st.sampled_from([*gr.cells.CLASSICS.values()]))
     run = unrolled(lambda values: data.draw(st.sampled_from(values)), cell)
     params = cell.init(jax.random.key(0), D, H)
     none, many = jnp.ones((T, 0, D)), jax.ShapeDtypeStruct((T, 11, D), "float32")

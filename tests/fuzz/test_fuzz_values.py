@@ -23,7 +23,7 @@ import gatedrnn as gr
 
 SHAPES = [(0, 2, 2, 2), (1, 0, 1, 2), (1, 1, 1, 2), (5, 1, 3, 4), (6, 3, 2, 4), (8, 2, 1, 2)]  # T, B, D, H
 TOLERANCE = {"float64": 1e-10, "float32": 2e-4, "bfloat16": 8e-2}  # of the largest entry
-CELLS = {**gr.cells.CELLS, **STRANGERS}
+CELLS = {**gr.cells.CLASSICS, **STRANGERS}
 
 sigma = lambda a: 1 / (1 + np.exp(-a))
 
@@ -100,7 +100,7 @@ def looped(cell, params, xs, carry, mask, reset, reverse):
     if cell.name in reference.LOOPS:
         return reference.LOOPS[cell.name](params, xs, carry, mask, reset, reverse)[:2]
     step = STEPS[cell.name](params)
-    return reference._loop(step, len(carry), carry[0].shape[1], xs, carry, mask, reset, reverse)[:2]
+    return reference.loop(step, len(carry), carry[0].shape[1], xs, carry, mask, reset, reverse)[:2]
 
 
 def close(got, want, tolerance):

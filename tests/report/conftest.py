@@ -18,7 +18,7 @@ def result():
     """What was measured of the house's cells and a foreign one: two inputs, two initialisations, three seeds."""
     foreign = gr.Cell.from_step("foreign", gr.gru.step, init=gr.gru.init, initial_carry=gr.gru.initial_carry)
     xs = jax.random.normal(jax.random.key(7), (50, 2, 3))
-    return gr.flow.compare([*gr.cells.CELLS.values(), foreign], xs, hidden_size=4, seeds=3)
+    return gr.flow.compare([*gr.cells.CLASSICS.values(), foreign], xs, hidden_size=4, seeds=3)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 
 from gatedrnn import plots
+from gatedrnn._registry import CELLS
 
 
 def shrinking(rate):
@@ -192,3 +193,27 @@ def test_letters_stand_out(dark, contrast, picture, panels):
         for text in (*ax.texts, *ax.get_yticklabels(), ax.xaxis.label):
             assert contrast(text.get_color(), theme.background) > 4.5, text
     assert to_hex(picture("crowd", dark=dark).get_facecolor()) == theme.background
+
+
+HOUSE = [*CELLS, "own", "other"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_cell_has_its_colour_and_its_name(dark, profiled, contrast):
+    """All of the house differ, and two more from them; the classics look as they do without the others."""
+    theme = plots.DARK if dark else plots.LIGHT
+    runs = {cell: profiled(cell, "silent", "default", 0, shrinking(0.01 * k)) for k, cell in enumerate(HOUSE)}
+
+    def drawn(*names):
+        (ax,) = plots.waterfall([runs[name] for name in names], dark=dark).axes
+        lines = {line.get_label().removesuffix(" default"): line for line in ax.lines}
+        return {name: lines[name].get_color() for name in names}, " ".join(labels(ax))
+
+    hues, words = drawn(*HOUSE)
+    assert len({*hues.values()}) == len(HOUSE)
+    assert all(contrast(hue, theme.background) > 2 for hue in hues.values())
+    assert all(
+        f"{name} default" in words for name in ("LSTM", "sLSTM", "IndRNN", "ReLU RNN", "GRU, reset before", "own")
+    )
+    few, _ = drawn("lem", "lstm", "own")
+    assert few["lstm"] == hues["lstm"] and len({*few.values()}) == 3

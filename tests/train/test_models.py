@@ -12,7 +12,7 @@ import gatedrnn as gr
 from gatedrnn.models import Model, count, hidden_size_for
 
 T, B, V, D, H, OUT = 6, 2, 7, 3, 4, 5
-every_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+every_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 
 
 @pytest.mark.parametrize("symbols", [False, True], ids=["features", "symbols"])

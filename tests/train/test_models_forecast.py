@@ -8,7 +8,7 @@ import pytest
 import gatedrnn as gr
 from gatedrnn.models import Model, forecast, read_out
 
-every_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+every_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 D = 2
 XS = np.random.default_rng(0).normal(size=(9, 3, D)).astype("float32")
 

@@ -10,7 +10,7 @@ from scipy import stats
 import gatedrnn as gr
 from gatedrnn.models import Model, ModelParams, generate
 
-every_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+every_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 SYMBOLS = 4
 PROMPT = jnp.array([1, 2])
 

@@ -14,7 +14,7 @@ import gatedrnn as gr
 from gatedrnn.models import Model, load, save
 
 V, D, H, OUT = 7, 3, 4, 5
-every_cell = pytest.mark.parametrize("cell", gr.cells.CELLS.values(), ids=gr.cells.CELLS)
+every_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
