@@ -151,6 +151,11 @@ class Network(Protocol):
     """
 
     @property
+    def in_segments(self) -> bool:
+        """Whether `Segmented` runs it: it is in three-function form, or a network."""
+        return self.factored or self.network is not None
+
+    @property
     def causal(self) -> bool: ...
 
     def __call__(self, method: Any, params: Any, sequence: Any, outputs: Any) -> tuple[Any, Any]:
@@ -246,6 +251,11 @@ class Cell(Generic[CarryT, ParamsT]):
     def factored(self) -> bool:
         """Whether the step is the composition of `project`, `recur` and `pointwise`."""
         return self.pointwise is not None and isinstance(self.step, Composed)
+
+    @property
+    def in_segments(self) -> bool:
+        """Whether `Segmented` runs it: it is in three-function form, or a network."""
+        return self.factored or self.network is not None
 
     @property
     def causal(self) -> bool:

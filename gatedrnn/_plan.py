@@ -100,7 +100,7 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
 
 
 def _methods(cell: Cell, steps: int) -> list[Method]:
-    inner: Method = Segmented() if cell.factored else Autodiff()
+    inner: Method = Segmented() if cell.in_segments else Autodiff()
     return [inner, Checkpointed(method=inner), Checkpointed.nested(max(steps, 1), inner)]
 
 

@@ -67,14 +67,27 @@ def check_sequence(
     mask: Any = None,
     reset: Any = None,
     reverse: bool = False,
+    stepwise: bool = True,
 ) -> Sequence:
     """Checks the arguments of a function over a sequence and gives them a batch axis where they have none.
+
+    Args:
+        cell: what is run.
+        params: its weights.
+        xs: as in `unroll`; so are the others.
+        carry: or None.
+        mask: or None.
+        reset: or None.
+        reverse: whether the last step is run first.
+        stepwise: whether the function goes step by step, as nothing can that also reads backwards.
 
     Raises:
         ValueError: an argument has the wrong rank, width, dtype or structure, or the cell does not fit its weights.
     """
     if not isinstance(cell, Cell):
         raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", repr(cell))
+    if stepwise:
+        check_causal("cell", cell)
     check_params(cell, params)
     xs = check_array("xs", "an array [T, B, D] or [T, D] of a floating dtype", xs)
     width = input_size(params)
@@ -93,6 +106,13 @@ def check_sequence(
     return Sequence(xs, carry, initial, flags[0], flags[1], check_flag("reverse", reverse))
 
 
+def check_causal(argument: str, cell: Cell) -> None:
+    """Raises ValueError for a network that also reads backwards, where single steps are wanted."""
+    if not cell.causal:
+        got = f"{cell.name!r}, which also reads backwards"
+        raise fail(argument, "one that is run step by step; take each direction's cell and weights apart", got)
+
+
 def unbatched(tree: Any, axis: int = 0) -> Any:
     """The inverse of the batch axis that `check_sequence` gives: its only row, from axis 0 ([B, ...]) or 1 ([T, B])."""
     return jax.tree.map(lambda a: lax.index_in_dim(a, 0, axis, keepdims=False), tree)
@@ -100,6 +120,8 @@ def unbatched(tree: Any, axis: int = 0) -> Any:
 
 def input_size(params: Any) -> int | None:
     """D, where the weights follow the house layout; None for another cell's weights."""
+    while isinstance(params, tuple) and params and not hasattr(params, "input"):  # of a network, what reads `xs` first
+        params = params[0]
     weights = getattr(params, "input", None)
     w = weights.get("w") if isinstance(weights, dict) else None
     return w.shape[0] if w is not None and w.ndim == 2 else None

@@ -91,7 +91,7 @@ def unroll(
         mask = mask_of(lengths, shape, mask)
     if segment_ids is not None:
         reset = reset_of(segment_ids, shape, mask, reset, reverse)
-    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     if key is not None and cell.training is None:
         raise fail("key", f"None for the cell {cell.name!r}, which draws nothing", shown(key))
     batched = np.ndim(xs) == 3

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 
 import jax
 import pytest
@@ -85,14 +86,27 @@ def pytest_configure() -> None:
                 raise pytest.UsageError(f"the peer {name} is not installed")
 
 
+def pytest_addoption(parser) -> None:
+    """Products of cells, methods, shapes and flags have thousands of cases, of which a run takes a fixed sample."""
+    parser.addoption("--exhaustive", action="store_true", help="run every case of every product")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items) -> None:
-    """`thinned(n)`: of a test's cases all but every n-th are slow; n has no divisor in common with their numbers."""
-    seen = collections.Counter()
+def pytest_collection_modifyitems(config, items) -> None:
+    """`thinned(n)`: of a test's cases every n-th is quick, two fifths of the rest are slow, and all are exhaustive.
+
+    Which two fifths, a hash of the case's name decides; n has no divisor in common with the cases' numbers.
+    """
+    seen, kept = collections.Counter(), []
     for item in items:
         marker = item.get_closest_marker("thinned")
-        if marker:
-            family = item.nodeid.partition("[")[0]
-            if seen[family] % marker.args[0]:
-                item.add_marker(pytest.mark.slow)
-            seen[family] += 1
+        family = item.nodeid.partition("[")[0]
+        quick = marker is None or seen[family] % marker.args[0] == 0
+        seen[family] += 1
+        if not quick:
+            item.add_marker(pytest.mark.slow)
+        if quick or config.getoption("exhaustive") or zlib.crc32(item.nodeid.encode()) % 5 < 2:
+            kept.append(item)
+    left = {id(item) for item in items} - {id(item) for item in kept}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
+    items[:] = kept

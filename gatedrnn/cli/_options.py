@@ -51,24 +51,29 @@ def path_of(text: str) -> Path:
 
 
 def check_cell(name: str, value: str) -> None:
-    """Raises ValueError for what is neither the name of a cell nor MODULE:CELL; loads nothing."""
-    if value not in CELLS and ":" not in value:
-        raise fail(name, f"one of {', '.join(CELLS)}", repr(value))
+    """Raises ValueError for what is neither the name of a cell, nor a network, nor MODULE:CELL; loads nothing."""
+    if not _may_be_a_cell(value):
+        raise fail(name, f"one of {', '.join(CELLS)}, or a network of them, such as 'stack(gru, gru)'", repr(value))
+
+
+def _may_be_a_cell(text: str) -> bool:
+    return text in CELLS or ":" in text or (text.endswith(")") and "(" in text)
 
 
 def find_cell(text: str, name: str = "cell") -> "Cell":
-    """The cell of that name, or one of the user's, MODULE:CELL, from an installed module or the current folder.
+    """The cell of that name, a network such as `stack(lstm, lstm)`, or one of the user's, MODULE:CELL, from an installed
+    module or the current folder.
 
     Importing a module runs it: `text` must be what the user typed, and not what a file says.
 
     Raises:
         ValueError: there is no such cell, module or attribute, or it is no `gatedrnn.Cell`.
     """
-    from gatedrnn import Cell, cells
+    from gatedrnn import Cell, cells, networks
 
     check_cell(name, text)
-    if text in CELLS:
-        return cells.CELLS[text]
+    if ":" not in text:
+        return networks.named(text, cells.CELLS, name)
     module, _, attribute = text.partition(":")
     if not (attribute and all(part.isidentifier() for part in module.split("."))):
         raise fail(name, "MODULE:CELL, where it is your own", repr(text))
@@ -84,14 +89,21 @@ def find_cell(text: str, name: str = "cell") -> "Cell":
 
 
 def split_cells(names: str) -> list[str]:
-    """The words between commas, each once.
+    """The words between commas, each once; those inside parentheses belong to a network.
 
     Raises:
-        ValueError: one is neither the name of a cell nor MODULE:CELL.
+        ValueError: one is neither the name of a cell, nor a network, nor MODULE:CELL.
     """
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
+    words, depth = [""], 0
+    for letter in names:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth <= 0:
+            words.append("")
+        else:
+            words[-1] += letter
+    wanted = list(dict.fromkeys(name.strip() for name in words))
     for name in wanted:
-        if name not in CELLS and ":" not in name:
+        if not _may_be_a_cell(name):
             raise fail("cells", f"some of {', '.join(CELLS)}, separated by commas", repr(name))
     return wanted
 

@@ -59,7 +59,7 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
     cell = find_cell(settings.cell)
     if settings.init not in inits_of(cell):
         raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
-    inner: Any = gr.Segmented() if cell.factored else gr.Autodiff()
+    inner: Any = gr.Segmented() if cell.in_segments else gr.Autodiff()
     method: Any = {"segmented": inner, "checkpointed": gr.Checkpointed(method=inner), "autodiff": gr.Autodiff()}[
         settings.backward
     ]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._check import check_array, check_kind, check_size, fail
+from gatedrnn._sequence import check_causal
 from gatedrnn._unroll import unroll
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.checkpointed import Checkpointed
@@ -45,6 +46,7 @@ def forecast(model: Model, params: ModelParams, xs: Array, length: int) -> Array
     """
     check_kind("model", Model, model, "gatedrnn.load(path).model")
     check_kind("params", ModelParams, params, "gatedrnn.load(path).params")
+    check_causal("model.cell", model.cell)
     if model.embedding_size is not None or model.input_size != model.output_size:
         inputs = "features" if model.embedding_size is None else "symbols"
         got = f"{model.input_size} {inputs} and {model.output_size} outputs"
@@ -60,7 +62,7 @@ def forecast(model: Model, params: ModelParams, xs: Array, length: int) -> Array
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _forecast(model: Model, length: int, params: ModelParams, xs: Array) -> Array:
-    method = Checkpointed(method=Segmented() if model.cell.factored else Autodiff())
+    method = Checkpointed(method=Segmented() if model.cell.in_segments else Autodiff())
     carry, last = unroll(model.cell, params.cell, xs, method=method, outputs="last")
 
     def step(state: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], Array]:

@@ -13,6 +13,7 @@ from jax import Array, lax
 
 from gatedrnn._check import check_array, check_key, check_kind, check_size, fail
 from gatedrnn._jax import concrete
+from gatedrnn._sequence import check_causal
 from gatedrnn.models._model import Model, ModelParams, read_out
 
 MOST = float(np.finfo(np.float32).max)
@@ -57,6 +58,7 @@ def generate(
     """
     check_kind("model", Model, model, "gatedrnn.load(path).model")
     check_kind("params", ModelParams, params, "gatedrnn.load(path).params")
+    check_causal("model.cell", model.cell)
     check_key("key", key)
     if model.embedding_size is None or model.input_size != model.output_size:
         inputs = "features" if model.embedding_size is None else "symbols"

@@ -19,6 +19,7 @@ from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
 from gatedrnn.linear import add_bias, product
 from gatedrnn.methods.segmented import Segmented
+from gatedrnn.networks import width_of
 
 
 @serialisable
@@ -28,7 +29,7 @@ class ModelParams(NamedTuple):
     Attributes:
         embedding: [V, D], one row per symbol; None where the inputs are features.
         cell: the cell's weights.
-        readout: `w [H, O]` and `b [O]`.
+        readout: `w [H, O]` and `b [O]`, with H as wide as the outputs of the cell.
     """
 
     embedding: Array | None
@@ -79,9 +80,10 @@ class Model:
         if self.embedding_size is not None:
             embedding = jax.random.normal(key_embedding, (self.input_size, self.embedding_size), dtype)
         width = self.embedding_size or self.input_size
-        w = jax.random.normal(key_readout, (self.hidden_size, self.output_size), dtype) / self.hidden_size**0.5
-        readout = {"w": w, "b": jnp.zeros(self.output_size, dtype)}
-        return ModelParams(embedding, self.cell.draw(key_cell, width, self.hidden_size, dtype, **options), readout)
+        cell = self.cell.draw(key_cell, width, self.hidden_size, dtype, **options)
+        shown = width_of(self.cell, cell, width)  # H; of a network, as wide as what it shows
+        w = jax.random.normal(key_readout, (shown, self.output_size), dtype) / shown**0.5
+        return ModelParams(embedding, cell, {"w": w, "b": jnp.zeros(self.output_size, dtype)})
 
     def features(self, params: ModelParams, xs: Array) -> Array:
         """What the recurrence reads, [T, B, D]: `xs` itself, or the embedding of symbols [T, B]."""
@@ -95,11 +97,12 @@ class Model:
         *,
         mask: Array | None = None,
         reset: Array | None = None,
+        key: Array | None = None,
         method: Method = Segmented(),
     ) -> tuple[Carry, Array]:
         """The last carry, and the outputs [T, B, O]; arguments as in `gr.unroll`."""
         xs = self.features(params, xs)
-        carry, ys = unroll(self.cell, params.cell, xs, carry, mask=mask, reset=reset, method=method)
+        carry, ys = unroll(self.cell, params.cell, xs, carry, mask=mask, reset=reset, key=key, method=method)
         return carry, read_out(params.readout, ys)
 
 

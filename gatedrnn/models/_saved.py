@@ -15,6 +15,7 @@ from gatedrnn._check import check_kind, check_path, fail, shown
 from gatedrnn._files import check_regular, read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn.cells import CELLS
+from gatedrnn.networks import named
 from gatedrnn.models._model import Model, ModelParams
 
 FORMAT = "gatedrnn model 1"
@@ -58,7 +59,7 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     check_kind("params", ModelParams, params, "model.init(key)")
     if not isinstance(about, Mapping):
         raise fail("about", "a dict", shown(about))
-    if CELLS.get(model.cell.name, model.cell) is not model.cell:
+    if CELLS.get(model.cell.name, model.cell) != model.cell:
         raise fail("model", "of a cell with a name of its own", f"{model.cell.name!r}, which is another cell")
     if not isinstance(name, str) or not name or Path(name).name != name:
         raise fail("name", "a name for files, without a folder", repr(name))
@@ -134,11 +135,11 @@ def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[
     missing = {"cell", *SIZES, "about"} - set(described)
     if missing:
         raise ValueError(f"without {', '.join(sorted(missing))}")
-    if described["cell"] not in list(cells):
-        raise ValueError(f"the unknown cell {described['cell']!r}")
+    if not isinstance(described["cell"], str):
+        raise ValueError("`cell` is no name")
     if not isinstance(described["about"], dict):
         raise ValueError("`about` is no object")
-    return Model(cells[described["cell"]], **{name: described[name] for name in SIZES}), described["about"]
+    return Model(named(described["cell"], cells), **{name: described[name] for name in SIZES}), described["about"]
 
 
 def _read_weights(path: Path, shapes: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Networks of cells, which are cells themselves: layers, directions, and what lies between."""
 
+from gatedrnn.networks._layers import width_of
+from gatedrnn.networks._named import named
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
 from gatedrnn.networks.learned import learned_carry
 from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
@@ -14,8 +16,10 @@ __all__ = [
     "bidirectional",
     "layer_norm",
     "learned_carry",
+    "named",
     "regularised",
     "rms_norm",
     "stack",
     "weight_drop",
+    "width_of",
 ]

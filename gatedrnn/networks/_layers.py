@@ -33,7 +33,7 @@ class Between:
 
 def method_for(cell: Cell, method: Method) -> Method:
     """The method, with a plain scan in the place of `Segmented` for a layer that has `step` alone."""
-    if cell.factored or cell.network is not None:
+    if cell.in_segments:
         return method
     if isinstance(method, Segmented):
         return Autodiff()

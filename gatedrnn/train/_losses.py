@@ -81,18 +81,21 @@ def _where(mask: Array, losses: Array, right: Array) -> tuple[Array, Array]:
     return jnp.where(mask, losses, zero), jnp.where(mask, right, zero)
 
 
-def evaluate(model: Model, task: Task, params: ModelParams, batch: Batch, method: Method) -> Metrics:
-    """The means over one batch; differentiable in `params`."""
+def evaluate(
+    model: Model, task: Task, params: ModelParams, batch: Batch, method: Method, key: Array | None = None
+) -> Metrics:
+    """The means over one batch; differentiable in `params`. With a key, under the noise of a cell that has any."""
+    key = None if model.cell.training is None else key
     function = _Classes() if task.classes else _Values(task.tolerance)
     xs = model.features(params, batch.xs)
     asked = batch.targets, batch.mask
     if task.at_end:
-        _, last = unroll(model.cell, params.cell, xs, method=method, outputs="last")  # [B, H]
+        _, last = unroll(model.cell, params.cell, xs, key=key, method=method, outputs="last")  # [B, H]
         asked = jax.tree.map(lambda a: a[-1:], asked)
         totals = function(params.readout, last[None], asked)
     else:
         readout = Readout(function, params.readout, asked)
-        _, totals = unroll(model.cell, params.cell, xs, method=method, outputs=readout)  # [B] each
+        _, totals = unroll(model.cell, params.cell, xs, key=key, method=method, outputs=readout)  # [B] each
     mask = asked[1]
     counted = mask.sum()
     loss, accuracy = (total.sum() / jnp.maximum(counted, 1).astype(total.dtype) for total in totals)

@@ -20,6 +20,7 @@ from gatedrnn.train._optimiser import start, update
 from gatedrnn.train._setup import Setup
 
 TEST_SEED = 2**31 - 1
+NOISE = 1  # folded into the key of a batch
 
 
 class TrainState(NamedTuple):
@@ -122,10 +123,11 @@ def step(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
 
 def _update(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
     """One update of one seed."""
-    batch = setup.task.draw(jax.random.fold_in(state.key, state.step), setup.batch, setup.horizon)
+    key = jax.random.fold_in(state.key, state.step)
+    batch = setup.task.draw(key, setup.batch, setup.horizon)
 
     def loss(params: ModelParams) -> tuple[Array, Metrics]:
-        metrics = evaluate(setup.model, setup.task, params, batch, setup.method)
+        metrics = evaluate(setup.model, setup.task, params, batch, setup.method, jax.random.fold_in(key, NOISE))
         return metrics.loss, metrics
 
     gradients, metrics = jax.grad(loss, has_aux=True)(state.params)
