@@ -151,11 +151,6 @@ class Network(Protocol):
     """
 
     @property
-    def in_segments(self) -> bool:
-        """Whether `Segmented` runs it: it is in three-function form, or a network."""
-        return self.factored or self.network is not None
-
-    @property
     def causal(self) -> bool: ...
 
     def __call__(self, method: Any, params: Any, sequence: Any, outputs: Any) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ A cell                                                      A method
     mask         a masked step is as if deleted                 reset        a reset is a fresh start
     reset        a reset is a fresh start                       direction    `reverse` is the flipped sequence
     gradient     `Segmented` is `Autodiff`                      empty        no steps: the carry as it was
+    noise        one key, one set of numbers
 """
 
 from collections.abc import Callable, Iterable
@@ -27,6 +28,7 @@ from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Readout
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.segmented import Segmented
 
 T, B = 7, 3
@@ -101,8 +103,10 @@ def check_cell(cell: Cell, *, input_size: int = 3, hidden_size: int = 4, **optio
         "mask": lambda: _mask(problem, Autodiff()),
         "reset": lambda: _reset(problem, Autodiff()),
     }
-    if cell.factored:
+    if cell.in_segments:
         laws["gradient"] = lambda: _gradient(problem, Segmented(3))
+    if cell.training is not None:
+        laws["noise"] = lambda: _noise(problem)
     return _tried("cell", cell.name, laws)
 
 
@@ -202,6 +206,19 @@ def _fit(problem: _Problem) -> str | None:
         found = gate_activations(cell, problem.params, problem.xs)
         if found._fields != cell.gates:
             return f"`activations` names {found._fields}, `gates` {cell.gates}"
+    return None
+
+
+def _noise(problem: _Problem) -> str | None:
+    """A key changes the numbers, the same key into the same ones, however the sequence is run."""
+    plain = Segmented(3) if problem.cell.in_segments else Autodiff()
+    found = problem.gradients(plain, key=jax.random.key(1))
+    if _apart(found, problem.gradients(plain)) is None:
+        return "a key changes nothing"
+    for method in (Autodiff(), Checkpointed(2, plain)):
+        wrong = _apart(problem.gradients(method, key=jax.random.key(1)), found)
+        if wrong:
+            return wrong
     return None
 
 

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from gatedrnn.linear import accumulation_dtype
+
 COLUMNS = 4
 
 
@@ -44,7 +46,7 @@ def with_noise(key: Array, xs: Array) -> Array:
 
 def joined(xs: Array, noise: Noise) -> Array:
     """[..., D] and the bits [...] -> [..., D + 4]."""
-    dtype = jnp.promote_types(xs.dtype, jnp.float32)
+    dtype = accumulation_dtype(xs.dtype)
     halves = [half.astype(dtype)[..., None] for a in noise for half in (a >> 16, a & 0xFFFF)]
     return jnp.concatenate([xs.astype(dtype), *halves], axis=-1)
 

@@ -121,7 +121,7 @@ def _turned(*trees: Any) -> tuple[Any, ...]:
 def _unroll(
     cell: Cell, method: Method, params: Any, sequence: Sequence, outputs: Outputs, key: Array | None
 ) -> tuple[Carry, Any]:
-    run_by = cell if key is None else cell.training
+    run_by = cell if key is None or cell.training is None else cell.training
 
     def run(params: Any, sequence: Sequence, outputs: Outputs, key: Array | None) -> tuple[Carry, Any]:
         if key is not None:

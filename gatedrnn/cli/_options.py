@@ -61,8 +61,7 @@ def _may_be_a_cell(text: str) -> bool:
 
 
 def find_cell(text: str, name: str = "cell") -> "Cell":
-    """The cell of that name, a network such as `stack(lstm, lstm)`, or one of the user's, MODULE:CELL, from an installed
-    module or the current folder.
+    """The cell or network of that name, or one of the user's: MODULE:CELL, from an installed module or this folder.
 
     Importing a module runs it: `text` must be what the user typed, and not what a file says.
 

@@ -15,8 +15,8 @@ from gatedrnn._check import check_kind, check_path, fail, shown
 from gatedrnn._files import check_regular, read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn.cells import CELLS
-from gatedrnn.networks import named
 from gatedrnn.models._model import Model, ModelParams
+from gatedrnn.networks import named
 
 FORMAT = "gatedrnn model 1"
 SIZES = ("input_size", "hidden_size", "output_size", "embedding_size")

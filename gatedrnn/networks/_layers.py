@@ -40,15 +40,16 @@ def method_for(cell: Cell, method: Method) -> Method:
     inner = getattr(method, "method", None)
     if inner is None or not is_dataclass(method) or isinstance(method, type):
         return method
-    changed: Any = replace(method, method=method_for(cell, inner))  # type: ignore[call-arg]
+    changed: Any = replace(method, method=method_for(cell, inner))
     return changed
 
 
 def as_cell(run: Any, name: str, horizon_option: str, noisy: bool) -> Cell:
     """A network as a cell; with `noisy`, one that has noise where it is trained."""
-    made = [Of(run, method) for method in ("init", "initial_carry", "step")]
+    init, initial_carry, step = (Of(run, method) for method in ("init", "initial_carry", "step"))
     training = as_cell(replace(run, noisy=True), name, "", False) if noisy else None
-    return Cell(*(name, (), *made[:2]), step=made[2], horizon_option=horizon_option, network=run, training=training)
+    found: Cell = Cell(name, (), init, initial_carry, step=step, horizon_option=horizon_option, network=run)
+    return found if training is None else replace(found, training=training)
 
 
 def check_layer(argument: str, cell: Any) -> Cell:

@@ -1,6 +1,4 @@
-"""A network's name is the expression that makes it, such as `stack(lstm, lstm, norm=rms_norm)`: files and commands read
-it back, and nothing else of Python.
-"""
+"""A network's name is the expression that makes it, such as `stack(lstm, lstm)`: files and commands read it back."""
 
 import ast
 from collections.abc import Mapping

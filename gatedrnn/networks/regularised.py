@@ -89,8 +89,8 @@ def regularised(
             by name, such as `{"h": 0.05, "c": 0.5}`. Without a key each part keeps that share of what it was.
 
     Raises:
-        ValueError: `cell` is not in three-function form or has been regularised, a rate is not from 0 to below 1, or the
-            carry has no part of a name.
+        ValueError: `cell` is not in three-function form or has been regularised, a rate is not from 0 to below 1, or
+            the carry has no part of a name.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -116,7 +116,8 @@ def regularised(
     }
     name = f"regularised({', '.join([cell.name, *(f'{option}={rate}' for option, rate in options.items() if rate)])})"
     zoned = tuple(rates.values())
-    project = cell.project.function
+    project: Any = cell.project
+    project = project.function  # of one row
     last = zoned[-1] > 0
     quiet = replace(
         cell,
@@ -124,13 +125,14 @@ def regularised(
         pointwise=_Zoned(cell.pointwise, zoned, False) if any(zoned) else cell.pointwise,
         keeps="" if last else cell.keeps,  # a gate keeps no longer all that is kept
     )
+    nothing: Any = None
     training = replace(
         quiet,
         project=_Project(project, input_dropout, zoned),
         pointwise=_Zoned(cell.pointwise, zoned, True) if any(zoned) else cell.pointwise,
         extra=sum(rate > 0 for rate in zoned),
         damp=_Damp(project, recurrent_dropout) if recurrent_dropout else None,
-        activations=None,
+        activations=nothing,
     )
     return replace(quiet, training=training)
 
