@@ -11,6 +11,7 @@ from gatedrnn._outputs import Readout
 from gatedrnn._plan import Option, Plan, plan
 from gatedrnn._sequence import Sequence
 from gatedrnn._step import guarded_step
+from gatedrnn._stream import Stream
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.cells.gru import GRUGates, GRUState, cell as gru
 from gatedrnn.cells.gru_before import cell as gru_before
@@ -57,6 +58,7 @@ __all__ = [
     "Segmented",
     "Sequence",
     "Sharded",
+    "Stream",
     "Truncated",
     "bidirectional",
     "cells",

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from gatedrnn._cell import Carry, Cell
@@ -167,6 +168,24 @@ def check_carry(name: str, carry: Carry, initial: Carry, batched: bool) -> Carry
         raise fail(name, f"arrays of the shapes {wanted}, as `cell.initial_carry` gives them", shapes)
     carry = jax.tree.map(lambda a, b: a.astype(b.dtype), carry, expected)
     return carry if batched else jax.tree.map(lambda a: a[None], carry)
+
+
+def check_history(name: str, carries: Carry, initial: Carry, steps: int, batched: bool) -> Carry:
+    """Checks the argument `name` against carries of T = `steps` steps, [T, B, ...] each, and gives them a batch axis.
+
+    Raises:
+        ValueError: their structure or their shapes are others.
+    """
+    rows = [np.shape(part)[:1] for part in jax.tree.leaves(carries)]
+    if any(row != (steps,) for row in rows):
+        raise fail(
+            name, f"carries of all T = {steps} steps, [T, B, ...] each", [np.shape(a) for a in jax.tree.leaves(carries)]
+        )
+    if not steps:
+        return jax.tree.map(lambda a: jnp.zeros((0, *a.shape), a.dtype), initial)
+    check_carry(name, jax.tree.map(lambda a: a[0], carries), initial, batched)
+    found = jax.tree.map(lambda a, like: jnp.asarray(a).astype(like.dtype), carries, initial)
+    return found if batched else jax.tree.map(lambda a: a[:, None], found)
 
 
 def quarantine(sequence: Sequence) -> Sequence:

@@ -6,6 +6,7 @@ from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.compare import compare
 from gatedrnn.flow.decay import Decay, decay
 from gatedrnn.flow.lyapunov import lyapunov
+from gatedrnn.flow.replay import Replay, replay
 from gatedrnn.flow.selectivity import selectivity
 from gatedrnn.flow.timescales import timescales
 
@@ -15,12 +16,14 @@ __all__ = [
     "Comparison",
     "Decay",
     "GateMap",
+    "Replay",
     "Run",
     "Scalar",
     "adjoint",
     "compare",
     "decay",
     "lyapunov",
+    "replay",
     "selectivity",
     "timescales",
 ]

@@ -21,7 +21,7 @@ LAYERS = (
     ("_outputs", "cells"),
     ("_method",),
     ("methods",),
-    ("networks", "_unroll"),
+    ("networks", "_stream", "_unroll"),
     ("_laws", "_plan"),
     ("flow",),
     ("plots",),
