@@ -1,6 +1,8 @@
 """From a framework's layout to that of `unroll` and back.
 
-inputs [*batch, T, D], or [T, *batch, D]    ->    xs [T, B, D]    B = the product of the batch axes, 1 where there are none
+    inputs [*batch, T, D], or [T, *batch, D]  ->  xs [T, B, D]
+
+B is the product of the batch axes, 1 where there are none.
 """
 
 import math
@@ -40,7 +42,7 @@ class Layout(NamedTuple):
         """
         time_major, shape = check_flag("time_major", time_major), jnp.shape(inputs)
         if len(shape) < 2:
-            raise fail("inputs", f"{'[T, *batch, D]' if time_major else '[*batch, T, D]'}", shown(inputs))
+            raise fail("inputs", "[T, *batch, D]" if time_major else "[*batch, T, D]", shown(inputs))
         return cls(shape[0], shape[1:-1], True) if time_major else cls(shape[-2], shape[:-2], False)
 
     @property

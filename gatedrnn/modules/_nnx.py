@@ -118,7 +118,7 @@ class Recurrent(nnx.Module):
         """
         key = None
         if self.cell.training is not None and not (self.deterministic if deterministic is None else deterministic):
-            stream = self.rngs if rngs is None else rngs
+            stream: Any = self.rngs if rngs is None else rngs
             key = (stream.dropout if isinstance(stream, nnx.Rngs) else stream)()
         carry, ys = run(
             self.cell,

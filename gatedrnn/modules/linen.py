@@ -1,7 +1,7 @@
-"""flax.linen: the layers `RNN` and `Bidirectional` over flax's own cells, and `Recurrent` over any cell of this library.
+"""flax.linen: `RNN` and `Bidirectional` over flax's own cells, and `Recurrent` over any cell of this library.
 
-    from gatedrnn.modules import linen as rnn        # was: import flax.linen as rnn
-    rnn.RNN(rnn.LSTMCell(16))
+from gatedrnn.modules import linen as rnn        # was: import flax.linen as rnn
+rnn.RNN(rnn.LSTMCell(16))
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""flax.nnx: the layers `RNN` and `Bidirectional` over flax's own cells, and `Recurrent` over any cell of this library.
+"""flax.nnx: `RNN` and `Bidirectional` over flax's own cells, and `Recurrent` over any cell of this library.
 
-    from gatedrnn.modules import nnx as rnn        # was: from flax import nnx as rnn
-    rnn.RNN(rnn.LSTMCell(8, 16, rngs=rngs))
+from gatedrnn.modules import nnx as rnn        # was: from flax import nnx as rnn
+rnn.RNN(rnn.LSTMCell(8, 16, rngs=rngs))
 """
 
 from typing import Any
