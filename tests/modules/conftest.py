@@ -1,5 +1,7 @@
 """What the layers are compared on: padded batches, and two functions of one argument each."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,19 +24,23 @@ def agree():
     """
 
     def check(mine, theirs, lengths, *arguments):
-        (got, pull_got), (want, pull_want) = (jax.vjp(run, *arguments) for run in (mine, theirs))
-        carry, ys = want
-        if lengths is not None:
+        def kept(out):
+            carry, ys = out
+            if lengths is None:
+                return carry, ys
             there = np.arange(ys.shape[-2]) < np.asarray(lengths)[..., None]
-            ys = jnp.where(there[..., None], ys, jnp.zeros((), ys.dtype))
-        want = carry, ys
-        assert jax.tree.structure(got) == jax.tree.structure(want)
-        cotangent = jax.tree.map(jnp.cos, want)
-        if lengths is not None:
-            cotangent = cotangent[0], jnp.where(there[..., None], cotangent[1], 0.0)
-        for a, b in ((got, want), (pull_got(cotangent), pull_want(cotangent))):
-            for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-                assert p.dtype == q.dtype
-                np.testing.assert_allclose(p, q, rtol=0, atol=1e-5)
+            return carry, jnp.where(there[..., None], ys, jnp.zeros((), ys.dtype))
+
+        @functools.partial(jax.jit, static_argnums=0)
+        def found(run, *arguments):
+            out, pull = jax.vjp(run, *arguments)
+            return out, pull(kept(jax.tree.map(jnp.cos, kept(out))))
+
+        (got, gradients), (want, wanted) = (found(run, *arguments) for run in (mine, theirs))
+        assert jax.tree.structure((got, gradients)) == jax.tree.structure((want, wanted))
+        pairs = zip(*map(jax.tree.leaves, ((got, gradients), (kept(want), wanted))), strict=True)
+        for p, q in pairs:
+            assert p.dtype == q.dtype
+            np.testing.assert_allclose(p, q, rtol=0, atol=1e-5)
 
     return check
