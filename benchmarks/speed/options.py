@@ -1,4 +1,4 @@
-"""What flags, regularisers and networks cost: python -m benchmarks.speed.options
+"""What flags, regularisers and networks cost: python -m benchmarks.speed.options writes the record.
 
 Forward and backward of each beside the cell alone, in turns, so that a machine that slows down favours neither; the
 ratio of a turn is that of two calls that follow one another, and the median of the turns is kept.

@@ -66,8 +66,20 @@ def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Ce
     References:
         https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/layers.html#recurrent
     """
+    cell = linen_cell(module)
+    check_options(module, cell, carry_init=nn.initializers.zeros)
+    return cell, linen_weights(cell, variables)
+
+
+def linen_cell(module: nn.RNNCellBase) -> Cell:
+    """The cell whose step a linen cell computes, from whatever first carry."""
     cell = cell_of("module", module, LINEN_CELLS)
-    _check_functions(module, cell, nn.initializers.zeros)
+    _check_functions(module, cell)
+    return cell
+
+
+def linen_weights(cell: Cell, variables: Mapping[str, Any]) -> Params:
+    """The weights of `cell` from the variables of a linen cell."""
     variables = _plain(variables)
     layers = variables.get("params", {}) if isinstance(variables, Mapping) else {}
     if not isinstance(variables, Mapping) or not isinstance(layers, Mapping):
@@ -76,7 +88,7 @@ def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Ce
     if set(layers) != names:
         raise fail("variables", f'{{"params": {{...}}}} with the layers {sorted(names)}', sorted(layers or variables))
     (w, b_x), (u, b_h) = (_side([layers[side + letter] for letter in LETTERS[cell]]) for side in "ih")
-    return cell, join(cell, w, u, b_x, b_h)
+    return join(cell, w, u, b_x, b_h)
 
 
 def to_linen(cell: Cell, params: Params) -> tuple[nn.RNNCellBase, dict[str, Any]]:
@@ -132,8 +144,20 @@ def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
     References:
         https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/recurrent.html
     """
+    cell = nnx_cell(module)
+    check_options(module, cell, carry_init=None)
+    return cell, nnx_weights(cell, module)
+
+
+def nnx_cell(module: nnx.Module) -> Cell:
+    """The cell whose step an nnx cell computes, from whatever first carry."""
     cell = cell_of("module", module, NNX_CELLS)
-    _check_functions(module, cell, None)
+    _check_functions(module, cell)
+    return cell
+
+
+def nnx_weights(cell: Cell, module: nnx.Module) -> Params:
+    """The weights of `cell` from those of an nnx cell."""
     names = NNX_LSTM if type(module) is nnx.LSTMCell else (["dense_i"], ["dense_h"])
     layers = nnx.to_pure_dict(nnx.state(module, nnx.Param))
     for name in (name for side in names for name in side):
@@ -142,7 +166,7 @@ def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
                 "module", f"one whose {name} is an nnx.Linear of nnx.Params", type(getattr(module, name)).__name__
             )
     (w, b_x), (u, b_h) = (_side([layers[name] for name in side]) for side in names)
-    return cell, join(cell, w, u, b_x, b_h)
+    return join(cell, w, u, b_x, b_h)
 
 
 def to_nnx(cell: Cell, params: Params) -> nnx.Module:
@@ -189,8 +213,8 @@ def verify_nnx(module: nnx.Module, xs: Any) -> Errors:
     return largest_errors(cell, lambda w: from_nnx(nnx.merge(structure, w, *rest))[1], weights, peer, xs)
 
 
-def _check_functions(module: Any, cell: Cell, zeros: Any) -> None:
-    check_options(module, cell, activation_fn=nn.tanh, carry_init=zeros)
+def _check_functions(module: Any, cell: Cell) -> None:
+    check_options(module, cell, activation_fn=nn.tanh)
     check_options(module, cell, **({"residual": False} if cell == rnn.cell else {"gate_fn": nn.sigmoid}))
 
 

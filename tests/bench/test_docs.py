@@ -17,7 +17,7 @@ from gatedrnn.cli import app
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {page.relative_to(DOCS).as_posix(): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
-SLOW = ("guides/cells.md", "guides/methods.md", "guides/weights.md")
+SLOW = ("guides/cells.md", "guides/methods.md", "guides/modules.md", "guides/weights.md")
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 EXAMPLES = {name: BLOCK.findall(page) for name, page in PAGES.items()}
 

@@ -23,7 +23,7 @@ def prompts(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name, request, tmp_path, monkeypatch):
     """The module can be imported; all of its examples are found and run, in a folder of their own."""
-    if name.startswith("gatedrnn.interop.") and any(peer in name for peer in PEERS):
+    if name.startswith(("gatedrnn.interop.", "gatedrnn.modules.")) and any(peer in name for peer in PEERS):
         request.getfixturevalue("peers")
     if name == "gatedrnn.interop.keras":
         request.getfixturevalue("keras_broadcasts")

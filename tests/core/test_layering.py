@@ -30,6 +30,7 @@ LAYERS = (
     ("tasks",),
     ("train",),
     ("interop",),
+    ("modules",),
     ("_public",),
     ("__init__",),
     ("cli",),

@@ -66,6 +66,9 @@ def test_faults_are_named_where_they_are(cell, agent):
 
     stale = jax.tree.map(lambda a: a[-1], right)  # the carry of the end of the last batch
     found = audit(cell, params, xs, right, FIRST, stale)
+    assert found.cause == "first carry" and not found.parted.any()
+    middle = jax.tree.map(lambda a: a[8], right)
+    found = audit(cell, params, xs, rollout(cell, params, xs, FIRST, middle), FIRST, stale)
     assert found.cause == "first carry" and found.unexplained[0].all() and not found.unexplained[1:].any()
     assert audit(cell, params, xs, rollout(cell, params, xs, FIRST, stale), FIRST, stale).cause == "none"
     found = audit(cell, params, xs, rollout(cell, params, xs, FIRST, replaced=7), FIRST)
@@ -86,7 +89,6 @@ def test_one_row_masks_and_nothing():
     )
     assert one.cause == "reset late" and one.parted == 4 and one.reset.shape == (T,)
     mask = jnp.ones((T, B), bool).at[6].set(False)
-    held = jax.tree.map(lambda a: jnp.concatenate([a[:6], a[5:6], a[5:-2]])[:T], carries)
     inputs = jnp.concatenate([xs[:6], xs[:1], xs[6:-1]])
     begins = np.concatenate([FIRST[:6], FIRST[:1] * 0, FIRST[6:-1]]).astype(bool)
     held = jax.tree.map(lambda a: jnp.concatenate([a[:6], a[5:6], a[6:-1]]), carries)
