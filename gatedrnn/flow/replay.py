@@ -119,7 +119,8 @@ def replay(
 def _residuals(cell: Cell, params: Any, sequence: Sequence, held: Carry) -> tuple[Array, Array]:
     """How far each carry is from that of a step that went on, and of one that began anew: [T, B] each."""
     before = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), sequence.carry, held)
-    largest = jax.tree.map(lambda a: jnp.maximum(jnp.abs(a).max(initial=0), 1e-6), held)
+    sound = jax.tree.map(lambda a: jnp.where(jnp.isfinite(a), jnp.abs(a), jnp.zeros_like(a)), held)
+    largest = jax.tree.map(lambda a: jnp.maximum(a.max(initial=0), 1e-6), sound)
 
     def apart(after: Carry) -> Array:
         off = jax.tree.map(
