@@ -15,9 +15,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gatedrnn._cell import Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail
 from gatedrnn._elementwise import mixing
+from gatedrnn._forms import Params
 
 CURE = "give the cell `step` alone, or pass `method=Autodiff()`"
 

@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell, Gates, Params, PerHead
+from gatedrnn._cell import Cell
 from gatedrnn._elementwise import mixing
+from gatedrnn._forms import Carry, Gates, Params, PerHead
 from gatedrnn._jax import scan
 from gatedrnn._pointwise import Part, Value
 from gatedrnn._step import restart, select

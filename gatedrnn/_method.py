@@ -17,8 +17,9 @@ compute one function: the steps of `sequence`, in its direction, each by `guarde
 
 from typing import Any, Protocol, runtime_checkable
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_callable, fail
+from gatedrnn._forms import Carry
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence, poison, quarantine
 

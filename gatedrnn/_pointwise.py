@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell, Gates
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry, Gates
 from gatedrnn._jax import Jaxpr, JaxprEqn, Var, piece
 
 Value = tuple[str, int]

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from gatedrnn import cells, flow, initializers, linear, models, networks, tasks
-from gatedrnn._cell import Cell, Params, PerHead
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Params, PerHead
 from gatedrnn._jacobian import recurrence
 from gatedrnn._laws import check_cell, check_method
 from gatedrnn._method import Method

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_flag, fail
 from gatedrnn._contract import check_fit, check_params
+from gatedrnn._forms import Carry
 from gatedrnn._step import select
 
 

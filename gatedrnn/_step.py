@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry
 
 
 def select(flag: Array | None, chosen: Any, otherwise: Any) -> Any:

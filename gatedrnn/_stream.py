@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_size, fail
 from gatedrnn._contract import check_fit, check_params
+from gatedrnn._forms import Carry
 from gatedrnn._sequence import check_carry, check_causal, input_size
 from gatedrnn._step import guarded_step, select
 

@@ -13,8 +13,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import PartitionSpec
 
-from gatedrnn._cell import Carry, CarryT, Cell, ParamsT
+from gatedrnn._cell import CarryT, Cell, ParamsT
 from gatedrnn._check import check_flag, check_key, fail, shown
+from gatedrnn._forms import Carry
 from gatedrnn._jax import explicit_axes, gathered, row_axes, scan, varying_alike
 from gatedrnn._method import Method, check_method_value, run_whole
 from gatedrnn._noise import with_noise

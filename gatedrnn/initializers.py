@@ -15,8 +15,8 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Params
 from gatedrnn._check import LARGEST, check_array, check_callable, check_floating, check_number, check_size, fail, shown
+from gatedrnn._forms import Params
 from gatedrnn._jax import concrete
 from gatedrnn.linear import accumulation_dtype
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax import Array, export
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Gates
 from gatedrnn._check import LARGEST, check_size, fail
+from gatedrnn._forms import Gates
 
 
 def accumulation_dtype(dtype: DTypeLike) -> jnp.dtype:

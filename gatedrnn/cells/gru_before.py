@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from gatedrnn._cell import Cell, Params
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Params
 from gatedrnn.cells.gru import (
     GRUGates,
     GRUState,

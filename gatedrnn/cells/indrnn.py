@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key, check_number
+from gatedrnn._forms import Gates, Params
 from gatedrnn.cells.rnn import RNNGates, RNNState, project
 from gatedrnn.initializers import Initializer, gate_blocks, gaussian
 from gatedrnn.linear import accumulation_dtype, zeros

@@ -20,8 +20,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, Params, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key, check_number
+from gatedrnn._forms import Params, serialisable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
 

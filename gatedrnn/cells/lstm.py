@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key
+from gatedrnn._forms import Gates, Params, serialisable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key
+from gatedrnn._forms import Gates, Params, serialisable
 from gatedrnn.initializers import Initializer, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, zeros
 

@@ -19,8 +19,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from gatedrnn._cell import Cell, Gates, Params, PerHead, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key, check_size, fail
+from gatedrnn._forms import Gates, Params, PerHead, serialisable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_blocks, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry
 from gatedrnn._sequence import Sequence
 from gatedrnn._step import select
 

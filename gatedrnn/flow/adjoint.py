@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_flag, fail
+from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched

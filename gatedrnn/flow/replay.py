@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_number
+from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered
 from gatedrnn._sequence import Sequence, check_history, check_sequence
 from gatedrnn._step import select

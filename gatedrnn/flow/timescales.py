@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_flag, fail
+from gatedrnn._forms import Carry
 from gatedrnn._jacobian import kept
 from gatedrnn._jax import gathered, scan
 from gatedrnn._segments import over_segments

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gatedrnn._cell import Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail
+from gatedrnn._forms import Params
 from gatedrnn.cells import gru
 
 Kind = TypeVar("Kind")

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail
+from gatedrnn._forms import Carry, Params
 from gatedrnn._unroll import unroll
 
 Outputs = tuple[Carry, Array]

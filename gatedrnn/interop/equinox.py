@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import gru, lstm
 from gatedrnn.interop._blocks import array, cell_of, join, kind_of, part
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors

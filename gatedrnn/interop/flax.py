@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array, lax
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors

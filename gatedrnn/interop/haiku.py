@@ -13,8 +13,9 @@ import haiku as hk
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import lstm
 from gatedrnn.interop._blocks import array, join, part, reorder
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors

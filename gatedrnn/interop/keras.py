@@ -14,8 +14,9 @@ import numpy as np
 from jax import Array
 from keras import layers
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part, reorder
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors

@@ -13,8 +13,9 @@ import onnx
 from jax import Array
 from onnx import helper, numpy_helper
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_size, fail
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.interop._blocks import array, check_options, join, kind_of, part, reorder
 from gatedrnn.interop._onnx_read import attributes, constant

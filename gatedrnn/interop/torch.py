@@ -13,7 +13,8 @@ import torch
 from jax import Array
 from torch import Tensor, nn
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.interop._blocks import array, check_options, join, kind_of, part
 from gatedrnn.interop._torch_weights import base_of, effective, inference

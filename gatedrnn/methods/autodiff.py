@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size
+from gatedrnn._forms import Carry
 from gatedrnn._jax import scan
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence

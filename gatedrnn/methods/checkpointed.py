@@ -10,8 +10,9 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size
+from gatedrnn._forms import Carry
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._segments import nearest_divisor

@@ -26,9 +26,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gatedrnn._cell import Carry, Cell, Gates
+from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size, fail
 from gatedrnn._contract import check_laws
+from gatedrnn._forms import Carry, Gates
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
 from gatedrnn._jax import is_static, linear_call, scan, varying_alike
 from gatedrnn._outputs import Outputs

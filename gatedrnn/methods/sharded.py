@@ -7,8 +7,9 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_list, fail, shown
+from gatedrnn._forms import Carry
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence

@@ -10,8 +10,9 @@ from typing import Any
 import jax
 from jax import Array, lax
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size, fail, shown
+from gatedrnn._forms import Carry
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence

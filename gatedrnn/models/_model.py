@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Carry, Cell, Params, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_floating, check_key, check_size, fail, shown
+from gatedrnn._forms import Carry, Params, serialisable
 from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
 from gatedrnn.linear import add_bias, product

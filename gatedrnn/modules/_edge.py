@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_flag, fail, shown
+from gatedrnn._forms import Carry
 from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
 

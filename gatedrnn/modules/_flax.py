@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax.nnx.nn import dtypes
 from jax import Array
 
-from gatedrnn._cell import Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
+from gatedrnn._forms import Params
 from gatedrnn._method import Method
 from gatedrnn.cells import gru, lstm, rnn
 from gatedrnn.modules._edge import Layout, run

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Carry, Cell
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_floating, fail, shown
+from gatedrnn._forms import Carry
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._unroll import unroll
 from gatedrnn.methods.segmented import Segmented

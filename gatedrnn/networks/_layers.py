@@ -6,8 +6,9 @@ from typing import Any
 import jax
 from jax import Array
 
-from gatedrnn._cell import Cell, Of
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
+from gatedrnn._forms import Of
 from gatedrnn._method import Method
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Cell, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key, fail, shown
+from gatedrnn._forms import serialisable
 from gatedrnn._method import Method, run_whole
 from gatedrnn._noise import joined, parted
 from gatedrnn._outputs import All, Last, Outputs

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
+from gatedrnn._forms import Carry, Params
 from gatedrnn.networks._layers import check_layer
 
 

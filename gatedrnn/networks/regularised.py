@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gatedrnn._cell import Carry, Cell, Gates, Params
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_key, check_rate, fail, shown
+from gatedrnn._forms import Carry, Gates, Params
 from gatedrnn._noise import dropped, kept, parted
 from gatedrnn.networks._layers import check_layer
 

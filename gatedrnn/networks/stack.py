@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn._cell import Carry, Cell, serialisable
+from gatedrnn._cell import Cell
 from gatedrnn._check import check_flag, check_key, check_list, check_rate, check_size, fail, shown
+from gatedrnn._forms import Carry, serialisable
 from gatedrnn._method import Method, run_whole
 from gatedrnn._noise import Noise, dropped, joined, parted
 from gatedrnn._outputs import All, Last, Outputs

@@ -14,8 +14,8 @@ from core_problems import B, D, H, T, losses
 from jax.sharding import AxisType, Mesh
 
 import gatedrnn as gr
-from gatedrnn._cell import PerRow
 from gatedrnn._contract import check_fit, check_laws
+from gatedrnn._forms import PerRow
 
 
 class Problem(NamedTuple):

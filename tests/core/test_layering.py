@@ -15,7 +15,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A row may import the rows before it.
 LAYERS = (
     ("_check", "_jax", "_memory", "_registry", "_version"),
-    ("_cell", "_elementwise", "_files", "_segments"),
+    ("_forms", "_elementwise", "_files", "_segments"),
+    ("_cell",),
     ("_contract", "_output", "_pointwise", "_step", "linear"),
     ("_jacobian", "_noise", "_packing", "_sequence", "initializers"),
     ("_outputs", "cells"),
