@@ -1,0 +1,153 @@
+"""The weights of one layer of torch by name, without the module: which layer it was is read off names and shapes.
+
+weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0        of the first layer, forward
+weight_ih_l1_reverse, ...                                 of the second, backward
+weight_ih, weight_hh, bias_ih, bias_hh                    of a cell
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gatedrnn._cell import Cell
+from gatedrnn._check import check_path, fail, shown
+from gatedrnn.interop._blocks import kind_of
+from gatedrnn.interop._torch_weights import NAMES, suffixes
+
+WEIGHT = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?")
+MADE = {
+    "parametrizations.": "of a parametrisation",
+    "_g": "of a weight norm",
+    "_v": "of a weight norm or a spectral norm",
+    "_orig": "of a pruning or a spectral norm",
+    "_mask": "of a pruning",
+    "_u": "of a spectral norm",
+    "_raw": "of a weight drop",
+    "_all_weight_values": "of a quantised layer",
+    "_packed_weight": "of a quantised cell",
+}
+"""How it shows in a name that torch computes a weight from it."""
+
+
+def read(weights: Any, prefix: str) -> dict[str, Tensor]:
+    """The tensors of one layer by their names without the prefix.
+
+    Raises:
+        ValueError: there are none, others are among them, or one is no dense tensor of floating numbers.
+    """
+    if not isinstance(prefix, str):
+        raise fail("prefix", "the text before the names of the layer's weights", shown(prefix))
+    held = _held(weights, prefix)
+    found: dict[str, Tensor] = {}
+    for name, value in held.items():
+        bare = name.removeprefix(prefix)
+        if not WEIGHT.fullmatch(bare):
+            made = next((of for mark, of in MADE.items() if mark in bare and _ends(mark, bare)), None)
+            if made is not None:
+                wanted = "those with which the layer computes; of its module, `from_torch` computes them"
+                raise fail("weights", wanted, f"{name!r}, {made}")
+            continue
+        found[bare] = _tensor(name, value)
+    others = [name for name in held if name.removeprefix(prefix) not in found]
+    if not found or others:
+        raise fail("prefix", "what stands before the weights of one layer alone", _layers(held, prefix, others))
+    return found
+
+
+def shape_of(weights: Mapping[str, Tensor], cells: list[Cell], cell: Cell | None) -> tuple[Cell, list[str]]:
+    """The cell, and the marks of its layers and directions in torch's order.
+
+    Raises:
+        ValueError: a weight is missing, or has another shape than the others say; or the cell has other gates.
+    """
+    places = [WEIGHT.fullmatch(name) for name in weights]
+    layers = {place[2] for place in places if place}
+    directions = 2 if any(place and place[3] for place in places) else 1
+    marks = [""] if None in layers else suffixes(max(map(int, filter(None, layers))) + 1, directions)
+    names = [name for name in NAMES if name.startswith("weight") or any(held.startswith("bias") for held in weights)]
+    wanted = {name + mark for mark in marks for name in names}
+    if wanted != set(weights):
+        name = min(wanted ^ set(weights))
+        got = f"{name!r} missing" if name in wanted else f"{name!r} beside {min(weights)!r}"
+        raise fail("weights", "all those of each layer and direction", got)
+    rows, hidden = _sizes(weights["weight_hh" + marks[0]])
+    kind = _kind(rows, hidden, cells, cell)
+    width = _sizes(weights["weight_ih" + marks[0]])[1]
+    for place, mark in enumerate(marks):
+        below = width if place < directions else directions * hidden
+        shapes = [(rows, below), (rows, hidden), (rows,), (rows,)]
+        for name, shape in zip(NAMES, shapes, strict=True):
+            found = tuple(weights[name + mark].shape) if name in names else shape
+            if found != shape:
+                raise fail("weights", f"of one layer's shapes, {shape} for {name + mark}", found)
+    return kind, marks
+
+
+def _held(weights: Any, prefix: str) -> dict[str, Any]:
+    """All below the prefix; where there is nothing, all."""
+    if isinstance(weights, Mapping):
+        names = [name for name in weights if isinstance(name, str)]
+        return {name: weights[name] for name in _below(names, prefix)}
+    path: Path = check_path("weights", weights)
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in _below(list(file.keys()), prefix)}
+    except (SafetensorError, OSError) as error:
+        raise fail("weights", "a safetensors file, or a dict as torch.load gives it", f"{path}: {error}") from None
+
+
+def _below(names: list[str], prefix: str) -> list[str]:
+    return [name for name in names if name.startswith(prefix)] or names
+
+
+def _ends(mark: str, name: str) -> bool:
+    return not mark.startswith("_") or mark.startswith(("_all", "_packed")) or bool(re.search(rf"\d?{mark}$", name))
+
+
+def _layers(held: Mapping[str, Any], prefix: str, others: list[str]) -> str:
+    """Where there are layers, for whoever has given another prefix."""
+    starts = {name[: -len("weight_hh_l0")] for name in held if name.endswith("weight_hh_l0")}
+    starts |= {name[: -len("weight_hh")] for name in held if name.endswith("weight_hh")}
+    known = ", ".join(map(repr, sorted(starts - {prefix})))
+    if known:
+        return f"{prefix!r}, where there are layers below {known}"
+    return f"{prefix!r}, below which there is {others[0]!r}" if others else f"{prefix!r}, below which there is nothing"
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    tensor = value if isinstance(value, Tensor) else _from_array(name, value)
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or not tensor.is_floating_point():
+        raise fail("weights", "dense tensors of floating numbers", f"{name!r}, {tensor.dtype} on {tensor.device}")
+    return tensor.detach()
+
+
+def _from_array(name: str, value: Any) -> Tensor:
+    a = np.asarray(value)
+    if a.dtype.name not in ("bfloat16", "float16", "float32", "float64"):
+        raise fail("weights", "dense tensors or arrays of floating numbers", f"{name!r}, {shown(value)}")
+    return torch.from_numpy(a.astype(np.float64)).to(getattr(torch, a.dtype.name))
+
+
+def _sizes(tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim != 2 or 0 in tensor.shape:
+        raise fail("weights", "matrices, of inputs and of states", tuple(tensor.shape))
+    return tensor.shape[0], tensor.shape[1]
+
+
+def _kind(rows: int, hidden: int, cells: list[Cell], cell: Cell | None) -> Cell:
+    """The cell of as many gates; one gate alone may be tanh or relu."""
+    if cell is not None:
+        kind_of(cell, dict.fromkeys(cells))
+    found = [known for known in cells if len(known.gates) * hidden == rows]
+    if not found or (cell is not None and cell not in found):
+        gates = ", ".join(f"{len(known.gates)} ({known.name})" for known in (cells if cell is None else [cell]))
+        raise fail("weights", f"of as many gates as {gates}", f"{rows} rows for {hidden} units")
+    if cell is None and len(found[0].gates) == 1:
+        raise fail("cell", "gatedrnn.rnn for weights of one gate, if it was tanh: they do not say", None)
+    return found[0]
