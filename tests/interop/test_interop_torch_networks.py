@@ -34,7 +34,7 @@ def module_of(kind, seed=0, std=0.5, dtype="float32", **options):
     return module
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(7)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
@@ -94,11 +94,11 @@ def test_the_networks_are_those_of_the_house():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
-def test_round_trip(dtype):
+def test_round_trip(dtype, network_params):
     """Ours, through torch and back, bit for bit."""
     with jax.enable_x64(dtype == "float64"):
         for cell in (gr.stack(gr.bidirectional(gr.gru), layers=2, dropout=0.2), gr.stack(gr.lstm, layers=3)):
-            params = cell.init(jax.random.key(0), D, H, dtype=jnp.dtype(dtype))
+            params = network_params(cell, dtype)
             module = interop.to_torch(cell, params)
             back, again = interop.from_torch(module)
             assert back == cell and {weight.dtype for weight in module.parameters()} == {getattr(torch, dtype)}
@@ -207,17 +207,17 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("cell", "sizes", "message"), FOREIGN, ids=lambda part: getattr(part, "name", ""))
-def test_networks_that_torch_has_not(cell, sizes, message):
+def test_networks_that_torch_has_not(cell, sizes, message, network_params):
     """Each option that makes another function, by name."""
-    params = cell.init(jax.random.key(0), D, **({"hidden_size": H} | sizes))
+    params = network_params(cell, **sizes)
     if re.match("stack.lstm, lstm, residual", cell.name):
         params = gr.networks.StackParams(params.layers)
     with pytest.raises(ValueError, match=f"^{message}"):
         interop.to_torch(cell, params)
 
 
-def test_foreign_weights_refused():
+def test_foreign_weights_refused(network_params):
     """A network takes weights of its own structure."""
     for cell in (gr.stack(gr.lstm, layers=2), gr.bidirectional(gr.lstm)):
         with pytest.raises(ValueError, match="^`params` must be the (Stack|Bidirectional)Params of "):
-            interop.to_torch(cell, gr.lstm.init(jax.random.key(0), D, H))
+            interop.to_torch(cell, network_params(gr.lstm))
