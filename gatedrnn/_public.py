@@ -23,6 +23,7 @@ from gatedrnn.methods.truncated import Truncated, streamed
 from gatedrnn.models import load
 from gatedrnn.networks.bidirectional import bidirectional
 from gatedrnn.networks.learned import learned_carry
+from gatedrnn.networks.projected import projected
 from gatedrnn.networks.stack import stack
 
 if TYPE_CHECKING:  # optax: only for those who train
@@ -64,6 +65,7 @@ __all__ = [
     "models",
     "networks",
     "plan",
+    "projected",
     "recurrence",
     "rnn",
     "stack",

@@ -3,6 +3,7 @@
 weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0        of the first layer, forward
 weight_ih_l1_reverse, ...                                 of the second, backward
 weight_ih, weight_hh, bias_ih, bias_hh                    of a cell
+weight_hr_l0                                              of an LSTM with `proj_size`, beside the others
 """
 
 import re
@@ -20,7 +21,7 @@ from gatedrnn._check import check_path, fail, shown
 from gatedrnn.interop._blocks import kind_of
 from gatedrnn.interop._torch_weights import NAMES, suffixes
 
-WEIGHT = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?")
+WEIGHT = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d{1,6})(_reverse)?)?")
 MADE = {
     "parametrizations.": "of a parametrisation",
     "_g": "of a weight norm",
@@ -66,27 +67,41 @@ def shape_of(weights: Mapping[str, Tensor], cells: list[Cell], cell: Cell | None
     Raises:
         ValueError: a weight is missing, or has another shape than the others say; or the cell has other gates.
     """
-    places = [WEIGHT.fullmatch(name) for name in weights]
-    layers = {place[2] for place in places if place}
-    directions = 2 if any(place and place[3] for place in places) else 1
-    marks = [""] if None in layers else suffixes(max(map(int, filter(None, layers))) + 1, directions)
-    names = [name for name in NAMES if name.startswith("weight") or any(held.startswith("bias") for held in weights)]
+    marks, directions = _marks(weights)
+    absent = {
+        name for name in ("weight_hr", "bias_ih", "bias_hh") if not any(held.startswith(name) for held in weights)
+    }
+    absent -= set() if {"bias_ih", "bias_hh"} <= absent else {"bias_ih", "bias_hh"}
+    names = [name for name in NAMES if name not in absent]
     wanted = {name + mark for mark in marks for name in names}
     if wanted != set(weights):
         name = min(wanted ^ set(weights))
         got = f"{name!r} missing" if name in wanted else f"{name!r} beside {min(weights)!r}"
         raise fail("weights", "all those of each layer and direction", got)
-    rows, hidden = _sizes(weights["weight_hh" + marks[0]])
-    kind = _kind(rows, hidden, cells, cell)
-    width = _sizes(weights["weight_ih" + marks[0]])[1]
+    rows, shown = _sizes(weights["weight_hh" + marks[0]])  # of an LSTM with `proj_size`, as wide as its projection
+    width, units = _sizes(weights["weight_ih" + marks[0]])[1], shown
+    if "weight_hr" in names:
+        units = _sizes(weights["weight_hr" + marks[0]])[1]
+        cells = [known for known in cells if known.name == "lstm"]
+    kind = _kind(rows, units, cells, cell)
     for place, mark in enumerate(marks):
-        below = width if place < directions else directions * hidden
-        shapes = [(rows, below), (rows, hidden), (rows,), (rows,)]
-        for name, shape in zip(NAMES, shapes, strict=True):
-            found = tuple(weights[name + mark].shape) if name in names else shape
-            if found != shape:
-                raise fail("weights", f"of one layer's shapes, {shape} for {name + mark}", found)
+        below = width if place < directions else directions * shown
+        shapes = dict(zip(NAMES, [(rows, below), (rows, shown), (shown, units), (rows,), (rows,)], strict=True))
+        for name in names:
+            found = tuple(weights[name + mark].shape)
+            if found != shapes[name]:
+                raise fail("weights", f"of one layer's shapes, {shapes[name]} for {name + mark}", found)
     return kind, marks
+
+
+def _marks(weights: Mapping[str, Tensor]) -> tuple[list[str], int]:
+    """Of every layer and direction up to the last that is named; and how many directions there are."""
+    places = [place for place in map(WEIGHT.fullmatch, weights) if place]
+    layers = [int(place[2]) for place in places if place[2]]
+    if len(layers) < len(places):
+        return [""], 1
+    directions = 2 if any(place[3] for place in places) else 1
+    return suffixes(min(max(layers), len(weights)) + 1, directions), directions
 
 
 def _held(weights: Any, prefix: str) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gatedrnn._check import fail
 
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+NAMES = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh")
+"""`weight_hr` with `proj_size` alone, the others always, but for the biases."""
+
 FREE = {"__init__", "__module__", "__doc__", "__qualname__", "__annotations__", "__parameters__", "__orig_bases__"}
 FREE |= {"__firstlineno__", "__static_attributes__", "extra_repr", "reset_parameters", "forward_annotations"}
 """What a subclass may have of its own and still compute what its base computes."""
@@ -81,7 +83,9 @@ def effective(module: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: one is missing, or nothing says how it is computed, or it is not floating.
     """
-    names = [name for name in NAMES if module.bias or name.startswith("weight")]
+    left_out = set() if module.bias else {"bias_ih", "bias_hh"}
+    left_out |= set() if getattr(module, "proj_size", 0) else {"weight_hr"}
+    names = [name for name in NAMES if name not in left_out]
     names = [name + suffix for suffix in suffixes_of(module) for name in names]
     with inference(module):
         return {name: _weight(module, name) for name in names}

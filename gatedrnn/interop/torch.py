@@ -13,9 +13,10 @@ from typing import Any
 from jax import Array
 from torch import nn
 
-from gatedrnn._cell import Carry, Cell, Params
+from gatedrnn._cell import Carry, Cell
 from gatedrnn._check import fail
 from gatedrnn.cells import gru, lstm, rnn
+from gatedrnn.interop import _torch_projected
 from gatedrnn.interop._blocks import check_options, join, kind_of, part
 from gatedrnn.interop._networks import directions_of, layers_of, stacked
 from gatedrnn.interop._torch_run import forward_and_back, to_array, to_tensor
@@ -32,27 +33,28 @@ CELLS: dict[type, Cell] = {
     nn.GRUCell: gru.cell,
     nn.LSTMCell: lstm.cell,
 }
-LAYERS: dict[Cell, Any] = {rnn.cell: nn.RNN, gru.cell: nn.GRU, lstm.cell: nn.LSTM}
+LAYERS: dict[Cell, Any] = {rnn.cell: nn.RNN, gru.cell: nn.GRU, lstm.cell: nn.LSTM, _torch_projected.CELL: nn.LSTM}
 
 
 def from_torch(module: nn.Module) -> tuple[Cell, Any]:
     """The cell or network that a module of torch computes, and its weights.
 
     Args:
-        module: a `torch.nn` RNN, GRU or LSTM, of any `num_layers`, of one direction or both, or an RNNCell, GRUCell or
-            LSTMCell; with or without bias, on any device, or a subclass that overrides nothing of its function. Weights
-            that are parametrised, normed (`weight_norm`, `spectral_norm`) or pruned by `torch.nn.utils` are those of
-            the forward pass; of a weight drop, those at inference, `weight_hh_l0_raw`. `batch_first` is a layout of its
-            data alone: of what is returned, `gr.unroll` takes [T, B, D], or [B, T, D] with `batch_major=True`.
+        module: a `torch.nn` RNN, GRU or LSTM, of any `num_layers`, `bidirectional`, `proj_size`, or an RNNCell, GRUCell
+            or LSTMCell; with or without bias, on any device, or a subclass that overrides nothing of its function.
+            Weights that are parametrised, normed (`weight_norm`, `spectral_norm`) or pruned by `torch.nn.utils` are
+            those of the forward pass; of a weight drop, those at inference, `weight_hh_l0_raw`. `batch_first` is a
+            layout of its data alone: of what is returned, `gr.unroll` takes [T, B, D], or [B, T, D] with
+            `batch_major=True`.
 
     Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`; of both directions, `gr.bidirectional` of it; of several
-        layers, a `gr.stack`, with the module's `dropout` between them, which drops where `unroll` is given a key. And
-        copies of the weights in their dtype. torch's two biases are summed, but for the GRU's candidate, which keeps
-        both.
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, or `gr.projected(gr.lstm)`; of both directions,
+        `gr.bidirectional` of it; of several layers, a `gr.stack`, with the module's `dropout` between them, which drops
+        where `unroll` is given a key. And copies of the weights in their dtype. torch's two biases are summed, but for
+        the GRU's candidate, which keeps both.
 
     Raises:
-        ValueError: the module has another type, a projection or a relu; it is quantised; a weight is missing, or
+        ValueError: the module has another type or a relu; it is quantised; a weight is missing, or
             computed by something else; or its weights are float64 and JAX is not set to 64 bits.
 
     Example:
@@ -67,8 +69,6 @@ def from_torch(module: nn.Module) -> tuple[Cell, Any]:
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.LSTM.html
     """
     cell = CELLS[base_of(module, CELLS)]
-    if isinstance(module, nn.RNNBase):
-        check_options(module, cell, proj_size=0)
     if cell == rnn.cell:
         check_options(module, cell, nonlinearity="tanh")
     return _network(cell, _weights(module), _marks(module), getattr(module, "dropout", 0.0))
@@ -104,7 +104,7 @@ def from_torch_weights(
         'stack(gru, gru)'
     """
     found = read(weights, prefix)
-    kind, marks = shape_of(found, list(LAYERS), cell)
+    kind, marks = shape_of(found, list(dict.fromkeys(CELLS.values())), cell)
     return _network(kind, {name: to_array(tensor) for name, tensor in found.items()}, marks, 0.0)
 
 
@@ -112,8 +112,8 @@ def to_torch(cell: Cell, params: Any) -> nn.RNNBase:
     """The inverse of `from_torch`, to a layer over time-major sequences.
 
     Args:
-        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`; `gr.bidirectional` of one of them, merged by "concat";
-            or a `gr.stack` of layers of one kind and size, whose `dropout` is kept.
+        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, or `gr.projected(gr.lstm)`; `gr.bidirectional` of one
+            of them, merged by "concat"; or a `gr.stack` of layers of one kind and size, whose `dropout` is kept.
         params: its weights.
 
     Returns:
@@ -129,17 +129,17 @@ def to_torch(cell: Cell, params: Any) -> nn.RNNBase:
     merges = {merge for _, merge in pairs}
     singles = [single for cells, _ in pairs for single in cells]
     kinds = [kind_of(one, LAYERS) for one, _ in singles]
-    if len(merges) > 1 or len(set(kinds)) > 1 or not merges <= {"", "concat"}:
+    if len(merges) > 1 or len({one for one, _ in singles}) > 1 or not merges <= {"", "concat"}:
         raise fail("cell", "layers of one kind, of one direction or of both merged by 'concat'", repr(cell.name))
     marks = suffixes(len(layers), len(pairs[0][0]))
-    weights: dict[str, Array] = {}
-    for (one, held), mark in zip(singles, marks, strict=True):
-        w, u, b_x, b_h = part(one, held)
-        weights |= {name + mark: a for name, a in zip(NAMES, (w.T, u.T, b_x, b_h), strict=True)}
-    sizes = weights["weight_ih_l0"].shape[1], weights["weight_hh_l0"].shape[1]
+    named = [_parted(*single) for single in singles]
+    weights = {name + mark: a for held, mark in zip(named, marks, strict=True) for name, a in held.items()}
     options = {"num_layers": len(layers), "bidirectional": len(pairs[0][0]) == 2, "dropout": dropout}
+    width, hidden = named[0]["weight_ih"].shape[1], named[0]["weight_hh"].shape[1]
+    if "weight_hr" in named[0]:
+        options["proj_size"], hidden = named[0]["weight_hr"].shape
     # On the device "meta" no starting values are drawn, so torch's generator stays as it was.
-    module: nn.RNNBase = kinds[0](*sizes, device="meta", **options)
+    module: nn.RNNBase = kinds[0](width, hidden, device="meta", **options)
     wanted, got = ({name: tuple(a.shape) for name, a in held.items()} for held in (module.state_dict(), weights))
     if wanted != got:
         name = next(name for name in wanted if wanted[name] != got[name])
@@ -174,13 +174,25 @@ def verify_torch(module: nn.Module, xs: Any, *, lengths: Any = None) -> Errors:
     return largest_errors(network, convert, _weights(module), peer, xs, lengths)
 
 
-def converted(cell: Cell, weights: Mapping[str, Array]) -> Params:
+def converted(cell: Cell, weights: Mapping[str, Array]) -> Any:
     """Ours of a framework's weights by name, as a function that JAX differentiates."""
+    if cell == _torch_projected.CELL:
+        return _torch_projected.join(weights)
     return join(cell, weights["weight_ih"].T, weights["weight_hh"].T, weights.get("bias_ih"), weights.get("bias_hh"))
+
+
+def _parted(cell: Cell, params: Any) -> dict[str, Array]:
+    """torch's weights of one cell by name."""
+    if cell == _torch_projected.CELL:
+        return _torch_projected.part(params)
+    w, u, b_x, b_h = part(cell, params)
+    return {"weight_ih": w.T, "weight_hh": u.T, "bias_ih": b_x, "bias_hh": b_h}
 
 
 def _network(cell: Cell, weights: Mapping[str, Array], marks: Sequence[str], dropout: float) -> tuple[Cell, Any]:
     """The network of the layers and directions that `marks` name, and its weights."""
+    if f"weight_hr{marks[0]}" in weights:
+        cell = _torch_projected.CELL
     singles = [converted(cell, {n: weights[n + mark] for n in NAMES if n + mark in weights}) for mark in marks]
     if not any(mark.endswith("_reverse") for mark in marks):
         return stacked([(cell, params) for params in singles], dropout)
@@ -206,8 +218,8 @@ def _bare(module: nn.Module, name: str) -> str:
 def _plain(module: nn.Module) -> nn.Module:
     """A module of torch's own type on the CPU, whose parameters are the weights that `module` computes with."""
     weights = {name: tensor.cpu().clone() for name, tensor in effective(module).items()}
-    kept = ("num_layers", "bidirectional", "batch_first") if isinstance(module, nn.RNNBase) else ()
-    options: dict[str, Any] = {name: getattr(module, name) for name in kept}
+    kept = ("num_layers", "bidirectional", "batch_first", "proj_size") if isinstance(module, nn.RNNBase) else ()
+    options: dict[str, Any] = {name: getattr(module, name) for name in kept if getattr(module, name)}
     sizes: Any = (module.input_size, module.hidden_size)
     plain = base_of(module, CELLS)(*sizes, bias=module.bias, device="meta", **options)
     plain.load_state_dict(weights, assign=True)

@@ -2,15 +2,18 @@
 
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
 from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
+from gatedrnn.networks.projected import ProjectedParams, projected
 from gatedrnn.networks.stack import StackParams, stack
 
 __all__ = [
     "BidirectionalParams",
     "BidirectionalState",
     "Norm",
+    "ProjectedParams",
     "StackParams",
     "bidirectional",
     "layer_norm",
+    "projected",
     "rms_norm",
     "stack",
 ]

@@ -141,6 +141,48 @@ def test_files(tmp_path):
             interop.from_torch_weights(path)
 
 
+PROJECTED = [
+    {"proj_size": 2},
+    {"proj_size": 3, "num_layers": 2, "bidirectional": True, "batch_first": True},
+    {"proj_size": 1, "bias": False},
+]
+
+
+@pytest.mark.parametrize("options", PROJECTED, ids=lambda options: f"of {options['proj_size']}")
+def test_projected(options, inputs):
+    """An LSTM with `proj_size`: values and gradients, packed; there and back; and of its weights alone."""
+    module = module_of("lstm", **options)
+    lengths = [4, 7] if options.get("bias", True) else None
+    assert interop.verify_torch(module, inputs, lengths=lengths).largest < RTOL
+    cell, params = interop.from_torch(module)
+    assert "projected(lstm)" in cell.name
+    again = interop.to_torch(cell, params)
+    assert again.proj_size == options["proj_size"] and again.num_layers == options.get("num_layers", 1)
+    for found in (interop.from_torch(again), interop.from_torch_weights(module.state_dict())):
+        assert found[0] == cell
+        chex.assert_trees_all_equal(found[1], params, strict=True)
+
+
+def test_projected_refused(network_params):
+    """Weights that are those of no projected LSTM."""
+    state = module_of("lstm", proj_size=2).state_dict()
+    for change, message in (
+        ({"weight_hr_l0": torch.zeros(3, H)}, r"`weights` must be of .* \(2, 5\) for weight_hr_l0; got \(3, 5\)"),
+        (
+            {"weight_hr_l0": torch.zeros(2, 4)},
+            "`weights` must be of as many gates as 4 .lstm.; got 20 rows for 4 units",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            interop.from_torch_weights(state | change)
+    cell = gr.projected(gr.lstm)
+    with pytest.raises(ValueError, match=r"^`params` must be the weights of gatedrnn.projected.lstm., laid out as "):
+        interop.to_torch(cell, network_params(gr.lstm))
+    params = gr.networks.ProjectedParams(network_params(gr.lstm), jnp.zeros((H, 2)))
+    with pytest.raises(ValueError, match=r"^`weights` must be \[D, 4 . H\], "):
+        interop.to_torch(cell, params)
+
+
 def test_cells_and_arrays():
     """The names of a cell, and arrays of NumPy; an RNN does not say whether it was tanh."""
     module = torch.nn.GRUCell(D, H)
