@@ -15,7 +15,7 @@ from keras import layers
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
 from gatedrnn.cells import gru, lstm, rnn
-from gatedrnn.interop._blocks import cell_of, check_options
+from gatedrnn.interop._blocks import check_options
 from gatedrnn.interop._networks import stacked
 from gatedrnn.networks.bidirectional import BidirectionalParams, bidirectional
 
@@ -75,7 +75,12 @@ def read(layer: Any, backwards: bool = False) -> Tree:
     step = step_of(layer)
     if type(step) is layers.StackedRNNCells:
         return _pile(step.cells)
-    cell = cell_of("layer", step if type(layer) is layers.RNN else layer, CELLS)
+    found = step if type(layer) is layers.RNN else layer
+    if type(found) not in CELLS:
+        names = ", ".join(kind.__name__ for kind in CELLS)
+        wanted = f"one of {names}, StackedRNNCells, RNN over one, Bidirectional, Sequential or a list of these"
+        raise fail("layer", wanted, type(found).__name__)
+    cell = CELLS[type(found)]
     _check_single(step, cell)
     return Single(cell, step)
 

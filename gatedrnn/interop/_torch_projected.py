@@ -35,7 +35,8 @@ def part(params: Any) -> dict[str, Array]:
     Raises:
         ValueError: `params` are not the weights of a projected LSTM.
     """
-    layout = ProjectedParams(Params({"w": "*", "b": "*"}, {"w": "*"}), "*")  # type: ignore[arg-type]
+    leaf: Any = "*"
+    layout = ProjectedParams(Params({"w": leaf, "b": leaf}, {"w": leaf}), leaf)
     structure: Any = jax.tree.structure(params)
     if structure != jax.tree.structure(layout):
         raise fail("params", f"the weights of gatedrnn.{CELL.name}, laid out as {layout}", structure)

@@ -7,7 +7,7 @@ weight_hr_l0                                              of an LSTM with `proj_
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,15 @@ from gatedrnn.interop._blocks import kind_of
 from gatedrnn.interop._torch_weights import NAMES, suffixes
 
 WEIGHT = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d{1,6})(_reverse)?)?")
+WEIGHTS = r"(?:weight|bias)_(?:ih|hh|hr)(?:_l\d+)?(?:_reverse)?"
 MADE = {
-    "parametrizations.": "of a parametrisation",
-    "_g": "of a weight norm",
-    "_v": "of a weight norm or a spectral norm",
-    "_orig": "of a pruning or a spectral norm",
-    "_mask": "of a pruning",
-    "_u": "of a spectral norm",
-    "_raw": "of a weight drop",
+    "parametrizations\\.": "of a parametrisation",
+    f"{WEIGHTS}_g$": "of a weight norm",
+    f"{WEIGHTS}_v$": "of a weight norm or a spectral norm",
+    f"{WEIGHTS}_orig$": "of a pruning or a spectral norm",
+    f"{WEIGHTS}_mask$": "of a pruning",
+    f"{WEIGHTS}_u$": "of a spectral norm",
+    f"{WEIGHTS}_raw$": "of a weight drop",
     "_all_weight_values": "of a quantised layer",
     "_packed_weight": "of a quantised cell",
 }
@@ -44,21 +45,18 @@ def read(weights: Any, prefix: str) -> dict[str, Tensor]:
     """
     if not isinstance(prefix, str):
         raise fail("prefix", "the text before the names of the layer's weights", shown(prefix))
-    held = _held(weights, prefix)
-    found: dict[str, Tensor] = {}
-    for name, value in held.items():
-        bare = name.removeprefix(prefix)
-        if not WEIGHT.fullmatch(bare):
-            made = next((of for mark, of in MADE.items() if mark in bare and _ends(mark, bare)), None)
-            if made is not None:
-                wanted = "those with which the layer computes; of its module, `from_torch` computes them"
-                raise fail("weights", wanted, f"{name!r}, {made}")
-            continue
-        found[bare] = _tensor(name, value)
-    others = [name for name in held if name.removeprefix(prefix) not in found]
-    if not found or others:
-        raise fail("prefix", "what stands before the weights of one layer alone", _layers(held, prefix, others))
-    return found
+    every = list(_opened(weights, ()))
+    below = [name for name in every if name.startswith(prefix)]
+    made = [(name, _made(name.removeprefix(prefix))) for name in below]
+    for name, of in made:
+        if of:
+            wanted = "those with which the layer computes; of its module, `from_torch` computes them"
+            raise fail("weights", wanted, f"{name!r}, {of}")
+    others = [name for name in below if not WEIGHT.fullmatch(name.removeprefix(prefix))]
+    if not below or others:
+        raise fail("prefix", "what stands before the weights of one layer alone", _layers(every, prefix, others))
+    held = _opened(weights, below)
+    return {name.removeprefix(prefix): _tensor(name, held[name]) for name in below}
 
 
 def shape_of(weights: Mapping[str, Tensor], cells: list[Cell], cell: Cell | None) -> tuple[Cell, list[str]]:
@@ -104,35 +102,33 @@ def _marks(weights: Mapping[str, Tensor]) -> tuple[list[str], int]:
     return suffixes(min(max(layers), len(weights)) + 1, directions), directions
 
 
-def _held(weights: Any, prefix: str) -> dict[str, Any]:
-    """All below the prefix; where there is nothing, all."""
+def _opened(weights: Any, wanted: Sequence[str]) -> dict[str, Any]:
+    """Of a dict or a file the tensors that are wanted, by name; None for the others."""
     if isinstance(weights, Mapping):
-        names = [name for name in weights if isinstance(name, str)]
-        return {name: weights[name] for name in _below(names, prefix)}
+        return {name: weights[name] if name in wanted else None for name in weights if isinstance(name, str)}
     path: Path = check_path("weights", weights)
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in _below(list(file.keys()), prefix)}
+            return {name: file.get_tensor(name) if name in wanted else None for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise fail("weights", "a safetensors file, or a dict as torch.load gives it", f"{path}: {error}") from None
 
 
-def _below(names: list[str], prefix: str) -> list[str]:
-    return [name for name in names if name.startswith(prefix)] or names
+def _made(name: str) -> str | None:
+    """Of what a weight is a part that torch computes with; None of a weight itself."""
+    if WEIGHT.fullmatch(name):
+        return None
+    return next((of for mark, of in MADE.items() if re.match(mark, name)), None)
 
 
-def _ends(mark: str, name: str) -> bool:
-    return not mark.startswith("_") or mark.startswith(("_all", "_packed")) or bool(re.search(rf"\d?{mark}$", name))
-
-
-def _layers(held: Mapping[str, Any], prefix: str, others: list[str]) -> str:
+def _layers(names: list[str], prefix: str, others: list[str]) -> str:
     """Where there are layers, for whoever has given another prefix."""
-    starts = {name[: -len("weight_hh_l0")] for name in held if name.endswith("weight_hh_l0")}
-    starts |= {name[: -len("weight_hh")] for name in held if name.endswith("weight_hh")}
+    starts = {name[: -len("weight_hh_l0")] for name in names if name.endswith("weight_hh_l0")}
+    starts |= {name[: -len("weight_hh")] for name in names if name.endswith("weight_hh")}
     known = ", ".join(map(repr, sorted(starts - {prefix})))
     if known:
         return f"{prefix!r}, where there are layers below {known}"
-    return f"{prefix!r}, below which there is {others[0]!r}" if others else f"{prefix!r}, below which there is nothing"
+    return f"{prefix!r}, below which there is {repr(others[0]) if others else 'nothing'}"
 
 
 def _tensor(name: str, value: Any) -> Tensor:

@@ -134,7 +134,8 @@ def to_torch(cell: Cell, params: Any) -> nn.RNNBase:
     marks = suffixes(len(layers), len(pairs[0][0]))
     named = [_parted(*single) for single in singles]
     weights = {name + mark: a for held, mark in zip(named, marks, strict=True) for name, a in held.items()}
-    options = {"num_layers": len(layers), "bidirectional": len(pairs[0][0]) == 2, "dropout": dropout}
+    options: dict[str, Any] = {"num_layers": len(layers), "bidirectional": len(pairs[0][0]) == 2}
+    options |= {"dropout": dropout} if len(layers) > 1 else {}
     width, hidden = named[0]["weight_ih"].shape[1], named[0]["weight_hh"].shape[1]
     if "weight_hr" in named[0]:
         options["proj_size"], hidden = named[0]["weight_hr"].shape

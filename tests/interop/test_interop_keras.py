@@ -129,7 +129,7 @@ REFUSED = [
     (keras.layers.LSTM(H, recurrent_activation="hard_sigmoid"), "`recurrent_activation` .*; got hard_sigmoid"),
     (keras.layers.LSTM(H, activation=tanh), "`activation` must be tanh .*; got test_interop_keras.tanh"),
     (keras.layers.SimpleRNN(H, go_backwards=True), "`go_backwards` must be False, .*; got True"),
-    (keras.layers.Dense(H), "`layer` must be one of SimpleRNN, .* LSTMCell; got Dense"),
+    (keras.layers.Dense(H), "`layer` must be one of SimpleRNN, .* LSTMCell, .*; got Dense"),
 ]
 
 

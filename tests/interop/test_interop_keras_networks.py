@@ -64,7 +64,7 @@ MODELS = {
 }
 
 
-@pytest.mark.thinned(7)
+@pytest.mark.thinned(9)
 @pytest.mark.parametrize("lengths", [None, [4, 7]], ids=["whole", "masked"])
 @pytest.mark.parametrize("name", MODELS)
 def test_verified(name, lengths, inputs):
@@ -159,6 +159,7 @@ REFUSED = [
         lambda: [filled(layers.GRU(H)), filled(layers.GRU(H), H)],
         "`return_sequences` must be True .*; got False of 'gru",
     ),
+    (lambda: keras.Model(*[keras.Input((None, D))] * 2), "`layer` must be one of .*, Sequential or .*; got Functional"),
     (list, "`layer` must be recurrent layers, at least one; got none"),
     (lambda: filled(layers.RNN([layers.GRUCell(H)], go_backwards=True)), "`go_backwards` must be False, .*; got True"),
 ]

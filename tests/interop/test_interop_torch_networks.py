@@ -2,13 +2,14 @@
 
 import importlib
 import re
+import warnings
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fuzz_settings import bounded
+from fuzz_settings import attempted, bounded
 from hypothesis import strategies as st
 from tolerances import assert_close, tolerance
 
@@ -47,7 +48,7 @@ def test_verified(kind, layers, both, lengths, inputs):
     assert errors.largest < RTOL
 
 
-@bounded(4)
+@bounded(3)
 def test_any_module_over_any_lengths(data):
     """Layers, directions, biases, layouts, dtypes; rows of no steps among the lengths."""
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
@@ -106,6 +107,15 @@ def test_round_trip(dtype, network_params):
             other, others = interop.from_torch_weights(module.state_dict())
             assert other == gr.stack(*cell.network.cells)
             chex.assert_trees_all_equal(others, params, strict=True)
+
+
+def test_a_stack_of_one_layer(network_params):
+    """No stack in torch, and no dropout, of which torch would warn."""
+    cell = gr.stack(gr.gru, dropout=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        module = interop.to_torch(cell, network_params(cell))
+    assert module.num_layers == 1 and interop.from_torch(module)[0] == gr.gru
 
 
 def test_without_bias():
@@ -234,8 +244,27 @@ def test_weights_refused():
             interop.from_torch_weights(weights)
     with pytest.raises(ValueError, match="^`weights` must be of as many gates as 4 .lstm.; got 15 rows for 5 units"):
         interop.from_torch_weights(module_of("gru").state_dict(), cell=gr.lstm)
+    with pytest.raises(ValueError, match="^`prefix` must be .*; got 'encoder.', where there are layers below ''"):
+        interop.from_torch_weights(module_of("gru").state_dict(), prefix="encoder.")
     with pytest.raises(ValueError, match="^`prefix` must be the text"):
         interop.from_torch_weights({}, prefix=3)
+
+
+@bounded(150)
+def test_any_weights(data):
+    """Names and shapes of any kind are a layer, or refused in one sentence that says of what."""
+    mark = st.sampled_from(["", "_l0", "_l1", "_l0_reverse", "_l1_reverse", "_l999999", "_l", "_g"])
+    part = st.sampled_from(["weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh", "x.weight_hh", "weight"])
+    count = data.draw(st.sampled_from([1, 3, 4]))
+    known = {"weight_ih": (count * H, D), "weight_hh": (count * H, H), "weight_hr": (2, H)}
+    weights = {}
+    for _ in range(data.draw(st.integers(0, 6))):
+        name = data.draw(part)
+        shape = data.draw(st.one_of(st.just(known.get(name, (count * H,))), st.lists(st.integers(0, 6), max_size=3)))
+        weights[name + data.draw(mark)] = torch.zeros(tuple(shape))
+    prefix = data.draw(st.sampled_from(["", "", "x.", "y."]))
+    found, refused = attempted(lambda: interop.from_torch_weights(weights, prefix=prefix))
+    assert refused or isinstance(found[0], gr.Cell)
 
 
 FOREIGN = [
