@@ -18,7 +18,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gatedrnn._check import fail
 
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+NAMES = ("weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh")
+"""`weight_hr` with `proj_size` alone, the others always, but for the biases."""
+
 FREE = {"__init__", "__module__", "__doc__", "__qualname__", "__annotations__", "__parameters__", "__orig_bases__"}
 FREE |= {"__firstlineno__", "__static_attributes__", "extra_repr", "reset_parameters", "forward_annotations"}
 """What a subclass may have of its own and still compute what its base computes."""
@@ -63,16 +65,30 @@ def inference(module: nn.Module) -> Iterator[None]:
             inner.training = mode
 
 
+def suffixes(layers: int, directions: int) -> list[str]:
+    """How torch marks the weights of each layer and direction, in the order of its `h_n`."""
+    return [f"_l{layer}{mark}" for layer in range(layers) for mark in ("", "_reverse")[:directions]]
+
+
+def suffixes_of(module: nn.Module) -> list[str]:
+    """Those of a module; the weights of a cell have no mark."""
+    if not isinstance(module, nn.RNNBase):
+        return [""]
+    return suffixes(module.num_layers, 2 if module.bidirectional else 1)
+
+
 def effective(module: nn.Module) -> dict[str, Tensor]:
-    """The weights that the module's forward pass uses at inference, under the names that a cell has for them.
+    """The weights that the module's forward pass uses at inference, under the names that torch has for them.
 
     Raises:
         ValueError: one is missing, or nothing says how it is computed, or it is not floating.
     """
-    suffix = "_l0" if isinstance(module, nn.RNNBase) else ""
-    names = [name for name in NAMES if module.bias or name.startswith("weight")]
+    left_out = set() if module.bias else {"bias_ih", "bias_hh"}
+    left_out |= set() if getattr(module, "proj_size", 0) else {"weight_hr"}
+    names = [name for name in NAMES if name not in left_out]
+    names = [name + suffix for suffix in suffixes_of(module) for name in names]
     with inference(module):
-        return {name: _weight(module, name + suffix) for name in names}
+        return {name: _weight(module, name) for name in names}
 
 
 def _weight(module: nn.Module, name: str) -> Tensor:

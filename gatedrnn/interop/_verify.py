@@ -64,21 +64,28 @@ class ForwardErrors(NamedTuple):
         return float(np.max(self))
 
 
-def largest_errors(cell: Cell, convert: Callable[[Any], Params], weights: Any, peer: Peer, xs: Any) -> Errors:
+def largest_errors(
+    cell: Cell, convert: Callable[[Any], Any], weights: Any, peer: Peer, xs: Any, lengths: Any = None
+) -> Errors:
     """Runs both from a random carry, and back from random cotangents of the last carry and of every output.
 
     Args:
         cell: the cell that `convert` makes the weights of.
-        convert: the framework's weights -> `Params`; differentiable by JAX.
+        convert: the framework's weights -> those of `cell`; differentiable by JAX.
         weights: a pytree of arrays.
-        peer: the framework's own forward and backward pass.
+        peer: the framework's own forward and backward pass, which knows of `lengths`.
         xs: inputs, [T, B, D].
+        lengths: whole numbers [B], as in `unroll`; None for all steps.
 
     Raises:
-        ValueError: `xs` has another rank or width.
+        ValueError: `xs` has another rank or width, or `lengths` are none of its rows.
     """
     xs, carry = _start(cell, convert(weights), xs)
-    (end, ys), pull = jax.vjp(lambda w, *rest: unroll(cell, convert(w), *rest), weights, xs, carry)
+
+    def ours(weights: Any, xs: Array, carry: Carry) -> Outputs:
+        return unroll(cell, convert(weights), xs, carry, lengths=lengths)
+
+    (end, ys), pull = jax.vjp(ours, weights, xs, carry)
     cotangents = _normal(1, (end, ys))
     dweights, dxs, dcarry = pull(cotangents)
     (peer_end, peer_ys), (peer_dweights, peer_dxs, peer_dcarry) = peer(weights, xs, carry, cotangents)
@@ -121,11 +128,11 @@ def differentiated(run: Callable[[Any, Array, Carry], Outputs]) -> Peer:
     return peer
 
 
-def _start(cell: Cell, params: Params, xs: Any) -> tuple[Array, Carry]:
+def _start(cell: Cell, params: Any, xs: Any) -> tuple[Array, Carry]:
     """The inputs in the dtype of the weights, and a random first carry."""
     if np.ndim(xs) != 3:
         raise fail("xs", "[T, B, D]", np.shape(xs))
-    xs = jnp.asarray(xs, params.input["w"].dtype)
+    xs = jnp.asarray(xs, jax.tree.leaves(params)[0].dtype)
     zero = jax.tree.map(lambda a: a.astype(xs.dtype), cell.initial_carry(params, xs.shape[1]))
     return xs, _normal(0, zero)
 
@@ -138,7 +145,8 @@ def _normal(seed: int, like: Any) -> Any:
 
 
 def _worst(got: Carry, want: Carry) -> float:
-    return float(np.max([_error(a, b) for a, b in zip(got, want, strict=True)]))
+    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)
+    return float(np.max([_error(a, b) for a, b in pairs]))
 
 
 def _error(got: Any, want: Any) -> float:

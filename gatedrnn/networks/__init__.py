@@ -5,6 +5,7 @@ from gatedrnn.networks._named import named
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
 from gatedrnn.networks.learned import learned_carry
 from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
+from gatedrnn.networks.projected import ProjectedParams, projected
 from gatedrnn.networks.regularised import regularised, weight_drop
 from gatedrnn.networks.stack import StackParams, stack
 
@@ -12,11 +13,13 @@ __all__ = [
     "BidirectionalParams",
     "BidirectionalState",
     "Norm",
+    "ProjectedParams",
     "StackParams",
     "bidirectional",
     "layer_norm",
     "learned_carry",
     "named",
+    "projected",
     "regularised",
     "rms_norm",
     "stack",

@@ -9,10 +9,11 @@ from gatedrnn._check import fail, shown
 from gatedrnn.networks.bidirectional import bidirectional
 from gatedrnn.networks.learned import learned_carry
 from gatedrnn.networks.norms import NORMS
+from gatedrnn.networks.projected import projected
 from gatedrnn.networks.regularised import regularised
 from gatedrnn.networks.stack import stack
 
-MAKERS = {made.__name__: made for made in (stack, bidirectional, regularised, learned_carry)}
+MAKERS = {made.__name__: made for made in (stack, bidirectional, regularised, learned_carry, projected)}
 LONGEST = 1000  # characters
 
 

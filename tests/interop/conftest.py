@@ -29,6 +29,18 @@ def params_of():
 
 
 @pytest.fixture
+def network_params():
+    """(cell, dtype, hidden_size) -> random weights of any cell or network; its own `init` is not compiled."""
+
+    def make(cell, dtype="float32", hidden_size=H):
+        rng = np.random.default_rng(0)
+        shapes = jax.eval_shape(lambda key: cell.init(key, D, hidden_size), jax.random.key(0))
+        return jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), dtype), shapes)
+
+    return make
+
+
+@pytest.fixture
 def operator_model():
     """(operator, dtype, ...) -> an ONNX model such as others make: the operator alone, with random weights and biases.
 
