@@ -30,6 +30,7 @@ from gatedrnn.methods.truncated import Truncated, streamed
 from gatedrnn.models import load
 from gatedrnn.networks.bidirectional import bidirectional
 from gatedrnn.networks.learned import learned_carry
+from gatedrnn.networks.normalised import normalised
 from gatedrnn.networks.projected import projected
 from gatedrnn.networks.regularised import regularised
 from gatedrnn.networks.stack import stack
@@ -80,6 +81,7 @@ __all__ = [
     "lstm",
     "models",
     "networks",
+    "normalised",
     "plan",
     "projected",
     "recurrence",

@@ -4,6 +4,7 @@ before = reset ? initial : carry
 after  = mask ? step(before) : carry
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,12 +35,37 @@ def restart(reset: Array | None, initial: Carry, carry: Carry) -> Carry:
     return carry if reset is None else select(reset, initial, carry)
 
 
-def guarded_step(cell: Cell, params: Any, initial: Carry) -> Callable[..., tuple[Carry, Array]]:
+def within(clip: float | None, tree: Any) -> Any:
+    """Every number between -clip and clip; None for as they are."""
+    return tree if clip is None else jax.tree.map(lambda a: jnp.clip(a, -clip, clip), tree)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def clipped_back(clip: float | None, carry: Carry) -> Carry:
+    """The carry itself, whose cotangent is kept within -clip and clip."""
+    return carry
+
+
+def _clipped_back_fwd(clip: float | None, carry: Carry) -> tuple[Carry, None]:
+    return carry, None
+
+
+def _clipped_back_bwd(clip: float | None, _: None, dcarry: Carry) -> tuple[Carry]:
+    return (within(clip, dcarry),)
+
+
+clipped_back.defvjp(_clipped_back_fwd, _clipped_back_bwd)
+
+
+def guarded_step(
+    cell: Cell, params: Any, initial: Carry, clip: float | None = None
+) -> Callable[..., tuple[Carry, Array]]:
     """`cell.step` for `lax.scan`: `(carry, (x [B, D], mask [B] or None, reset [B] or None)) -> (carry, y [B, H])`."""
 
     def step(carry: Carry, inputs: tuple[Array, Array | None, Array | None]) -> tuple[Carry, Array]:
         x, mask, reset = inputs
-        after, y = cell.step(params, restart(reset, initial, carry), x)
+        before = restart(reset, initial, carry)
+        after, y = cell.step(params, before if clip is None else clipped_back(clip, before), x)
         return select(mask, after, carry), y
 
     return step

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import LARGEST, check_size, fail
+from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._forms import Carry, Gates
 from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
@@ -36,7 +36,7 @@ from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import nearest_divisor, over_segments
 from gatedrnn._sequence import Sequence as Steps
-from gatedrnn._step import restart, select
+from gatedrnn._step import restart, select, within
 from gatedrnn.linear import accumulation_dtype, split
 
 ANY_LENGTH = 64  # steps per segment where sizes are not known
@@ -54,15 +54,21 @@ class Segmented:
             within 512 KiB, a core's own cache, but between 25 and 200; where a device has several cores, which share
             larger products, up to 100 within 8 MiB. On other backends up to 256 within 1 GiB, and at least 16. Then the
             nearest divisor of T, if one lies within a factor of 2.
+        clip: the cotangent of every number of the carry is kept within -clip and clip from step to step (Graves 2013);
+            None for the gradient itself. Values are as ever.
 
     Raises:
-        ValueError: `length` is not a whole number of at least 1; the cell has `step` alone, a `recur` that is not
-            affine, a `pointwise` that is not elementwise, or a carry whose parts differ in dtype.
+        ValueError: `length` is not a whole number of at least 1, or `clip` no number above 0; the cell has `step`
+            alone, a `recur` that is not affine, a `pointwise` that is not elementwise, or a carry whose parts differ in
+            dtype.
     """
 
     length: int | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
+        if self.clip is not None:
+            object.__setattr__(self, "clip", check_number("clip", self.clip, above=0.0))
         if self.length is not None:
             object.__setattr__(self, "length", check_size("length", self.length, most=LARGEST))
 
@@ -86,7 +92,7 @@ class Segmented:
         xs, carry, initial = sequence.xs, sequence.carry, sequence.initial
         mask, reset = sequence.mask, sequence.reset
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
-        run = functools.partial(_segmented, cell, length, sequence.reverse)
+        run = functools.partial(_segmented, cell, length, sequence.reverse, self.clip)
         if not (is_static(xs.shape[1]) and xs.shape[1] == 1):
             return run(params, xs, carry, initial, mask, reset)
         # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
@@ -116,11 +122,12 @@ def _schedulable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
 def _segmented(
     cell: Cell,
     length: int,
     reverse: bool,
+    clip: float | None,
     params: Any,
     xs: Array,  # [T, B, D], or [T, D] for one sequence; and so everywhere below
     carry: Carry,
@@ -133,7 +140,9 @@ def _segmented(
 
 
 @functools.partial(_segmented.defjvp, symbolic_zeros=True)
-def _tangents(cell: Cell, length: int, reverse: bool, primals: Any, tangents: Any) -> tuple[Any, Any]:
+def _tangents(
+    cell: Cell, length: int, reverse: bool, clip: float | None, primals: Any, tangents: Any
+) -> tuple[Any, Any]:
     """The tangents of the results as a linear function, whose transpose is the backward pass."""
     end, hs, starts = _run(cell, length, reverse, *primals)
 
@@ -141,7 +150,7 @@ def _tangents(cell: Cell, length: int, reverse: bool, primals: Any, tangents: An
         moving, still = residuals[0][:4], residuals[0][4:]
         return jax.jvp(lambda *moving: _run(cell, length, reverse, *moving, *still)[:2], moving, tangents)[1]
 
-    backward = functools.partial(_backward, cell, length, reverse)
+    backward = functools.partial(_backward, cell, length, reverse, clip)
     return (end, hs), linear_call(forward, backward, (end, hs), (primals, hs, starts), tangents[:4])
 
 
@@ -177,7 +186,9 @@ def _run(
     return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
 
 
-def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tuple[Carry, Array]) -> tuple[Any, ...]:
+def _backward(
+    cell: Cell, length: int, reverse: bool, clip: float | None, saved: Any, cotangents: tuple[Carry, Array]
+) -> tuple[Any, ...]:
     (params, xs, _, initial, mask, reset), hs, starts = saved
     dcarry, dhs = cotangents
     matrix = recurrence(cell, params, hs)  # laid out once for the whole sequence
@@ -202,17 +213,20 @@ def _backward(cell: Cell, length: int, reverse: bool, saved: Any, cotangents: tu
 
         def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
             dcarry, dinitial = state
-            dh, blocks, damp, reset = inputs
+            dh, blocks, damp, run, reset = inputs
             dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + dh))
             dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
             dread = matrix.transposed(gate_cotangents(blocks, dcarry))
             dbefore = dbefore._replace(h=dbefore.h + (dread if damp is None else dread * damp))
+            dbefore = dbefore if clip is None else select(run, within(clip, dbefore), dbefore)
             if reset is not None:
                 dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
             return (restart(reset, zeros, dbefore), dinitial), jnp.concatenate(dcarry, axis=-1)  # one row to stack
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), (dh, in_loop, damp, reset), reverse=not reverse)
+        run = None if clip is None else mask  # a masked step is as if deleted: it clips nothing
+        inputs = (dh, in_loop, damp, run, reset)
+        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), inputs, reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
         dgates_h = [_rows(dgate) for dgate in gate_cotangents(blocks, dcarries)]
         dgates_x = [*dgates_h, *dgates_h[: cell.extra]]

@@ -4,6 +4,7 @@ from gatedrnn.networks._layers import width_of
 from gatedrnn.networks._named import named
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
 from gatedrnn.networks.learned import learned_carry
+from gatedrnn.networks.normalised import NormalisedParams, normalised
 from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
 from gatedrnn.networks.projected import ProjectedParams, projected
 from gatedrnn.networks.regularised import regularised, weight_drop
@@ -13,12 +14,14 @@ __all__ = [
     "BidirectionalParams",
     "BidirectionalState",
     "Norm",
+    "NormalisedParams",
     "ProjectedParams",
     "StackParams",
     "bidirectional",
     "layer_norm",
     "learned_carry",
     "named",
+    "normalised",
     "projected",
     "regularised",
     "rms_norm",

@@ -37,7 +37,7 @@ def method_for(cell: Cell, method: Method) -> Method:
     if cell.in_segments:
         return method
     if isinstance(method, Segmented):
-        return Autodiff()
+        return Autodiff(clip=method.clip)
     inner = getattr(method, "method", None)
     if inner is None or not is_dataclass(method) or isinstance(method, type):
         return method

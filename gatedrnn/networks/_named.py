@@ -8,12 +8,13 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
 from gatedrnn.networks.bidirectional import bidirectional
 from gatedrnn.networks.learned import learned_carry
+from gatedrnn.networks.normalised import normalised
 from gatedrnn.networks.norms import NORMS
 from gatedrnn.networks.projected import projected
 from gatedrnn.networks.regularised import regularised
 from gatedrnn.networks.stack import stack
 
-MAKERS = {made.__name__: made for made in (stack, bidirectional, regularised, learned_carry, projected)}
+MAKERS = {made.__name__: made for made in (stack, bidirectional, regularised, learned_carry, projected, normalised)}
 LONGEST = 1000  # characters
 
 
