@@ -12,12 +12,11 @@ A cell                                                      A method
     noise        one key, one set of numbers
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
@@ -26,45 +25,11 @@ from gatedrnn._contract import affine, elementwise
 from gatedrnn._jacobian import kept
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Readout
-from gatedrnn._unroll import gate_activations, unroll
+from gatedrnn._problem import B, Law, Problem, apart, gradient_law, mask_law, reset_law
+from gatedrnn._unroll import gate_activations
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.segmented import Segmented
-
-T, B = 7, 3
-TOLERANCE = 1e-4  # of the largest entry: float32 over a few steps
-
-Law = Callable[[], str | None]
-"""Tries a law; gives what is wrong, or None where it holds."""
-
-
-class _Problem:
-    """A cell's random weights and inputs, a first carry, a mask and resets."""
-
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int, options: dict[str, Any]) -> None:
-        self.cell = cell
-        keys = iter(jax.random.split(jax.random.key(0), 4))
-        self.params = cell.init(next(keys), input_size, hidden_size, **options)
-        self.xs = jax.random.normal(next(keys), (T, B, input_size))  # [T, B, D]
-        key = next(keys)
-        shake = lambda a: a + 0.3 * jax.random.normal(key, a.shape, a.dtype)
-        self.carry = jax.tree.map(shake, cell.initial_carry(self.params, B))
-        self.mask = jnp.array([[0, 1, 1], [1, 1, 1], [0, 1, 0], [1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 1]], bool)
-        self.reset = jax.random.bernoulli(next(keys), 0.3, (T, B)).at[3].set(True)
-
-    def run(self, method: Any = Autodiff(), xs: Any = None, carry: Any = None, **options: Any) -> Any:
-        """`unroll` of the problem, or of other inputs."""
-        xs = self.xs if xs is None else xs
-        return unroll(self.cell, self.params, xs, self.carry if carry is None else carry, method=method, **options)
-
-    def gradients(self, method: Any, **options: Any) -> Any:
-        """In weights, inputs and first carry, of a loss that reads every output and every part of the last carry."""
-
-        def loss(params: Any, xs: Array, carry: Any) -> Array:
-            end, ys = unroll(self.cell, params, xs, carry, method=method, **options)
-            return sum((jnp.sum(jnp.sin(part + 1)) for part in jax.tree.leaves(end)), jnp.sum(jnp.sin(ys)))
-
-        return jax.grad(loss, argnums=(0, 1, 2))(self.params, self.xs, self.carry)
 
 
 def check_cell(cell: Cell, *, input_size: int = 3, hidden_size: int = 4, **options: Any) -> tuple[str, ...]:
@@ -90,7 +55,7 @@ def check_cell(cell: Cell, *, input_size: int = 3, hidden_size: int = 4, **optio
     if not isinstance(cell, Cell):
         raise fail("cell", "a gatedrnn.Cell, such as gatedrnn.lstm", repr(cell))
     sizes = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
-    problem = _Problem(cell, *sizes, options)
+    problem = Problem(cell, *sizes, options)
     laws: dict[str, Law] = {"fit": lambda: _fit(problem)}
     if cell.factored:
         laws |= {
@@ -100,11 +65,11 @@ def check_cell(cell: Cell, *, input_size: int = 3, hidden_size: int = 4, **optio
         }
     laws |= {
         "batch": lambda: _batch(problem),
-        "mask": lambda: _mask(problem, Autodiff()),
-        "reset": lambda: _reset(problem, Autodiff()),
+        "mask": lambda: mask_law(problem, Autodiff()),
+        "reset": lambda: reset_law(problem, Autodiff()),
     }
     if cell.in_segments:
-        laws["gradient"] = lambda: _gradient(problem, Segmented(3))
+        laws["gradient"] = lambda: gradient_law(problem, Segmented(3))
     if cell.training is not None:
         laws["noise"] = lambda: _noise(problem)
     return _tried("cell", cell.name, laws)
@@ -133,31 +98,31 @@ def check_method(method: Method, *, cells: Iterable[Cell] = ()) -> tuple[str, ..
     method = check_method_value(method)
     names: tuple[str, ...] = ()
     for cell in tuple(cells) or CLASSICS.values():
-        problem = _Problem(cell, 3, 4, {})
+        problem = Problem(cell, 3, 4, {})
         names = _tried("method", f"{method!r} with the cell {cell.name!r}", _laws_of(method, problem))
     return names
 
 
-def _laws_of(method: Method, problem: _Problem) -> dict[str, Law]:
+def _laws_of(method: Method, problem: Problem) -> dict[str, Law]:
     flags = {"mask": problem.mask, "reset": problem.reset}
     readout = Readout(_squares, jnp.float32(2.0), problem.xs[..., 0])
 
     def same(**options: Any) -> Law:
-        return lambda: _apart(problem.run(method, **options), problem.run(Autodiff(), **options))
+        return lambda: apart(problem.run(method, **options), problem.run(Autodiff(), **options))
 
     def flipped() -> str | None:
         end, ys = problem.run(method, reverse=True)
-        return _apart((end, ys[::-1]), problem.run(Autodiff(), xs=problem.xs[::-1]))
+        return apart((end, ys[::-1]), problem.run(Autodiff(), xs=problem.xs[::-1]))
 
     return {
         "values": same(**flags),
-        "gradients": lambda: _gradient(problem, method, **flags),
+        "gradients": lambda: gradient_law(problem, method, **flags),
         "last": same(**flags, outputs="last"),
         "readout": same(**flags, outputs=readout),
-        "mask": lambda: _mask(problem, method),
-        "reset": lambda: _reset(problem, method),
+        "mask": lambda: mask_law(problem, method),
+        "reset": lambda: reset_law(problem, method),
         "direction": flipped,
-        "empty": lambda: _apart(problem.run(method, xs=problem.xs[:0])[0], problem.carry),
+        "empty": lambda: apart(problem.run(method, xs=problem.xs[:0])[0], problem.carry),
     }
 
 
@@ -181,21 +146,7 @@ def _tried(argument: str, name: str, laws: dict[str, Law]) -> tuple[str, ...]:
     return tuple(laws)
 
 
-def _apart(got: Any, want: Any) -> str | None:
-    """By how much two trees differ, as a fraction of the largest entry of each leaf; None where they agree."""
-    if str(jax.tree.structure(got)) != str(jax.tree.structure(want)):
-        return f"{jax.tree.structure(got)} in the place of {jax.tree.structure(want)}"
-    worst = 0.0
-    for one, other in zip(map(np.asarray, jax.tree.leaves(got)), map(np.asarray, jax.tree.leaves(want)), strict=True):
-        if one.shape != other.shape:
-            return f"the shape {one.shape} in the place of {other.shape}"
-        if one.size:
-            off = np.abs(one - other).max() / max(np.abs(other).max(), 1e-3)
-            worst = max(worst, np.inf if np.isnan(off) else float(off))
-    return f"{worst:.1g} of the largest entry apart" if worst > TOLERANCE else None
-
-
-def _fit(problem: _Problem) -> str | None:
+def _fit(problem: Problem) -> str | None:
     """One step is taken; the options that the cell names are options of its `init`."""
     cell = problem.cell
     problem.run(xs=problem.xs[:1])
@@ -209,69 +160,44 @@ def _fit(problem: _Problem) -> str | None:
     return None
 
 
-def _noise(problem: _Problem) -> str | None:
+def _noise(problem: Problem) -> str | None:
     """A key changes the numbers, the same key into the same ones, however the sequence is run."""
     plain = Segmented(3) if problem.cell.in_segments else Autodiff()
     found = problem.gradients(plain, key=jax.random.key(1))
-    if _apart(found, problem.gradients(plain)) is None:
+    if apart(found, problem.gradients(plain)) is None:
         return "a key changes nothing"
     for method in (Autodiff(), Checkpointed(2, plain)):
-        wrong = _apart(problem.gradients(method, key=jax.random.key(1)), found)
+        wrong = apart(problem.gradients(method, key=jax.random.key(1)), found)
         if wrong:
             return wrong
     return None
 
 
-def _halves(problem: _Problem) -> tuple[Any, Any, Any]:
+def _halves(problem: Problem) -> tuple[Any, Any, Any]:
     cell, params = problem.cell, problem.params
     gates_x = cell.project(params.input, problem.xs[0])
     return gates_x, cell.recur(params.recurrent, problem.carry.h), problem.carry
 
 
-def _elementwise(problem: _Problem) -> str | None:
+def _elementwise(problem: Problem) -> str | None:
     found = elementwise(problem.cell, problem.params, *_halves(problem))
     return None if found is None else f"`{found}` in `pointwise` mixes units"
 
 
-def _keeps(problem: _Problem) -> str | None:
+def _keeps(problem: Problem) -> str | None:
     cell, (gates_x, gates_h, carry) = problem.cell, _halves(problem)
     if not cell.keeps:
         return None
     unit = problem.params.spread(carry.h)
     gate = getattr(cell.activations(gates_x, gates_h, carry, *unit), cell.keeps.removeprefix("1 - "))
     factor = kept(cell, gates_x, gates_h, carry, unit)
-    return _apart(1 - gate if cell.keeps.startswith("1 - ") else gate, factor)
+    return apart(1 - gate if cell.keeps.startswith("1 - ") else gate, factor)
 
 
-def _batch(problem: _Problem) -> str | None:
+def _batch(problem: Problem) -> str | None:
     def alone(row: int) -> Any:
         return problem.run(xs=problem.xs[:, row], carry=jax.tree.map(lambda a: a[row], problem.carry))
 
     rows = [alone(row) for row in range(B)]
     ends = jax.tree.map(lambda *parts: jnp.stack(parts), *(end for end, _ in rows))
-    return _apart(problem.run(), (ends, jnp.stack([ys for _, ys in rows], axis=1)))
-
-
-def _mask(problem: _Problem, method: Any) -> str | None:
-    end, ys = problem.run(method, mask=problem.mask)
-    for row in range(B):
-        ran = np.flatnonzero(problem.mask[:, row])
-        carry = jax.tree.map(lambda a, row=row: a[row : row + 1], problem.carry)
-        want = problem.run(xs=problem.xs[ran, row : row + 1], carry=carry)
-        got = jax.tree.map(lambda a, row=row: a[row : row + 1], end), ys[ran, row : row + 1]
-        wrong = _apart(got, want)
-        if wrong:
-            return wrong
-    return None
-
-
-def _reset(problem: _Problem, method: Any) -> str | None:
-    """Every row is reset at step 3."""
-    reset = jnp.zeros((T, B), bool).at[3].set(True)
-    end, ys = problem.run(method, reset=reset)
-    fresh = problem.cell.initial_carry(problem.params, B)
-    return _apart((end, ys[3:]), problem.run(xs=problem.xs[3:], carry=fresh))
-
-
-def _gradient(problem: _Problem, method: Any, **flags: Any) -> str | None:
-    return _apart(problem.gradients(method, **flags), problem.gradients(Autodiff(), **flags))
+    return apart(problem.run(), (ends, jnp.stack([ys for _, ys in rows], axis=1)))
