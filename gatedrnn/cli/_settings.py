@@ -83,7 +83,10 @@ class Settings:
         autocompletion=lambda: TASKS,
     )
     cell: str = option(
-        "lstm", f"{', '.join(CELLS)}, or MODULE:CELL of your own.", check=check_cell, autocompletion=complete_cell
+        "lstm",
+        f"{', '.join(CELLS)}, a network such as 'stack(gru, gru)', or MODULE:CELL of your own.",
+        check=check_cell,
+        autocompletion=complete_cell,
     )
     init: Init = option("default", "chrono: gate biases drawn for the horizon.")
     horizon: int = option(1_000, "Time steps, T.", check=size())

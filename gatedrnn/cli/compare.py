@@ -63,7 +63,7 @@ class Drive:
 def compare(
     cells: str = option(
         ",".join(CLASSICS),
-        f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.",
+        f"Cells, separated by commas: {', '.join(CELLS)}, networks such as 'stack(gru, gru)', or MODULE:CELL.",
         autocompletion=complete_cells,
     ),
     horizon: int = option(10_000, f"Time steps, 1 to {LONGEST:,}.", check=size(most=LONGEST, unit=" steps")),

@@ -34,7 +34,7 @@ def race(
     context: typer.Context,
     cells: str = option(
         ",".join(CLASSICS),
-        f"Cells, separated by commas: {', '.join(CELLS)}, or MODULE:CELL.",
+        f"Cells, separated by commas: {', '.join(CELLS)}, networks such as 'stack(gru, gru)', or MODULE:CELL.",
         autocompletion=complete_cells,
     ),
     settings: Settings = Settings(),

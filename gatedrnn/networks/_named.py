@@ -55,6 +55,10 @@ def _made(node: ast.expr, cells: Mapping[str, Cell]) -> Any:
             zoned = {word: read.pop(word) for word in list(read) if word.startswith("zoneout_")}
             if zoned:
                 read["zoneout"] = {word.removeprefix("zoneout_"): rate for word, rate in zoned.items()}
+            layers = [_made(each, cells) for each in given]
+            for word in layers:
+                if isinstance(word, str):
+                    raise SyntaxError(f"there is no cell {word:.60}")
             make: Any = MAKERS[maker]
-            return make(*(_made(each, cells) for each in given), **read)
+            return make(*layers, **read)
     raise SyntaxError(f"{ast.unparse(node):.60} is neither a cell nor a network")
