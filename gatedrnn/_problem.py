@@ -78,11 +78,11 @@ def mask_law(problem: Problem, method: Any) -> str | None:
 def reset_law(problem: Problem, method: Any) -> str | None:
     """Every row is reset at step 3."""
     reset = jnp.zeros((T, B), bool).at[3].set(True)
-    end, ys = problem.run(method, reset=reset)
     fresh = problem.cell.initial_carry(problem.params, B)
     want = problem.run(xs=problem.xs[3:], carry=fresh)
-    if not problem.cell.causal:  # what reads backwards ends before step 3
-        return apart(ys[3:], want[1])
+    if not problem.cell.causal:  # what reads backwards begins behind step 3, and ends before it
+        return apart(problem.run(method, reset=reset, carry=fresh)[1][3:], want[1])
+    end, ys = problem.run(method, reset=reset)
     return apart((end, ys[3:]), want)
 
 

@@ -56,7 +56,7 @@ def one_less(steps: int) -> int:
     data_fields=["data", "held_out_data"],
     meta_fields=[
         *("name", "sample", "chance", "memory", "input_size", "output_size"),
-        *("classes", "symbols", "at_end", "shortest", "longest", "tolerance", "baselines"),
+        *("classes", "symbols", "at_end", "ahead", "shortest", "longest", "tolerance", "baselines"),
     ],
 )
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Task:
             several).
         symbols: whether `xs` are whole numbers below `input_size`, to be embedded.
         at_end: whether the loss counts at the last step alone.
+        ahead: whether the answers are inputs of later steps, which what reads backwards would see.
         shortest: the smallest T that leaves room for everything.
         longest: the largest T that the data allows; None where there is no end.
         tolerance: how near a value must be to its target to be called right.
@@ -92,6 +93,7 @@ class Task:
     classes: bool = True
     symbols: bool = False
     at_end: bool = True
+    ahead: bool = False
     shortest: int = 1
     longest: int | None = None
     tolerance: float = 0.04

@@ -192,6 +192,7 @@ def prediction(
         output_size=len(predicted),
         classes=False,
         at_end=False,
+        ahead=True,
         longest=len(values) - cut - 1,
         data=on_device([column[:cut] for column in every], scalings, values.ndim == 2),
         held_out_data=on_device([column[cut:] for column in every], scalings, values.ndim == 2),

@@ -123,6 +123,7 @@ def prediction(data: bytes) -> Task:
         output_size=SYMBOLS,
         symbols=True,
         at_end=False,
+        ahead=True,
         longest=len(symbols) - cut - 1,
         data=jnp.asarray(symbols[:cut]),
         held_out_data=jnp.asarray(symbols[cut:]),

@@ -49,7 +49,7 @@ class Setup:
 
     Raises:
         ValueError: a size is not a whole number of at least 1, the task cannot have that length, or a value cannot be
-            hashed.
+            hashed; the cell reads backwards, and the answers of the task are its later inputs.
 
     Example:
         >>> import gatedrnn as gr
@@ -76,6 +76,11 @@ class Setup:
             if isinstance(self.task, str) or callable(self.task):
                 raise fail("task", "a `gatedrnn.tasks.Task`, such as `gr.tasks.adding`", reprlib.repr(self.task))
             return  # a transformation of pytrees puts what it likes in the place of data
+        if self.task.ahead and not self.cell.causal:
+            expected = (
+                f"one that does not read backwards: the answers of the task {self.task.name!r} are its later inputs"
+            )
+            raise fail("cell", expected, repr(self.cell.name))
         found = {name: check_size(name, getattr(self, name), most=LARGEST) for name in SIZES}
         found["horizon"] = self.task.check_steps(check_size("horizon", self.horizon, most=LARGEST), "horizon")
         found["cell_options"] = _options(self.cell_options)

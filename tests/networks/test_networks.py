@@ -153,6 +153,16 @@ def test_what_reads_backwards_has_no_steps(draw):
         gr.models.forecast(model, model.init(jax.random.key(0)), xs, 2)
 
 
+def test_answers_are_not_read_backwards():
+    """A text's next symbols are its inputs; a language's answers are not."""
+    text = gr.tasks.text.prediction(bytes(range(256)) * 8)
+    with pytest.raises(
+        ValueError, match="`cell` must be one that does not read backwards: the answers of the task 'text'"
+    ):
+        gr.train.Setup(text, NETWORKS[5], horizon=8)
+    assert gr.train.Setup(gr.tasks.parity, NETWORKS[5], horizon=8).cell is NETWORKS[5]
+
+
 @each_network
 def test_a_name_is_read_back(network):
     """Into an equal network, which is not compiled again."""
