@@ -109,7 +109,8 @@ def _opened(weights: Any, wanted: Sequence[str]) -> dict[str, Any]:
     path: Path = check_path("weights", weights)
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) if name in wanted else None for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            return {name: file.get_tensor(name) if name in wanted else None for name in names}
     except (SafetensorError, OSError) as error:
         raise fail("weights", "a safetensors file, or a dict as torch.load gives it", f"{path}: {error}") from None
 

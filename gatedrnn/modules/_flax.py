@@ -70,7 +70,7 @@ def _ours(cell: Cell, carry: Any) -> Any:
         if not isinstance(carry, tuple | list) or len(carry) != 2:
             raise fail("initial_carry", "(c, h), as the cell's `initialize_carry` gives it", shown(carry))
         return lstm.LSTMState(h=carry[1], c=carry[0])
-    if jax.tree.structure(carry) != jax.tree.structure(0):  # type: ignore[operator]
+    if not jax.tree_util.all_leaves([carry]):
         raise fail("initial_carry", "one array, as the cell's `initialize_carry` gives it", shown(carry))
     return (gru.GRUState if cell == gru.cell else rnn.RNNState)(h=carry)
 

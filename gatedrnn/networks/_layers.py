@@ -10,6 +10,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
 from gatedrnn._forms import Of
 from gatedrnn._method import Method
+from gatedrnn._outputs import All
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
@@ -17,19 +18,11 @@ from gatedrnn.methods.segmented import Segmented
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Between:
+class Between(All):
     """The outputs of a layer for the next one, [T, B, H]: what stands at masked steps is never read."""
-
-    per_step = True
 
     def of(self, sequence: Sequence, ys: Array) -> Array:
         return ys
-
-    def join(self, earlier: Array, later: Array) -> Array:
-        raise TypeError("`outputs` must not be `per_step` to be joined: rows of steps stand one after the other.")
-
-    def value(self, part: Array) -> Array:
-        return part
 
 
 def method_for(cell: Cell, method: Method) -> Method:

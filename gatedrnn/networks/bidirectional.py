@@ -132,7 +132,12 @@ def turned(reset: Array | None, mask: Array | None, reverse: bool) -> Array | No
     if reset is None or reset.shape[0] == 0:
         return reset
     if reverse:
-        return turned(reset[::-1], None if mask is None else mask[::-1], False)[::-1]  # type: ignore[index]
+        return _ends(reset[::-1], None if mask is None else mask[::-1])[::-1]
+    return _ends(reset, mask)
+
+
+def _ends(reset: Array, mask: Array | None) -> Array:
+    """Where episodes end, in the order of the steps."""
     steps = reset.shape[0]
     places = jnp.broadcast_to(jnp.arange(steps)[:, None], reset.shape)  # [T, B]
     run = places if mask is None else jnp.where(mask, places, steps)

@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_flag, check_key, check_list, check_rate, check_size, fail, shown
+from gatedrnn._check import check_flag, check_key, check_rate, check_size, fail, shown
 from gatedrnn._forms import Carry, serialisable
 from gatedrnn._method import Method, run_whole
 from gatedrnn._noise import Noise, dropped, joined, parted
@@ -78,21 +78,14 @@ class Layers:
             ValueError: a size is not a whole number of at least 1, there are not as many as layers, or `residual` is to
                 add layers of different widths.
         """
-        many = isinstance(hidden_size, tuple | list)
-        sizes = check_list("hidden_size", "a size, or one per layer", hidden_size) if many else [hidden_size]
-        sizes = [check_size("hidden_size", size) for size in sizes]
-        if many and len(sizes) != len(self.cells):
-            raise fail("hidden_size", f"one size, or {len(self.cells)}, one per layer", shown(hidden_size))
-        sizes = sizes if many else sizes * len(self.cells)
-        input_size = check_size("input_size", input_size)
+        sizes = self._sizes(hidden_size)
+        keys = jax.random.split(check_key("key", key), len(self.cells))
+        below = input_size = check_size("input_size", input_size)
         layers: list[Any] = []
         norms: list[Any] = []
-        below = input_size
-        for i, (cell, size, key) in enumerate(  # noqa: B020
-            zip(self.cells, sizes, jax.random.split(check_key("key", key), len(self.cells)), strict=True)
-        ):
+        for i, cell in enumerate(self.cells):
             width = below + input_size if i and self.skip else below
-            layers.append(cell.draw(key, width, size, dtype, **options))
+            layers.append(cell.draw(keys[i], width, sizes[i], dtype, **options))
             if i and self.norm is not None:
                 norms.append(self.norm.init(below, dtype))
             above = width_of(cell, layers[-1], width)
@@ -100,6 +93,15 @@ class Layers:
                 raise fail("hidden_size", "such that `residual` adds outputs of one width", f"{below} below {above}")
             below = above
         return StackParams(tuple(layers), tuple(norms))
+
+    def _sizes(self, hidden_size: Any) -> list[int]:
+        """H of every layer."""
+        count = len(self.cells)
+        if not isinstance(hidden_size, tuple | list):
+            return [check_size("hidden_size", hidden_size)] * count
+        if len(hidden_size) != count:
+            raise fail("hidden_size", f"one size, or {count}, one per layer", shown(hidden_size))
+        return [check_size("hidden_size", size) for size in hidden_size]
 
     def initial_carry(self, params: StackParams, batch_size: int | None = None) -> tuple[Carry, ...]:
         """The first carry of every layer, as a tuple."""
