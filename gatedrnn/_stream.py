@@ -57,14 +57,13 @@ class Stream:
         rows, width = check_size("batch_size", batch_size), _width(params, input_size)
         x = jnp.zeros((rows, width), jax.tree.leaves(cell.initial_carry(params, 1))[0].dtype)
         check_fit(cell, params, x)
-        self._cell, self._shape = cell, x.shape
+        self._cell, self._shape, self._dtype = cell, x.shape, x.dtype
         self._initial = cell.initial_carry(params, rows)
         self._params = jax.device_put(params)
         self.carry = self._initial if carry is None else carry
-        flags = jnp.zeros(rows, bool)
-        step = jax.jit(self._step, donate_argnums=1)
-        self._compiled = step.lower(self._params, self._carry, x, flags, ~flags).compile()
-        self._never, self._always = flags, ~flags
+        self._never, self._always = jnp.zeros(rows, bool), jnp.ones(rows, bool)
+        self._run = jax.jit(self._step, donate_argnums=1)
+        self._run(self._params, self.carry, x, self._never, self._always)  # compiled here, on a copy
 
     def _step(self, params: Any, carry: Carry, x: Array, reset: Array, active: Array) -> tuple[Carry, Array]:
         step = guarded_step(self._cell, params, self._cell.initial_carry(params, x.shape[0]))
@@ -94,25 +93,24 @@ class Stream:
         Raises:
             ValueError: an argument has another shape or dtype; the carry is as it was.
         """
+        if getattr(x, "shape", None) != self._shape or getattr(x, "dtype", None) != self._dtype:
+            x = self._inputs(x)
+        begins = self._never if reset is None else self._flag("reset", reset)
+        runs = self._always if active is None else self._flag("active", active)
+        self._carry, y = self._run(self._params, self._carry, x, begins, runs)
+        return y
+
+    def _inputs(self, x: Any) -> Array:
         x = check_array("x", f"a floating array {self._shape}", x)
         if x.shape != self._shape or not jnp.issubdtype(x.dtype, jnp.floating):
             raise fail("x", f"a floating array [B, D] = {self._shape}", f"{x.dtype} {x.shape}")
-        flags = [
-            default if flag is None else self._flag(name, flag)
-            for name, flag, default in (("reset", reset, self._never), ("active", active, self._always))
-        ]
-        self._carry, y = self._compiled(self._params, self._carry, x.astype(self._dtype), *flags)
-        return y
+        return x.astype(self._dtype)
 
     def _flag(self, name: str, flag: Any) -> Array:
         flag = check_array(name, "a bool array", flag)
         if flag.shape != self._shape[:1] or flag.dtype != jnp.bool:
             raise fail(name, f"a bool array [B] = {self._shape[:1]}", f"{flag.dtype} {flag.shape}")
         return flag
-
-    @property
-    def _dtype(self) -> Any:
-        return jax.tree.leaves(self._initial)[0].dtype
 
 
 def _width(params: Any, given: int | None) -> int:
