@@ -156,6 +156,9 @@ class Agent:
         return weights.heads(ys)
 
 
+played = jax.jit(Agent.play, static_argnums=0)
+"""`Agent.play`, compiled once per agent."""
+
 Seen = Callable[[Any, Rollout], tuple[Any, Rollout]]
 """What training makes of a rollout and of the carry before it."""
 
@@ -179,9 +182,8 @@ next: the observation after the action in the place of the one before it
 def audit(agent: Agent, weights: Weights, key: Array, seen: Seen = FAULTS["none"]) -> gr.flow.Replay:
     """Plays two rollouts, of which the second begins inside episodes, and replays that one as training will."""
     for_start, *for_rollouts = jax.random.split(key, 3)
-    play = jax.jit(agent.play)
-    now, _ = play(weights, agent.start(for_start, weights), for_rollouts[0])
-    _, rollout = play(weights, now, for_rollouts[1])
+    now, _ = played(agent, weights, agent.start(for_start, weights), for_rollouts[0])
+    _, rollout = played(agent, weights, now, for_rollouts[1])
     carry, given = seen(now.carry, rollout)
     return gr.flow.replay(agent.cell, weights.cell, given.observation, rollout.carries, carry, reset=given.reset)
 
