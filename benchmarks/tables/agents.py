@@ -29,9 +29,9 @@ def agents_table() -> str:
         found = [each for each in record["runs"] if (each["agent"], each["settings"]["fault"]) == (name, fault)]
         soon = [steps for entry in found if (steps := learned(entry)) is not None]
         right = spread([entry["curve"][-1]["success"] for entry in found], ".3f")
-        steps = spread(soon, ",.0f") if len(soon) == len(found) else number(None, "")
+        needed = spread(soon, ",.0f") if len(soon) == len(found) else number(None, "")
         minutes = number(statistics.median(entry["seconds"] for entry in found) / 60, ".1f")
-        lines.append((title, found[0]["audit"], right, steps, minutes))
+        lines.append((title, found[0]["audit"], right, needed, minutes))
     entry = record["runs"][0]
     first, last = entry["curve"][0], entry["curve"][-1]
     below = (

@@ -138,10 +138,11 @@ def test_refuses_in_one_sentence():
 @pytest.mark.parametrize("forgetful", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_learns_with_a_memory_alone(forgetful):
     """A short delay in seconds. Optax casts by implicit promotion."""
-    agent = Agent(gr.gru, Recall(delay=3, symbols=2), hidden_size=8, rows=16, steps=32, forgetful=forgetful)
+    agent = Agent(gr.gru, Recall(delay=4, symbols=2), hidden_size=8, rows=32, steps=16, forgetful=forgetful)
+    settings = Settings(updates=60, minibatches=1, learning_rate=1e-2)
     with jax.numpy_dtype_promotion("standard"):
-        *_, (_, row) = train(agent, Settings(updates=80, learning_rate=1e-2), jax.random.key(0), every=40)
-    assert (row["updates"], row["steps"]) == (80, 80 * 16 * 32)
+        *_, (_, row) = train(agent, settings, jax.random.key(0), every=30)
+    assert (row["updates"], row["steps"]) == (60, 60 * 32 * 16)
     assert abs(row["success"] - 0.5) < 0.05 if forgetful else row["success"] > 0.9
 
 
