@@ -14,7 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
-from benchmarks.tables import durations, footprint, learning_tables, lessons, pictures, readme_tables, speed_tables
+from benchmarks.tables import (
+    agents,
+    durations,
+    footprint,
+    learning_tables,
+    lessons,
+    pictures,
+    readme_tables,
+    speed_tables,
+)
 
 TABLES: dict[str, Callable[[], str]] = {
     "numbers": readme_tables.numbers_table,
@@ -35,6 +44,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distance": learning_tables.distance_table,
     "choice": learning_tables.choice_table,
     "text": learning_tables.text_table,
+    "agents": agents.agents_table,
     **lessons.TABLES,
 }
 
