@@ -135,11 +135,12 @@ def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[
     missing = {"cell", *SIZES, "about"} - set(described)
     if missing:
         raise ValueError(f"without {', '.join(sorted(missing))}")
-    if not isinstance(described["cell"], str):
-        raise ValueError("`cell` is no name")
+    name = described["cell"]
+    if not isinstance(name, str) or (name not in cells and "(" not in name):
+        raise ValueError(f"the unknown cell {shown(name)}")
     if not isinstance(described["about"], dict):
         raise ValueError("`about` is no object")
-    return Model(named(described["cell"], cells), **{name: described[name] for name in SIZES}), described["about"]
+    return Model(named(name, cells), **{name: described[name] for name in SIZES}), described["about"]
 
 
 def _read_weights(path: Path, shapes: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def test_resumed_with_another_option(adding, name, check_refused):
     )
 
 
-CELLS = ", ".join(gr.cells.CELLS)
+CELLS = f"{', '.join(gr.cells.CELLS)}, or a network of them, such as 'stack(gru, gru)'"
 BAD = {
     "train": "`task` must be one of adding, adding-1997, agreement, anbn, copy, ",
     "train sorting": "variable-copy; got 'sorting'.",
