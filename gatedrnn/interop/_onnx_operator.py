@@ -1,6 +1,7 @@
 """One operator RNN, GRU or LSTM of ONNX and the layer that it computes: of one direction, or of both.
 
-W [directions, G * H, D] = W^T        R [directions, G * H, H] = U^T        B [directions, 2 * G * H], the input's half first
+W [directions, G * H, D] = W^T        R [directions, G * H, H] = U^T
+B [directions, 2 * G * H], the bias of the input's half first
 GRU: gates update, reset, candidate; with `linear_before_reset=1` alone.        LSTM: input, output, forget, candidate.
 """
 

@@ -93,11 +93,11 @@ def applied(
     Raises:
         ValueError: another input depends on an input of the model or on chance, or nothing can be computed.
     """
-    tensors, within = _tensors(model), {id(node) for node in path}
+    tensors = _tensors(model)
     sides = [side for node in path for side in node.input[1:]]
-    for side in sides:
-        within |= {id(node) for node in _behind(model, "shape", side, tensors, known=name)}
-    nodes = [node for node in model.graph.node if id(node) in within]
+    needed = [*path, *(node for side in sides for node in _behind(model, "shape", side, tensors, known=name))]
+    made = {output for node in needed for output in node.output if output}
+    nodes = [node for node in model.graph.node if made & {*node.output}]
     return _run(model, "layout", nodes, _used("shape", sides, nodes, tensors), output, {name: value})
 
 

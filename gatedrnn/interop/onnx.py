@@ -90,11 +90,11 @@ def to_onnx(
 
     Returns:
         A model with the inputs `xs [T, B, D]` and the first carry; and the outputs `ys [T, B, H]`, of both directions
-        `[T, B, 2 * H]`, and the last carry. T and B are free. Every part of the carry is [B, H]: `h`, for the LSTM `c`,
-        of the layer i of a stack `h_i`, of both directions `h_forward` and `h_backward` or `h_i_forward` and
-        `h_i_backward`; at the end `h_last` and so on, all in the order of `jax.tree.leaves(carry)`. What is not given
-        of the first carry is zero. With `lengths` there is `sequence_lens`, int32 [B], by default T; with `step`, `x
-        [B, D]` and `y [B, H]` in the place of `xs` and `ys`.
+        `[T, B, 2 * H]`, and the last carry. T and B are free, from 1 on. Every part of the carry is [B, H]: `h`, for
+        the LSTM `c`; of the layer i of a stack `h_i`; of both directions `h_forward` and `h_backward`, or `h_i_forward`
+        and `h_i_backward`; at the end `h_last` and so on, all in the order of `jax.tree.leaves(carry)`. What is not
+        given of the first carry is zero. With `lengths` there is `sequence_lens`, int32 [B], by default T. With `step`
+        there are `x [B, D]` and `y [B, H]` in the place of `xs` and `ys`.
 
         The bias is in the input's half of `B` and the state's is zero, but for the GRU's candidate.
 
@@ -153,10 +153,12 @@ def verify_onnx(
         The largest error of the outputs and of the last carry, from a random first carry; onnxruntime has no gradients.
 
     Raises:
-        ValueError: `xs` has another rank or width, or as `to_onnx`, or as `unroll` of `lengths`.
+        ValueError: `xs` has another rank or width, or no steps or rows, or as `to_onnx`, or as `unroll` of `lengths`.
     """
     import onnxruntime  # not for those who only convert
 
+    if np.ndim(xs) == 3 and 0 in np.shape(xs)[:2]:
+        raise fail("xs", "[T, B, D] of at least one step and row, without which onnxruntime can crash", np.shape(xs))
     model = to_onnx(cell, params, lengths=lengths is not None, reverse=reverse, step=step)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
