@@ -64,8 +64,8 @@ def _apart(model: onnx.ModelProto, lower: onnx.NodeProto, upper: onnx.NodeProto)
             if got.shape != wanted.shape or not np.array_equal(got, wanted):
                 return f"reads the outputs of {_name(lower)!r} in another layout than [T, B, directions * H]"
     except ValueError as error:
-        got = str(error).partition("; got ")[2].rstrip(".")
-        return f"reads the outputs of {_name(lower)!r} through what constants do not give: {got}"
+        why = str(error).partition("; got ")[2].rstrip(".")
+        return f"reads the outputs of {_name(lower)!r} through what constants do not give: {why}"
     return ""
 
 

@@ -132,6 +132,21 @@ def test_round_trip(which, network_params):
         chex.assert_trees_all_equal(again, params, strict=True)
 
 
+def test_swapped_directions_show(monkeypatch, network_params):
+    """What verify_onnx proves of a network can fail."""
+    cell, writer = NETWORKS["both"], importlib.import_module("gatedrnn.interop._onnx_write")
+    right, xs = writer.weights_of, np.random.default_rng(6).normal(size=(5, 3, D))
+    monkeypatch.setattr(writer, "weights_of", lambda directions: right(directions[::-1]))
+    assert min(interop.verify_onnx(cell, network_params(cell), xs)) > 1e-2
+
+
+@pytest.mark.parametrize("shape", [(0, B, D), (T, 0, D)])
+def test_nothing_to_run_refused(shape, network_params):
+    """onnxruntime ends the process where there are no rows, and at times where there are no steps."""
+    with pytest.raises(ValueError, match="^`xs` must be .* at least one step and row, .*; got "):
+        interop.verify_onnx(gr.gru, network_params(gr.gru), np.zeros(shape))
+
+
 @pytest.mark.parametrize("opset", [18, onnx.defs.onnx_opset_version()])
 def test_opsets(opset, network_params):
     """Every operator in the graph is one of every version."""
