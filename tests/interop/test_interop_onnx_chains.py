@@ -5,7 +5,6 @@ import io
 import warnings
 
 import chex
-import jax
 import numpy as np
 import pytest
 
@@ -242,11 +241,7 @@ def test_activations_of_both_directions(kind):
         made, weights = operator(kind, "one", D, "X", 2, activations=activations)
         model = onnx.helper.make_model(onnx.helper.make_graph([made], "one", [], [], weights))
         if sound:
-            cell, params = interop.from_onnx(model)
-            assert cell == gr.bidirectional(getattr(gr, kind.lower()))
-            assert {a.shape[-1] for a in jax.tree.leaves(params)} == {GATES[kind] * H, H} - (
-                {H} if kind == "LSTM" else set()
-            )
+            assert interop.from_onnx(model)[0] == gr.bidirectional(getattr(gr, kind.lower()))
         else:
             with pytest.raises(ValueError, match="^`activations` must be "):
                 interop.from_onnx(model)
