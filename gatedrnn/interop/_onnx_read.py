@@ -1,5 +1,6 @@
 """What is read of an ONNX model: a node's attributes, and the constants that its inputs are computed from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,31 +66,80 @@ def constant(model: onnx.ModelProto, letter: str, name: str) -> np.ndarray:
         ValueError: it depends on an input of the model or on chance, stands in another file, cannot be computed, or is
             of another type than float32, float64, float16 or bfloat16.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = _tensors(model)
     nodes = _behind(model, letter, name, tensors)
-    used = [tensors[inner] for inner in {name, *(i for node in nodes for i in node.input)} & set(tensors)]
-    for tensor in used:
-        if external_data_helper.uses_external_data(tensor):
-            raise fail(letter, "in the model, where onnx.load puts it", f"{tensor.name!r} in another file")
+    used = _used(letter, [name], nodes, tensors)
     stored = tensors.get(name) or _stored(nodes)
     if stored is not None:
         return _array(letter, name, stored)
-    output = onnx.ValueInfoProto(name=name)
-    graph = helper.make_graph(nodes, letter, [], [output], used)
-    part = helper.make_model(graph, opset_imports=model.opset_import, functions=model.functions)
-    try:
-        results: Any = ReferenceEvaluator(part).run(None, {})
-    except Exception as error:  # each operator has errors of its own
-        reason = f"{name!r}, which they do not give ({type(error).__name__}: {error})"
-        raise fail(letter, "what onnx.reference computes from constants", reason.replace("\n", " ")[:300]) from None
-    value = results[0]
+    value = _run(model, letter, nodes, used, name, {})
     if getattr(value, "dtype", None) is None or value.dtype.name not in FLOATING.values():
         raise _not_floating(letter, shown(value))
     return value
 
 
-def _behind(model: onnx.ModelProto, letter: str, name: str, tensors: dict[str, Any]) -> list[onnx.NodeProto]:
-    """The nodes that compute `name`, in the order of the graph, which is one in which they can be run."""
+def applied(
+    model: onnx.ModelProto, path: Sequence[onnx.NodeProto], name: str, value: np.ndarray, output: str
+) -> np.ndarray:
+    """What nodes in a row make of a value, whose other inputs are computed from constants or from its shape.
+
+    Args:
+        model: the model with the nodes.
+        path: nodes, each of which reads the one before it.
+        name: what the first of them reads.
+        value: what it is.
+        output: what the last of them makes.
+
+    Raises:
+        ValueError: another input depends on an input of the model or on chance, or nothing can be computed.
+    """
+    tensors = _tensors(model)
+    sides = [side for node in path for side in node.input[1:]]
+    needed = [*path, *(node for side in sides for node in _behind(model, "shape", side, tensors, known=name))]
+    made = {output for node in needed for output in node.output if output}
+    nodes = [node for node in model.graph.node if made & {*node.output}]
+    return _run(model, "layout", nodes, _used("shape", sides, nodes, tensors), output, {name: value})
+
+
+def _tensors(model: onnx.ModelProto) -> dict[str, TensorProto]:
+    return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def _used(
+    letter: str, names: Sequence[str], nodes: Sequence[onnx.NodeProto], tensors: dict[str, TensorProto]
+) -> list[TensorProto]:
+    """The initialisers among `names` and what nodes read."""
+    used = [tensors[inner] for inner in {*names, *(i for node in nodes for i in node.input)} & set(tensors)]
+    for tensor in used:
+        if external_data_helper.uses_external_data(tensor):
+            raise fail(letter, "in the model, where onnx.load puts it", f"{tensor.name!r} in another file")
+    return used
+
+
+def _run(
+    model: onnx.ModelProto,
+    letter: str,
+    nodes: Sequence[onnx.NodeProto],
+    used: Sequence[TensorProto],
+    name: str,
+    feed: dict[str, np.ndarray],
+) -> Any:
+    """The output `name` of nodes that read initialisers and what is fed."""
+    values = [onnx.ValueInfoProto(name=given) for given in feed]
+    graph = helper.make_graph(nodes, letter, values, [onnx.ValueInfoProto(name=name)], used)
+    part = helper.make_model(graph, opset_imports=model.opset_import, functions=model.functions)
+    try:
+        results: Any = ReferenceEvaluator(part).run(None, feed)
+    except Exception as error:  # each operator has errors of its own
+        reason = f"{name!r}, which they do not give ({type(error).__name__}: {error})"
+        raise fail(letter, "what onnx.reference computes from constants", reason.replace("\n", " ")[:300]) from None
+    return results[0]
+
+
+def _behind(
+    model: onnx.ModelProto, letter: str, name: str, tensors: dict[str, TensorProto], known: str = ""
+) -> list[onnx.NodeProto]:
+    """The nodes that compute `name` from constants and `known`, in the order of the graph, in which they can be run."""
     if name in tensors:
         return []
     made = {output: node for node in model.graph.node for output in node.output if output}
@@ -98,7 +148,7 @@ def _behind(model: onnx.ModelProto, letter: str, name: str, tensors: dict[str, A
     open_names = [name]
     while open_names:
         inner = open_names.pop()
-        if inner in tensors or inner in seen or not inner:
+        if inner in tensors or inner in seen or inner in ("", known):
             continue
         seen.add(inner)
         node = made.get(inner)

@@ -15,7 +15,7 @@ from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
-from gatedrnn._forms import Carry, Params
+from gatedrnn._forms import Carry
 from gatedrnn._unroll import unroll
 
 Outputs = tuple[Carry, Array]
@@ -100,7 +100,9 @@ def largest_errors(
     )
 
 
-def forward_errors(cell: Cell, params: Params, run: Callable[[Array, Carry], Outputs], xs: Any) -> ForwardErrors:
+def forward_errors(
+    cell: Cell, params: Any, run: Callable[[Array, Carry], Outputs], xs: Any, **options: Any
+) -> ForwardErrors:
     """Runs both from a random carry, forward alone.
 
     Args:
@@ -108,12 +110,13 @@ def forward_errors(cell: Cell, params: Params, run: Callable[[Array, Carry], Out
         params: its weights.
         run: the framework's own forward pass, `(xs [T, B, D], carry) -> (carry, ys)`.
         xs: inputs, [T, B, D].
+        options: those of `unroll` with which `run` agrees, such as `lengths` and `reverse`.
 
     Raises:
-        ValueError: `xs` has another rank or width.
+        ValueError: `xs` has another rank or width, or as `unroll` of the options.
     """
     xs, carry = _start(cell, params, xs)
-    end, ys = unroll(cell, params, xs, carry)
+    end, ys = unroll(cell, params, xs, carry, **options)
     peer_end, peer_ys = run(xs, carry)
     return ForwardErrors(_error(ys, peer_ys), _worst(end, peer_end))
 

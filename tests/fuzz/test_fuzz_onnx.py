@@ -21,7 +21,7 @@ FLOATS = ["float32", "float16", "bfloat16"]
 TYPES = [*FLOATS, "int32", "int8", "uint8", "int4", "complex64", "bool", "float8_e4m3fn"]
 ATTRIBUTES = {
     "hidden_size": [H, 1, 999, -1, 2.5, "3", [H]],
-    "direction": ["forward", "reverse", "sideways", 1],
+    "direction": ["forward", "reverse", "bidirectional", "sideways", 1],
     "clip": [1.0, 1, "x"],
     "activations": [["Tanh"], ["Relu"], ["Sigmoid", "Tanh", "Tanh"], [], "Tanh"],
     "input_forget": [0, 1, 0.5],
@@ -90,3 +90,77 @@ def test_the_same_weights_or_one_sentence(data):
     assert got[0] == want[0]
     for one, other in zip(jax.tree.leaves(got[1]), jax.tree.leaves(want[1]), strict=True):
         np.testing.assert_array_equal(np.asarray(one, "float32"), other)
+
+
+JOINS = {1: [("Squeeze", [1])], 2: [("Transpose", [0, 2, 1, 3]), ("Reshape", [0, 0, -1])]}
+"""What stands between two operators, by the lower one's directions."""
+
+
+def moved(a, moves):
+    """What nodes make of an array, in NumPy; None where they make nothing."""
+    for operator, numbers in moves:
+        try:
+            if operator == "Reshape":
+                numbers = [a.shape[place] if size == 0 else size for place, size in enumerate(numbers)]
+            a = {
+                "Reshape": lambda a, shape: a.reshape(shape),
+                "Transpose": lambda a, axes: a.transpose(axes),
+                "Squeeze": lambda a, axes: a.squeeze(tuple(axes)),
+                "Unsqueeze": lambda a, axes: np.expand_dims(a, tuple(axes)),
+                "Identity": lambda a, _: a,
+                "Neg": lambda a, _: -a,
+            }[operator](a, numbers)
+        except (ValueError, IndexError):
+            return None
+    return a
+
+
+def chained(moves, directions):
+    """Two RNNs with nodes between them."""
+    helper, nodes, tensors, below = onnx.helper, [], [], "X"
+    for name, count, width in (("lower", directions, D), ("upper", 1, directions * H)):
+        tensors += [
+            onnx.numpy_helper.from_array(np.ones((count, H, size), "float32"), name + letter)
+            for letter, size in (("W", width), ("R", H))
+        ]
+        options = {"direction": "bidirectional"} if count == 2 else {}
+        nodes.append(helper.make_node("RNN", [below, name + "W", name + "R"], [name], name, hidden_size=H, **options))
+        below = name
+        for place, (operator, numbers) in enumerate(moves if name == "lower" else []):
+            taken, options = [below], {"perm": numbers} if operator == "Transpose" else {}
+            if operator in ("Reshape", "Squeeze", "Unsqueeze"):
+                tensors.append(onnx.numpy_helper.from_array(np.array(numbers), f"numbers_{place}"))
+                taken.append(f"numbers_{place}")
+            below = f"moved_{place}"
+            nodes.append(helper.make_node(operator, taken, [below], **options))
+    inputs = [helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, ["T", "B", D])]
+    graph = helper.make_graph(nodes, "chained", inputs, [onnx.ValueInfoProto(name="upper")], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+@bounded(60)
+def test_layers_or_one_sentence(data):
+    """Two operators are one network where the nodes between them change the layout, and do nothing else."""
+    draw = data.draw
+    directions = draw(st.sampled_from([1, 2]))
+    moves = list(JOINS[draw(st.sampled_from([directions] * 3 + [3 - directions]))])
+    axes = st.lists(st.integers(0, 3), min_size=1, max_size=1)
+    for _ in range(draw(st.integers(0, 3))):
+        one = draw(
+            st.one_of(
+                st.tuples(st.just("Transpose"), st.sampled_from([3, 4]).flatmap(lambda n: st.permutations(range(n)))),
+                st.tuples(st.sampled_from(["Squeeze", "Unsqueeze"]), axes),
+                st.tuples(st.just("Reshape"), st.permutations([0, 0, -1])),
+                st.tuples(st.just("Reshape"), st.permutations([0, 1, -1, H])),
+                st.tuples(st.sampled_from(["Identity", "Neg"]), st.just([])),
+            )
+        )
+        moves.insert(draw(st.integers(0, len(moves))), one)
+    ys = np.random.default_rng(0).normal(size=(6, directions, 7, H))
+    want, got = ys.swapaxes(1, 2).reshape(6, 7, -1), moved(ys, moves)
+    sound = got is not None and got.shape == want.shape and np.array_equal(got, want)
+    sound = sound and all(operator != "Neg" for operator, _ in moves)  # though it be there twice
+    found, refused = attempted(lambda: interop.from_onnx(chained(moves, directions)))
+    assert (refused is None) == sound, (moves, refused)
+    if refused is None:
+        assert len(found[1].layers) == 2

@@ -15,7 +15,11 @@ interop = importlib.import_module("gatedrnn.interop.onnx")
 D, H = 3, 5
 REFUSED = {  # an operator, its options, and what is said of them
     "reverse": ("RNN", {"direction": "reverse"}, "`direction` must be 'forward' .*; got 'reverse'"),
-    "bidirectional": ("LSTM", {"direction": "bidirectional"}, "`direction` must be 'forward' .*; got 'bidirectional'"),
+    "bidirectional": (
+        "LSTM",
+        {"direction": "bidirectional"},
+        r"`weights` must be of the shapes \[2, G \* H, D\], .*; got \[\(1, 20, 3\), ",
+    ),
     "relu": ("RNN", {"activations": ["Relu"]}, r"`activations` must be \['Tanh'\] .*; got \['Relu'\]"),
     "hard_sigmoid": (
         "GRU",
