@@ -93,9 +93,10 @@ def pytest_addoption(parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items) -> None:
-    """`thinned(n)`: of a test's cases every n-th is quick, two fifths of the rest are slow, and all are exhaustive.
+    """`thinned(n)`: of a test's cases every n-th is quick, the others are slow.
 
-    Which two fifths, a hash of the case's name decides; n has no divisor in common with the cases' numbers.
+    `sampled`: of those only two fifths run, but with `--exhaustive`; which, a hash of the case's name decides. n has no
+    divisor in common with the cases' numbers.
     """
     seen, kept = collections.Counter(), []
     for item in items:
@@ -105,7 +106,8 @@ def pytest_collection_modifyitems(config, items) -> None:
         seen[family] += 1
         if not quick:
             item.add_marker(pytest.mark.slow)
-        if quick or config.getoption("exhaustive") or zlib.crc32(item.nodeid.encode()) % 5 < 2:
+        whole = item.get_closest_marker("sampled") is None or config.getoption("exhaustive")
+        if quick or whole or zlib.crc32(item.nodeid.encode()) % 5 < 2:
             kept.append(item)
     left = {id(item) for item in items} - {id(item) for item in kept}
     config.hook.pytest_deselected(items=[item for item in items if id(item) in left])

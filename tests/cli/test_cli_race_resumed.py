@@ -61,7 +61,7 @@ def stopped(monkeypatch, invoke):
     return race
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.slow
 @pytest.mark.parametrize(("entrants", "steps"), [(0, 1), (0, 4), (1, 2), (2, 6)])
 def test_interrupted(entrants, steps, stopped, succeeds, numbers, names, monkeypatch):
     """Status 130 and how to go on; entrants that are done are not run again; what was kept meanwhile is gone."""

@@ -29,6 +29,7 @@ def cut_into_windows(cell, window, params, xs, carry, flags, reverse):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @both_ways
 @pytest.mark.parametrize("flagged", [False, True], ids=["plain", "flagged"])
@@ -45,6 +46,7 @@ def test_truncated_is_the_loop_over_windows(cell, reverse, flagged, window, prob
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @both_ways
 @pytest.mark.parametrize("method", [gr.Segmented(3), gr.Autodiff()], ids=["segmented", "autodiff"])
@@ -110,6 +112,7 @@ def test_nothing_is_traced_twice(name, methods, spied, problem):
 
 
 @pytest.mark.thinned(3)
+@pytest.mark.sampled
 @each_method
 @pytest.mark.parametrize(
     "made_of",

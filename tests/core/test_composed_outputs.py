@@ -52,6 +52,7 @@ PAIRS = {  # cell and method
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @pytest.mark.parametrize(("cell", "method"), PAIRS.values(), ids=PAIRS)
 @each_outputs
 @pytest.mark.parametrize("variant", ["plain", "flagged", "reversed", "unbatched"])
@@ -69,6 +70,7 @@ def test_outputs_are_made_of_all_outputs(cell, method, outputs, variant, problem
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_reader
 @each_outputs
 @both_ways
@@ -106,6 +108,7 @@ def test_in_segments():
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_cell
 @each_reader
 @both_ways
@@ -136,6 +139,7 @@ def logarithm(weights, ys, targets):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @each_reader
 def test_a_function_may_be_undefined_at_masked_steps(cell, method, problem, pulled_back):
@@ -155,6 +159,7 @@ def test_a_function_may_be_undefined_at_masked_steps(cell, method, problem, pull
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_cell
 @each_reader
 @both_ways

@@ -31,6 +31,7 @@ def check(problem_with_readout, asked, pulled_back, meshes):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @pytest.mark.parametrize("cell", [*gr.cells.CLASSICS.values(), FOREIGN], ids=[*gr.cells.CLASSICS, "foreign"])
 @each_outputs
 @both_ways

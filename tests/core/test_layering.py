@@ -142,7 +142,7 @@ def test_the_command_explains_itself_without_jax(line):
 HELP = "import sys, contextlib; from gatedrnn.cli import app\nwith contextlib.suppress(SystemExit): app({})\npass"
 
 
-@pytest.mark.thinned(3)
+@pytest.mark.thinned(7)
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("*/__init__.py")))
 def test_each_part_can_be_the_first_in_use(name):
     """Whichever is asked for first, by an import or as an attribute, finds the rest."""

@@ -83,6 +83,7 @@ def plainly():
     return dict(programme())
 
 
+@pytest.mark.slow
 @each_mode
 def test_the_core(mode):
     want = plainly()
@@ -92,6 +93,7 @@ def test_the_core(mode):
         assert_close(jax.tree.leaves(tree), jax.tree.leaves(want[name]), "float32", 10 * T * (D + H))
 
 
+@pytest.mark.slow
 @each_mode
 @pytest.mark.parametrize("task", [gr.tasks.adding, gr.tasks.parity], ids=lambda task: task.name)
 def test_training(task, mode):
@@ -100,6 +102,7 @@ def test_training(task, mode):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained(task)))
 
 
+@pytest.mark.slow
 @each_mode
 @pytest.mark.parametrize("order", ["jvp", "jacfwd", "hessian", "grad of grad"])
 def test_orders_of_differentiation(mode, order):

@@ -127,6 +127,7 @@ def differences(problem_of):
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_entry()
 def test_values_equal_the_papers(entry, evaluate, problem_of):
     """Carry and outputs against the NumPy loop; float32 for 16-bit weights and inputs."""
@@ -141,6 +142,7 @@ def test_values_equal_the_papers(entry, evaluate, problem_of):
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_entry(method=set(METHODS) - {"autodiff"})
 def test_gradients_equal_autodiff(entry, evaluate):
     """Every leaf of params, xs and carry."""
@@ -150,6 +152,7 @@ def test_gradients_equal_autodiff(entry, evaluate):
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_entry(dtype={"float64"})
 def test_gradients_equal_differences(entry, evaluate, differences):
     """Every leaf of params, xs and carry."""

@@ -113,6 +113,7 @@ def test_empty_row_keeps_its_carry(cell, method, problem):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @each_method
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
@@ -162,6 +163,7 @@ def test_nan_is_not_hidden(cell, method, with_reset, problem):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @each_method
 def test_vmap(cell, method, problem, gradient):

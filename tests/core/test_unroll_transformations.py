@@ -78,6 +78,7 @@ def test_nothing_is_traced_twice(cell, gradient, spied, problem):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("order", ORDERS)
 def test_forward_mode_and_higher_orders(cell, order, problem):
@@ -95,6 +96,7 @@ def test_forward_mode_and_higher_orders(cell, order, problem):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("order", ["jvp", "jacfwd", "linearize", "jvp of grad"])
 def test_forward_mode_without_jit(cell, order, problem):
@@ -112,6 +114,7 @@ def test_forward_mode_without_jit(cell, order, problem):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Autodiff()], ids=["segmented", "autodiff"])
 def test_first_and_second_derivatives(cell, method, problem):

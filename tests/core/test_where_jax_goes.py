@@ -45,6 +45,7 @@ def both(cell, method, flags, outputs="all"):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
 @pytest.mark.parametrize("outputs", ["all", "last"])
 @pytest.mark.parametrize("method", METHODS)
@@ -65,6 +66,7 @@ def test_inside_a_mesh_that_is_set(method, outputs, kind):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Checkpointed(4)], ids=["s", "c"])
 @pytest.mark.parametrize("place", ["explicit", "auto", "shard_map"])
@@ -128,6 +130,7 @@ def test_a_mesh_that_is_not_the_one_that_is_set():
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("checked", [True, False], ids=["check_vma", "unchecked"])
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Autodiff(), gr.Checkpointed(4)], ids=["s", "a", "c"])
@@ -169,6 +172,7 @@ def test_export_with_symbols(cell):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(), gr.Autodiff(), gr.Checkpointed(4)], ids=["s", "a", "c"])
 def test_no_rows(cell, method):

@@ -115,6 +115,7 @@ def test_first_gradient_equals_the_vjp_of_unroll(name, problem, put, unscaled, a
 
 
 @pytest.mark.thinned(11)
+@pytest.mark.sampled
 @each_cell
 @each_dtype
 @pytest.mark.parametrize("batch", [1, 4])

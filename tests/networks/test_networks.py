@@ -42,6 +42,7 @@ def test_outputs_are_those_of_the_layers_loops(network, draw, loops):
 
 
 @pytest.mark.thinned(7)
+@pytest.mark.sampled
 @each_method
 @each_network
 @pytest.mark.parametrize("reverse", [False, True])
@@ -208,6 +209,7 @@ def test_refusals(make, words):
 
 
 @pytest.mark.thinned(5)
+@pytest.mark.sampled
 @each_network
 def test_laws_hold(network):
     """Of networks as of cells."""

@@ -15,6 +15,7 @@ from gatedrnn.train._optimiser import Master
 SETUP = gr.train.Setup(gr.tasks.adding, gr.rnn, horizon=6, hidden_size=4, batch=2)
 
 
+@pytest.mark.slow
 def test_trains_as_the_optimiser_of_the_same_rule(plain):
     """The same chain, written out: state and rows to the last bit."""
     raw = optax.chain(optax.clip_by_global_norm(0.1), optax.rmsprop(3e-3))
