@@ -14,7 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
-from benchmarks.tables import durations, footprint, learning_tables, lessons, pictures, readme_tables, speed_tables
+from benchmarks.tables import (
+    durations,
+    footprint,
+    learning_tables,
+    lessons,
+    model_tables,
+    pictures,
+    readme_tables,
+    speed_tables,
+)
 
 TABLES: dict[str, Callable[[], str]] = {
     "numbers": readme_tables.numbers_table,
@@ -29,6 +38,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "forward": speed_tables.forward_table,
     "memory": speed_tables.memory_table,
     "compile": speed_tables.compile_table,
+    "models": model_tables.models_table,
     "learning": learning_tables.learning_table,
     "digits": learning_tables.digits_table,
     "agreement": learning_tables.agreement_table,
