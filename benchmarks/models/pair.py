@@ -78,7 +78,8 @@ def in_jax(run: Run, weights: Any, given: Given) -> Side:
     """A side that JAX compiles, forward and back at once."""
 
     def loss(weights: Any, xs: Array) -> Array:
-        return jnp.sum(jnp.where(given.there, run(weights, xs), 0.0) ** 2) / given.lengths.sum()
+        ys = jnp.where(given.there, run(weights, xs), 0.0)
+        return jnp.sum(ys**2) / given.lengths.sum().astype(ys.dtype)
 
     arguments = (weights, given.xs)
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(*arguments).compile()

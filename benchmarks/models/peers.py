@@ -54,7 +54,7 @@ def _torch_names(dparams: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """torch's two biases have one gradient each, that of ours."""
     cells = {f"_l{place}": layer.forward for place, layer in enumerate(dparams.layers)}
     cells |= {f"_l{place}_reverse": layer.backward for place, layer in enumerate(dparams.layers)}
-    found = {}
+    found: dict[str, Any] = {}
     for mark, cell in cells.items():
         found |= {f"weight_ih{mark}": cell.input["w"].T, f"weight_hh{mark}": cell.recurrent["w"].T}
         found |= {f"bias_ih{mark}": cell.input["b"], f"bias_hh{mark}": cell.input["b"]}
@@ -136,10 +136,10 @@ def nnx(given: Given) -> Pair:
         return theirs.List([names.Bidirectional(layer(w), layer(w), time_major=True) for w in widths])
 
     def side(names: Any) -> Any:
-        graph, weights, rest = theirs.split(model(names), theirs.Param, ...)
+        graph, weights, *rest = theirs.split(model(names), theirs.Param, ...)
 
         def run(weights: Any, xs: Array) -> Array:
-            layers: Any = theirs.merge(graph, weights, rest)
+            layers: Any = theirs.merge(graph, weights, *rest)
             for layer in layers:
                 xs = layer(xs, seq_lengths=given.lengths, rngs=theirs.Rngs(0))  # of this trace, for first carries
             return xs
@@ -157,7 +157,7 @@ def haiku(given: Given) -> Pair:
 
     def unrolled(xs: Array) -> Array:
         core = hk.DeepRNN([hk.LSTM(given.hidden), hk.LSTM(given.hidden)])
-        return hk.dynamic_unroll(core, xs, core.initial_state(xs.shape[1]))[0]  # type: ignore[no-any-return]
+        return hk.dynamic_unroll(core, xs, core.initial_state(xs.shape[1]))[0]
 
     network: Any = hk.without_apply_rng(hk.transform(unrolled))
     weights = network.init(jax.random.key(0), given.xs[:2, :1])
