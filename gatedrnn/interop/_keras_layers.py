@@ -1,23 +1,23 @@
 """Layers of keras as a tree: cells, pairs of directions, and what stands on top of each other.
 
-Single     SimpleRNN, GRU, LSTM, their cells, RNN over one
+Single     SimpleRNN, GRU, LSTM, their cells, RNN over one; `step` is the cell of keras
 Pair       Bidirectional
 Pile       StackedRNNCells, RNN over them, Sequential, a list
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 import keras
 from keras import layers
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
-from gatedrnn.cells import gru, lstm, rnn
+from gatedrnn.cells import gru, gru_before, lstm, relu_rnn, rnn
 from gatedrnn.interop._blocks import check_options
-from gatedrnn.interop._networks import stacked
-from gatedrnn.networks.bidirectional import BidirectionalParams, bidirectional
+from gatedrnn.interop._networks import Pair, Pile, Single, Tree
 
 CELLS: dict[type, Cell] = {
     layers.SimpleRNN: rnn.cell,
@@ -29,31 +29,6 @@ CELLS: dict[type, Cell] = {
 }
 MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
 """keras's word for each of ours."""
-
-
-class Single(NamedTuple):
-    """One cell, and the keras cell that holds its weights."""
-
-    cell: Cell
-    step: Any
-
-
-class Pair(NamedTuple):
-    """Both directions, merged by a word of ours."""
-
-    forward: "Tree"
-    backward: "Tree"
-    merge: str
-
-
-class Pile(NamedTuple):
-    """Layers from the input's side, and the dropout between them."""
-
-    layers: tuple["Tree", ...]
-    dropout: float
-
-
-Tree = Single | Pair | Pile
 
 
 def read(layer: Any, backwards: bool = False) -> Tree:
@@ -80,7 +55,7 @@ def read(layer: Any, backwards: bool = False) -> Tree:
         names = ", ".join(kind.__name__ for kind in CELLS)
         wanted = f"one of {names}, StackedRNNCells, RNN over one, Bidirectional, Sequential or a list of these"
         raise fail("layer", wanted, type(found).__name__)
-    cell = CELLS[type(found)]
+    cell = _cell_of(step, CELLS[type(found)])
     _check_single(step, cell)
     return Single(cell, step)
 
@@ -88,18 +63,6 @@ def read(layer: Any, backwards: bool = False) -> Tree:
 def step_of(layer: Any) -> Any:
     """The cell inside a layer over sequences, or the cell itself."""
     return layer.cell if isinstance(layer, layers.RNN) else layer
-
-
-def network(tree: Tree, params: Callable[[Cell, Any], Any], weights: Any) -> tuple[Cell, Any]:
-    """Ours: the cell or network, and its weights, each cell's by `params(cell, weights)`."""
-    if isinstance(tree, Single):
-        return tree.cell, params(tree.cell, weights)
-    if isinstance(tree, Pair):
-        forward, one = network(tree.forward, params, weights["forward"])
-        backward, other = network(tree.backward, params, weights["backward"])
-        return bidirectional(forward, backward, merge=tree.merge), BidirectionalParams(one, other)
-    parts = [network(part, params, held) for part, held in zip(tree.layers, weights, strict=True)]
-    return stacked(parts, tree.dropout)
 
 
 def variables(tree: Tree) -> Any:
@@ -176,22 +139,30 @@ def _width(tree: Tree) -> int:
     return _width(tree.forward if isinstance(tree, Pair) else tree.layers[0])
 
 
-def _check_single(step: Any, cell: Cell) -> None:
-    _check_function(step, cell, "activation", keras.activations.tanh, keras.ops.tanh)
-    if cell != rnn.cell:
-        _check_function(step, cell, "recurrent_activation", keras.activations.sigmoid, keras.ops.sigmoid)
+def _cell_of(step: Any, cell: Cell) -> Cell:
+    """The variant that the options make of a cell of keras."""
     if cell == gru.cell and not step.reset_after:
-        raise fail(
-            "reset_after",
-            "True to make gatedrnn.gru; with the reset gate before the product the GRU is another function",
-            step.reset_after,
-        )
+        return gru_before.cell
+    if cell == rnn.cell and _bare(step.activation) in (keras.activations.relu, keras.ops.relu, jax.nn.relu):
+        return relu_rnn.cell
+    return cell
+
+
+def _check_single(step: Any, cell: Cell) -> None:
+    if cell != relu_rnn.cell:
+        _check_function(step, cell, "activation", keras.activations.tanh, keras.ops.tanh)
+    if cell not in (rnn.cell, relu_rnn.cell):
+        _check_function(step, cell, "recurrent_activation", keras.activations.sigmoid, keras.ops.sigmoid)
     if not step.built:
         raise fail("layer", "built, by a first call or `layer.build((None, None, D))`", "one without weights")
 
 
 def _check_function(step: Any, cell: Cell, option: str, want: Any, alias: Any) -> None:
     """Takes keras's own function under either of its names, or JAX's or NumPy's, or a layer of it."""
-    got = getattr(step, option)
-    got = got.activation if type(got) is layers.Activation else got
+    got = _bare(getattr(step, option))
     check_options(SimpleNamespace(**{option: want if got is alias else got}), cell, **{option: want})
+
+
+def _bare(function: Any) -> Any:
+    """The function that a layer of keras applies, or the function itself."""
+    return function.activation if type(function) is layers.Activation else function

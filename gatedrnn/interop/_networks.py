@@ -6,13 +6,56 @@
 One layer is no stack.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
-from gatedrnn.networks.bidirectional import BidirectionalParams, Directions
+from gatedrnn.networks.bidirectional import BidirectionalParams, Directions, bidirectional
 from gatedrnn.networks.stack import Layers, StackParams, stack
+
+
+class Single(NamedTuple):
+    """One cell, and what holds its weights in the other framework."""
+
+    cell: Cell
+    step: Any
+
+
+class Pair(NamedTuple):
+    """Both directions, merged by a word of ours."""
+
+    forward: "Tree"
+    backward: "Tree"
+    merge: str
+
+
+class Pile(NamedTuple):
+    """Layers from the input's side, and the dropout between them."""
+
+    layers: tuple["Tree", ...]
+    dropout: float
+
+
+Tree = Single | Pair | Pile
+
+
+def network(tree: Tree, params: Callable[[Single, Any], Any], weights: Any) -> tuple[Cell, Any]:
+    """Ours: the cell or network, and its weights, each cell's by `params`.
+
+    Args:
+        tree: how the other framework holds it.
+        params: (cell, its weights there) -> ours.
+        weights: of a pair `{"forward": ..., "backward": ...}`, of a pile a list.
+    """
+    if isinstance(tree, Single):
+        return tree.cell, params(tree, weights)
+    if isinstance(tree, Pair):
+        forward, one = network(tree.forward, params, weights["forward"])
+        backward, other = network(tree.backward, params, weights["backward"])
+        return bidirectional(forward, backward, merge=tree.merge), BidirectionalParams(one, other)
+    parts = [network(part, params, held) for part, held in zip(tree.layers, weights, strict=True)]
+    return stacked(parts, tree.dropout)
 
 
 def stacked(layers: Sequence[tuple[Cell, Any]], dropout: float = 0.0) -> tuple[Cell, Any]:

@@ -161,5 +161,5 @@ def _kind(rows: int, hidden: int, cells: list[Cell], cell: Cell | None) -> Cell:
         gates = ", ".join(f"{len(known.gates)} ({known.name})" for known in (cells if cell is None else [cell]))
         raise fail("weights", f"of as many gates as {gates}", f"{rows} rows for {hidden} units")
     if cell is None and len(found[0].gates) == 1:
-        raise fail("cell", "gatedrnn.rnn for weights of one gate, if it was tanh: they do not say", None)
-    return found[0]
+        raise fail("cell", "gatedrnn.rnn (tanh) or gatedrnn.relu_rnn for weights of one gate: they do not say", None)
+    return found[0] if cell is None else cell

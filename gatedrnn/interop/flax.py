@@ -1,110 +1,193 @@
-"""flax: the linen cells SimpleCell, GRUCell, LSTMCell and OptimizedLSTMCell, and the nnx cells of the same names.
+"""flax, linen and nnx: SimpleCell, GRUCell, LSTMCell and OptimizedLSTMCell, and layers of them.
 
-linen   a layer per gate, `i*` for the input and `h*` for the state: LSTM biases at `h*`, GRU biases at `i*` and `hn`
-nnx     `dense_i` and `dense_h`, gates side by side in the house order; LSTMCell has a layer per gate instead
-        GRUCell has no bias at `dense_h`, although its docstring prints b_hn
+RNN                        the cell
+Bidirectional              gr.bidirectional
+Sequential, a list         gr.stack
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import Array, lax
+from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
-from gatedrnn._forms import Carry, Params
-from gatedrnn.cells import gru, lstm, rnn
-from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part
-from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
-
-LINEN_CELLS: dict[type, Cell] = {
-    nn.SimpleCell: rnn.cell,
-    nn.GRUCell: gru.cell,
-    nn.LSTMCell: lstm.cell,
-    nn.OptimizedLSTMCell: lstm.cell,
-}
-LINEN_KINDS: dict[Cell, Any] = {rnn.cell: nn.SimpleCell, gru.cell: nn.GRUCell, lstm.cell: nn.OptimizedLSTMCell}
-NNX_CELLS: dict[type, Cell] = {
-    nnx.SimpleCell: rnn.cell,
-    nnx.GRUCell: gru.cell,
-    nnx.LSTMCell: lstm.cell,
-    nnx.OptimizedLSTMCell: lstm.cell,
-}
-NNX_KINDS: dict[Cell, Any] = {rnn.cell: nnx.SimpleCell, gru.cell: nnx.GRUCell, lstm.cell: nnx.OptimizedLSTMCell}
-LETTERS = {rnn.cell: ("",), gru.cell: tuple("rzn"), lstm.cell: tuple("ifgo")}
-"""What linen calls the gates, in the house order."""
-NNX_LSTM = (["ii", "if_", "ig", "io"], ["hi", "hf", "hg", "ho"])
-"""The layers of an nnx.LSTMCell, in the house order."""
+from gatedrnn._forms import Params
+from gatedrnn.cells import gru, lstm
+from gatedrnn.interop._blocks import kind_of, part
+from gatedrnn.interop._flax_cells import LETTERS, LINEN_KINDS, NNX_KINDS, linen_weights, nnx_weights
+from gatedrnn.interop._flax_layers import read, run_linen, run_nnx, states_of, variables_of, with_state
+from gatedrnn.interop._networks import Single, directions_of, layers_of, network
+from gatedrnn.interop._verify import Errors, differentiated, largest_errors
 
 
-def from_linen(module: nn.RNNCellBase, variables: Mapping[str, Any]) -> tuple[Cell, Params]:
-    """The cell that a linen cell computes, and its weights.
+def from_linen(module: Any, variables: Mapping[str, Any], *, path: str | Sequence[Any] = "") -> tuple[Cell, Any]:
+    """The cell or network that a linen module computes, and its weights.
 
     Args:
-        module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell.
-        variables: what its `init` gave, `{"params": {...}}`, partitioned or not. Inside `nn.RNN` they stand
-            under `["params"]["cell"]`.
+        module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell; an `nn.RNN` over one, a Bidirectional of two RNNs;
+            or a Sequential or a list of these, from the input's side.
+        variables: what `init` gave, of the module or of a whole model, `{"params": {...}}`, partitioned or not.
+        path: where the module's variables stand below "params", such as "encoder/rnn". Where its parts stand in
+            different places, as the cells of layers made inside an `nn.compact` method do, a list of paths, one for
+            each direction or layer: `["OptimizedLSTMCell_0", "OptimizedLSTMCell_1"]`.
 
     Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and its weights in the dtype of the variables.
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, of both directions `gr.bidirectional`, of several layers a
+        `gr.stack`; and the weights in the dtype of the variables.
 
     Raises:
         ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates,
-            tanh at the candidate or zeros at the first carry; or the variables are not those of one such cell.
+            tanh at the candidate or zeros at the first carry; it is reversed outside of a Bidirectional, or merges
+            otherwise than side by side; or the variables are not those of such a module.
 
     Example:
         >>> import flax.linen as nn, jax, jax.numpy as jnp
         >>> from gatedrnn.interop.flax import from_linen
-        >>> module = nn.GRUCell(16)
-        >>> variables = module.init(jax.random.key(0), jnp.zeros((4, 16)), jnp.zeros((4, 8)))
+        >>> module = nn.Bidirectional(nn.RNN(nn.GRUCell(16)), nn.RNN(nn.GRUCell(16)))
+        >>> variables = module.init(jax.random.key(0), jnp.zeros((4, 100, 8)))
         >>> cell, params = from_linen(module, variables)
+        >>> cell.name
+        'bidirectional(gru)'
 
     References:
         https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/layers.html#recurrent
     """
-    cell = linen_cell(module)
-    check_options(module, cell, carry_init=nn.initializers.zeros)
-    return cell, linen_weights(cell, variables)
+    return network(read(module), _linen, _variables(module, variables, path))
 
 
-def linen_cell(module: nn.RNNCellBase) -> Cell:
-    """The cell whose step a linen cell computes, from whatever first carry."""
-    cell = cell_of("module", module, LINEN_CELLS)
-    _check_functions(module, cell)
-    return cell
-
-
-def linen_weights(cell: Cell, variables: Mapping[str, Any]) -> Params:
-    """The weights of `cell` from the variables of a linen cell."""
-    variables = _plain(variables)
-    layers = variables.get("params", {}) if isinstance(variables, Mapping) else {}
-    if not isinstance(variables, Mapping) or not isinstance(layers, Mapping):
-        raise fail("variables", '{"params": {...}}', shown(variables))
-    names = {side + letter for side in "ih" for letter in LETTERS[cell]}
-    if set(layers) != names:
-        raise fail("variables", f'{{"params": {{...}}}} with the layers {sorted(names)}', sorted(layers or variables))
-    (w, b_x), (u, b_h) = (_side([layers[side + letter] for letter in LETTERS[cell]]) for side in "ih")
-    return join(cell, w, u, b_x, b_h)
-
-
-def to_linen(cell: Cell, params: Params) -> tuple[nn.RNNCellBase, dict[str, Any]]:
+def to_linen(cell: Cell, params: Any) -> tuple[Any, dict[str, Any]]:
     """The inverse of `from_linen`.
 
     Args:
-        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`.
+        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`; `gr.bidirectional` of one or two of them, merged by
+            "concat"; or a `gr.stack` of all these, without dropout.
         params: its weights.
 
     Returns:
-        A SimpleCell, GRUCell or OptimizedLSTMCell and its variables, which fit an LSTMCell as well.
+        A SimpleCell, GRUCell or OptimizedLSTMCell and its variables, which fit an LSTMCell as well; a Bidirectional;
+        or a Sequential of RNNs and Bidirectionals.
 
     Raises:
         ValueError: the cell is another one, or `params` are not its weights.
     """
+    found: list[tuple[Any, Any]] = []
+    for pair in _layers(cell, params):
+        cells, held = zip(*(_linen_cell(*single) for single in pair), strict=True)
+        if len(pair) == 1:
+            found.append((nn.RNN(cells[0]), {"cell": held[0]}))
+        else:
+            both = nn.Bidirectional(nn.RNN(cells[0]), nn.RNN(cells[1]))
+            found.append((both, {"forward_rnn": {"cell": held[0]}, "backward_rnn": {"cell": held[1]}}))
+    if len(found) > 1:
+        weights = {f"layers_{place}": held for place, (_, held) in enumerate(found)}
+        return nn.Sequential([layer for layer, _ in found]), {"params": weights}
+    ((layer, held),) = found
+    return (layer.cell, {"params": held["cell"]}) if isinstance(layer, nn.RNN) else (layer, {"params": held})
+
+
+def verify_linen(module: Any, variables: Mapping[str, Any], xs: Any, *, path: str | Sequence[Any] = "") -> Errors:
+    """Proves `from_linen(module, variables, path=path)` on `xs [T, B, D]`, in values and gradients.
+
+    Raises:
+        ValueError: as `from_linen`.
+    """
+    tree, weights = read(module), _variables(module, variables, path)
+    cell, _ = network(tree, _linen, weights)
+    peer = differentiated(functools.partial(run_linen, tree))
+    return largest_errors(cell, lambda w: network(tree, _linen, w)[1], weights, peer, xs)
+
+
+def from_nnx(module: Any) -> tuple[Cell, Any]:
+    """The cell or network that an nnx module computes, and its weights.
+
+    Args:
+        module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell; an `nnx.RNN` over one, a Bidirectional of two
+            RNNs; or a Sequential or a list of these, from the input's side. Of a model, the part that is one:
+            `model.encoder`.
+
+    Returns:
+        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, of both directions `gr.bidirectional`, of several layers a
+        `gr.stack`; and copies of the weights. The bias inside the reset gate's product, which flax's GRU leaves out,
+        becomes zero.
+
+    Raises:
+        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates,
+            tanh at the candidate or zeros at the first carry; it is reversed outside of a Bidirectional, or merges
+            otherwise than side by side.
+
+    References:
+        https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/recurrent.html
+    """
+    tree = read(module)
+    return network(tree, _nnx, states_of(tree))
+
+
+def to_nnx(cell: Cell, params: Any) -> Any:
+    """The inverse of `from_nnx`.
+
+    Args:
+        cell: as in `to_linen`.
+        params: its weights.
+
+    Returns:
+        A SimpleCell, GRUCell or OptimizedLSTMCell; a Bidirectional; or a Sequential of RNNs and Bidirectionals.
+
+    Raises:
+        ValueError: the cell is another one, `params` are not its weights, or they have a bias that flax's GRU has not.
+
+    References:
+        The missing bias: https://github.com/google/flax/issues/5594
+    """
+    pairs = [[_nnx_cell(*single) for single in pair] for pair in _layers(cell, params)]
+    if [len(pair) for pair in pairs] == [1]:
+        return pairs[0][0]
+    found = [[nnx.RNN(module) for module in pair] for pair in pairs]
+    layers = [nnx.Bidirectional(*pair) if len(pair) == 2 else pair[0] for pair in found]
+    return nnx.Sequential(*layers) if len(layers) > 1 else layers[0]
+
+
+def verify_nnx(module: Any, xs: Any) -> Errors:
+    """Proves `from_nnx(module)` on `xs [T, B, D]`, in values and gradients.
+
+    Raises:
+        ValueError: as `from_nnx`.
+    """
+    tree = read(module)
+    weights = states_of(tree)
+    cell, _ = network(tree, _nnx, weights)
+    peer = differentiated(functools.partial(run_nnx, tree))
+    return largest_errors(cell, lambda w: network(tree, _nnx, w)[1], weights, peer, xs)
+
+
+def _linen(single: Single, variables: Any) -> Params:
+    return linen_weights(single.cell, variables)
+
+
+def _nnx(single: Single, state: Any) -> Params:
+    return nnx_weights(single.cell, with_state(single.step, state))
+
+
+def _variables(module: Any, variables: Any, path: Any) -> Any:
+    if not isinstance(variables, Mapping):
+        raise fail("variables", '{"params": {...}}', shown(variables))
+    return variables_of(module, variables.get("params", {}), path)
+
+
+def _layers(cell: Cell, params: Any) -> list[list[tuple[Cell, Any]]]:
+    """The cells of each layer, one or both directions."""
+    layers, dropout = layers_of(cell, params)
+    pairs = [directions_of(*layer) for layer in layers]
+    if dropout or not {merge for _, merge in pairs} <= {"", "concat"}:
+        raise fail("cell", "layers without dropout between them, both directions merged by 'concat'", repr(cell.name))
+    return [cells for cells, _ in pairs]
+
+
+def _linen_cell(cell: Cell, params: Any) -> tuple[nn.RNNCellBase, dict[str, Any]]:
     kind = kind_of(cell, LINEN_KINDS)
     letters = LETTERS[cell]
     w, u, b_x, b_h = (jnp.split(a, len(letters), axis=-1) for a in part(cell, params))
@@ -114,78 +197,10 @@ def to_linen(cell: Cell, params: Params) -> tuple[nn.RNNCellBase, dict[str, Any]
         layers[("h" if cell == lstm.cell else "i") + letter]["bias"] = b_x[k]
     if cell == gru.cell:
         layers["hn"]["bias"] = b_h[2]
-    return kind(features=u[0].shape[0], param_dtype=u[0].dtype), {"params": layers}
+    return kind(features=u[0].shape[0], param_dtype=u[0].dtype), layers
 
 
-def verify_linen(module: nn.RNNCellBase, variables: Mapping[str, Any], xs: Any) -> Errors:
-    """Proves `from_linen(module, variables)` on `xs [T, B, D]`, in values and gradients.
-
-    Raises:
-        ValueError: as `from_linen`.
-    """
-    cell, _ = from_linen(module, variables)
-    peer = differentiated(lambda v, xs, carry: _scan(functools.partial(module.apply, v), xs, carry))
-    return largest_errors(cell, lambda v: from_linen(module, v)[1], variables, peer, xs)
-
-
-def from_nnx(module: nnx.Module) -> tuple[Cell, Params]:
-    """The cell that an nnx cell computes, and its weights.
-
-    Args:
-        module: a SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell.
-
-    Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, and copies of its weights. The bias inside the reset gate's
-        product, which flax's GRU leaves out, becomes zero.
-
-    Raises:
-        ValueError: the module has another type, a residual connection, or another function than sigmoid at the gates,
-            tanh at the candidate or zeros at the first carry.
-
-    References:
-        https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/recurrent.html
-    """
-    cell = nnx_cell(module)
-    check_options(module, cell, carry_init=None)
-    return cell, nnx_weights(cell, module)
-
-
-def nnx_cell(module: nnx.Module) -> Cell:
-    """The cell whose step an nnx cell computes, from whatever first carry."""
-    cell = cell_of("module", module, NNX_CELLS)
-    _check_functions(module, cell)
-    return cell
-
-
-def nnx_weights(cell: Cell, module: nnx.Module) -> Params:
-    """The weights of `cell` from those of an nnx cell."""
-    names = NNX_LSTM if type(module) is nnx.LSTMCell else (["dense_i"], ["dense_h"])
-    layers = nnx.to_pure_dict(nnx.state(module, nnx.Param))
-    for name in (name for side in names for name in side):
-        if type(getattr(module, name)) is not nnx.Linear or name not in layers:
-            raise fail(
-                "module", f"one whose {name} is an nnx.Linear of nnx.Params", type(getattr(module, name)).__name__
-            )
-    (w, b_x), (u, b_h) = (_side([layers[name] for name in side]) for side in names)
-    return join(cell, w, u, b_x, b_h)
-
-
-def to_nnx(cell: Cell, params: Params) -> nnx.Module:
-    """The inverse of `from_nnx`.
-
-    Args:
-        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`.
-        params: its weights.
-
-    Returns:
-        A SimpleCell, GRUCell or OptimizedLSTMCell.
-
-    Raises:
-        ValueError: the cell is another one, `params` are not its weights, or they have a bias that flax's GRU has not.
-
-    References:
-        The missing bias: https://github.com/google/flax/issues/5594
-    """
+def _nnx_cell(cell: Cell, params: Any) -> Any:
     kind = kind_of(cell, NNX_KINDS)
     w, u, b_x, b_h = part(cell, params)
     if cell == gru.cell and b_h.any():
@@ -200,44 +215,3 @@ def to_nnx(cell: Cell, params: Params) -> nnx.Module:
     structure, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))  # draws no starting values
     nnx.replace_by_pure_dict(state, {"dense_i": inputs, "dense_h": states})
     return nnx.merge(structure, state)
-
-
-def verify_nnx(module: nnx.Module, xs: Any) -> Errors:
-    """Proves `from_nnx(module)` on `xs [T, B, D]`, in values and gradients.
-
-    Raises:
-        ValueError: as `from_nnx`.
-    """
-    cell, _ = from_nnx(module)
-    structure, weights, *rest = nnx.split(module, nnx.Param, ...)
-    peer = differentiated(lambda w, xs, carry: _scan(nnx.merge(structure, w, *rest), xs, carry))
-    return largest_errors(cell, lambda w: from_nnx(nnx.merge(structure, w, *rest))[1], weights, peer, xs)
-
-
-def _check_functions(module: Any, cell: Cell) -> None:
-    check_options(module, cell, activation_fn=nn.tanh)
-    check_options(module, cell, **({"residual": False} if cell == rnn.cell else {"gate_fn": nn.sigmoid}))
-
-
-def _side(layers: list[Mapping[str, Any]]) -> tuple[Array, Array]:
-    """Kernels and biases of layers side by side, [N, G * H] and [G * H]; a layer without a bias has a zero one."""
-    for layer in layers:
-        if not isinstance(layer, Mapping) or not {"kernel"} <= set(layer) <= {"kernel", "bias"}:
-            found = sorted(layer) if isinstance(layer, Mapping) else shown(layer)
-            raise fail("variables", "layers of a 'kernel', with or without a 'bias'", found)
-    kernels = [array(layer["kernel"]) for layer in layers]
-    biases = [array(layer["bias"]) if "bias" in layer else jnp.zeros_like(kernels[0][0]) for layer in layers]
-    return jnp.concatenate(kernels, axis=-1), jnp.concatenate(biases)
-
-
-def _plain(variables: Any) -> Any:
-    """The variables without the boxes that say how they are partitioned, or that nnx keeps them in."""
-    boxes = nn.meta.AxisMetadata, nnx.Variable
-    open_box = lambda leaf: leaf.get_value() if isinstance(leaf, nnx.Variable) else nn.meta.unbox(leaf)
-    return jax.tree.map(open_box, variables, is_leaf=lambda leaf: isinstance(leaf, boxes))
-
-
-def _scan(step: Callable[..., Any], xs: Array, carry: Carry) -> Outputs:
-    """flax's step over time; the LSTM's carry is (c, h) there, the others' h."""
-    end, ys = lax.scan(step, carry[0] if len(carry) == 1 else tuple(carry)[::-1], xs)
-    return type(carry)(*([end] if len(carry) == 1 else end[::-1])), ys

@@ -1,126 +1,190 @@
-"""dm-haiku: LSTM alone, whose one layer reads the input and the state together.
+"""dm-haiku: LSTM, GRU and VanillaRNN, alone or as the cores of a DeepRNN.
 
-w [D + H, 4 * H] = [W; U]        b [4 * H]        gates input, candidate, forget, output; f = sigmoid(... + 1)
+LSTM        linear/w [D + H, 4 * H] = [W; U], linear/b      gates input, candidate, forget, output; sigmoid(... + 1)
+GRU         w_i [D, 3 * H], w_h [H, 3 * H], b               gates update, reset, candidate; h' = (1 - z) h + z a
+VanillaRNN  linear/w [D, H], linear_1/w [H, H], and b each  relu(...), the two biases added
 
-The hidden 1 in the forget gate stands in our bias. GRU and VanillaRNN are other functions than ours.
+The hidden 1 of the LSTM stands in our bias. The GRU's update is one minus ours, and 1 - sigmoid(x) = sigmoid(-x): the
+signs of that gate's weights turn.
 """
 
-import re
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import haiku as hk
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import fail
 from gatedrnn._forms import Carry, Params
-from gatedrnn.cells import lstm
-from gatedrnn.interop._blocks import array, join, part, reorder
+from gatedrnn.cells import gru_before, lstm, relu_rnn
+from gatedrnn.interop._blocks import array, join, kind_of, part, reorder
+from gatedrnn.interop._haiku_names import Core, cores_of
+from gatedrnn.interop._networks import layers_of, stacked
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
 
-ORDER = (0, 2, 1, 3)
-"""Where each gate's block stands; its own inverse."""
+KINDS: dict[Cell, Any] = {lstm.cell: hk.LSTM, gru_before.cell: hk.GRU, relu_rnn.cell: hk.VanillaRNN}
+NAMES: dict[Cell, str] = {lstm.cell: "lstm", gru_before.cell: "gru", relu_rnn.cell: "vanilla_rnn"}
+"""haiku's default for each."""
+ORDER: dict[Cell, tuple[int, ...]] = {lstm.cell: (0, 2, 1, 3), gru_before.cell: (1, 0, 2), relu_rnn.cell: (0,)}
+"""Where each gate's block stands; each order is its own inverse."""
 
-GRU = "those of an hk.GRU, which applies the reset gate before the product"
-VANILLA = "those of an hk.VanillaRNN, whose activation is relu"
 
-
-def from_haiku(params: Mapping[str, Mapping[str, Any]], *, cell: Cell | None = None) -> tuple[Cell, Params]:
-    """The weights of one `hk.LSTM`, as ours.
+def from_haiku(
+    params: Mapping[str, Mapping[str, Any]], *, modules: str | Sequence[str] | None = None
+) -> tuple[Cell, Any]:
+    """The cell or network that cores of haiku compute, and its weights.
 
     Args:
-        params: `{path: {"w": [D + H, 4 * H], "b": [4 * H]}}`, the LSTM's part of what `init` gave; the path ends in
-            "lstm/linear" by default.
-        cell: `gatedrnn.lstm`, needed where the path is another: an `hk.Linear` of 4 * H outputs has the same weights.
+        params: what `init` gave, of the cores alone or of a whole model.
+        modules: the paths of the cores in it, from the input's side, such as `["encoder/lstm", "encoder/lstm_1"]`; of
+            one, its path. By default all that there are, in the order of their numbers: they must have haiku's own
+            names of one kind, and nothing else lies beside them.
 
     Returns:
-        `gatedrnn.lstm` and its weights, with 1 added to the forget gate's bias.
+        `gatedrnn.lstm`, with 1 added to the forget gate's bias; of an `hk.GRU`, `gatedrnn.gru_before`; of an
+        `hk.VanillaRNN`, `gatedrnn.relu_rnn`, its biases summed; of several cores, as `hk.DeepRNN` runs them, a
+        `gr.stack`. And copies of the weights in their dtype. What lies between the cores of a DeepRNN has no weights,
+        and is not seen here: it must be nothing.
 
     Raises:
-        ValueError: these are the weights of an `hk.GRU` (reset gate before the product, and z for our 1 - z), of an
-            `hk.VanillaRNN` (relu), or of something else; or the path does not say and `cell` is not given.
+        ValueError: a module is not there, or has other parameters or shapes than a core; the cores do not fit on each
+            other, as with skip connections; or they have other names than by default and `modules` is not given.
 
     Example:
         >>> import haiku as hk, jax
         >>> from gatedrnn.interop.haiku import from_haiku
-        >>> model = hk.transform(lambda xs: hk.dynamic_unroll(hk.LSTM(16), xs, hk.LSTM(16).initial_state(4)))
-        >>> cell, params = from_haiku(model.init(jax.random.key(0), jax.numpy.ones((10, 4, 8))))
+        >>> def run(xs):
+        ...     core = hk.DeepRNN([hk.LSTM(16), hk.LSTM(16)])
+        ...     return hk.dynamic_unroll(core, xs, core.initial_state(4))
+        >>> weights = hk.transform(run).init(jax.random.key(0), jax.numpy.ones((10, 4, 8)))
+        >>> cell, params = from_haiku(weights)
+        >>> cell.name
+        'stack(lstm, lstm)'
 
     References:
-        https://dm-haiku.readthedocs.io/en/latest/api.html#lstm
+        https://dm-haiku.readthedocs.io/en/latest/api.html#recurrent
     """
-    if cell not in (None, lstm.cell):
-        raise fail("cell", "gatedrnn.lstm, the one cell that haiku has too", repr(getattr(cell, "name", cell)))
-    if not isinstance(params, Mapping):
-        raise fail("params", "{path: {'w', 'b'}}, those of one hk.LSTM", type(params).__name__)
-    found = {path: sorted(layer) if isinstance(layer, Mapping) else "an array" for path, layer in params.items()}
-    if list(found.values()) != [["b", "w"]]:
-        others = {"b w_h w_i": GRU, "b b w w": VANILLA, "b w w": VANILLA}
-        leaves = " ".join(sorted(name for names in found.values() for name in names))
-        raise fail("params", "{path: {'w', 'b'}}, those of one hk.LSTM", others.get(leaves, found))
-    ((path, layer),) = params.items()
-    shapes = [getattr(layer[name], "shape", ()) for name in "wb"]
-    match shapes:
-        case [(rows, wide), (same,)] if wide == same and wide % 4 == 0 and 4 * rows > wide > 0:
-            pass
-        case _:
-            raise fail("params", "of the shapes [D + H, 4 * H] and [4 * H] (w, b), those of one hk.LSTM", shapes)
-    if cell is None and not re.search(r"(^|/)lstm(_\d+)?(/~\w*)?/linear$", path):
-        raise fail("cell", "gatedrnn.lstm where the path is not that of an hk.LSTM by default", f"None with {path!r}")
-    w, b = (reorder(array(layer[name]), ORDER) for name in "wb")
-    hidden = b.size // 4
-    return lstm.cell, join(lstm.cell, w[:-hidden], w[-hidden:], b.at[hidden : 2 * hidden].add(1))
+    return _network(cores_of(params, modules, {name: cell for cell, name in NAMES.items()}))
 
 
-def to_haiku(cell: Cell, params: Params) -> dict[str, dict[str, Array]]:
+def to_haiku(cell: Cell, params: Any) -> dict[str, dict[str, Array]]:
     """The inverse of `from_haiku`, but for the rounding of the forget gate's bias, from which 1 is taken.
 
     Args:
-        cell: `gatedrnn.lstm`.
+        cell: `gatedrnn.lstm`, `gatedrnn.gru_before` or `gatedrnn.relu_rnn`, or a `gr.stack` of them, whose dropout is
+            not part of the parameters.
         params: its weights.
 
     Returns:
-        The parameters of an `hk.LSTM` under its default path, `{"lstm/linear": {"w", "b"}}`.
+        The parameters of an `hk.LSTM`, `hk.GRU` or `hk.VanillaRNN`, or of an `hk.DeepRNN` of them, under the paths that
+        haiku gives them outside of other modules: `{"lstm/linear": {"w", "b"}, "lstm_1/linear": ...}`.
 
     Raises:
         ValueError: the cell is another one, or `params` are not its weights.
     """
-    if cell != lstm.cell:
-        raise fail(
-            "cell",
-            "gatedrnn.lstm, since the others differ: hk.GRU applies the reset gate before the product, and "
-            "hk.VanillaRNN's activation is relu",
-            repr(getattr(cell, "name", cell)),
-        )
-    w, u, b, _ = part(cell, params)
-    b = b.at[b.size // 4 : b.size // 2].add(-1)
-    return {"lstm/linear": {"w": reorder(jnp.concatenate([w, u]), ORDER), "b": reorder(b, ORDER)}}
+    found: dict[str, dict[str, Array]] = {}
+    layers, _ = layers_of(cell, params)
+    for path, (one, held) in zip(_paths([one for one, _ in layers]), layers, strict=True):
+        for inner, weights in _parted(one, held).items():
+            found["/".join(filter(None, (path, inner)))] = weights
+    return found
 
 
-def verify_haiku(params: Mapping[str, Mapping[str, Any]], xs: Any, *, cell: Cell | None = None) -> Errors:
+def verify_haiku(
+    params: Mapping[str, Mapping[str, Any]], xs: Any, *, modules: str | Sequence[str] | None = None
+) -> Errors:
     """Proves `from_haiku(params)` on `xs [T, B, D]`, in values and gradients.
 
     Args:
         params: as in `from_haiku`.
         xs: inputs, time-major, [T, B, D].
-        cell: as in `from_haiku`.
+        modules: as in `from_haiku`.
 
     Returns:
-        The largest error of the outputs and of the gradients in `xs`, the first carry and each of haiku's weights.
+        The largest error of the outputs and of the gradients in `xs`, the first carry and each of the cores' weights.
 
     Raises:
         ValueError: as `from_haiku`.
     """
-    cell, _ = from_haiku(params, cell=cell)
-    return largest_errors(cell, lambda p: from_haiku(p, cell=cell)[1], params, differentiated(_run), xs)
+    cores = cores_of(params, modules, {name: cell for cell, name in NAMES.items()})
+    cell, _ = _network(cores)
+    weights = {core.path: core.weights for core in cores}
+
+    def held(weights: Any) -> list[Core]:
+        return [core._replace(weights=weights[core.path]) for core in cores]
+
+    peer = differentiated(lambda weights, xs, carry: _run(held(weights), xs, carry))
+    return largest_errors(cell, lambda weights: _network(held(weights))[1], weights, peer, xs)
 
 
-def _run(params: Mapping[str, Mapping[str, Array]], xs: Array, carry: Carry) -> Outputs:
-    """haiku's unroll of its LSTM."""
-    hidden = carry.h.shape[-1]
-    network: Any = hk.without_apply_rng(hk.transform(lambda xs, state: hk.dynamic_unroll(hk.LSTM(hidden), xs, state)))
-    (layer,) = params.values()
-    ys, end = network.apply({"lstm/linear": layer}, xs, hk.LSTMState(carry.h, carry.c))
-    return lstm.LSTMState(end.hidden, end.cell), ys
+def _network(cores: list[Core]) -> tuple[Cell, Any]:
+    return stacked([(core.cell, converted(core.cell, core.weights)) for core in cores])
+
+
+def converted(cell: Cell, weights: Mapping[str, Mapping[str, Any]]) -> Params:
+    """Ours of a core's weights by layer and name, as a function that JAX differentiates."""
+    held = {path: {name: array(a) for name, a in layer.items()} for path, layer in weights.items()}
+    reordered = functools.partial(reorder, order=ORDER[cell])
+    if cell == relu_rnn.cell:
+        one, other = held["linear"], held["linear_1"]
+        return join(cell, one["w"], other["w"], one["b"], other.get("b"))
+    if cell == gru_before.cell:
+        w, u, b = (_turned(reordered(held[""][name])) for name in ("w_i", "w_h", "b"))
+        return join(cell, w, u, b)
+    w, b = (reordered(held["linear"][name]) for name in "wb")
+    hidden = b.size // 4
+    return join(cell, w[:-hidden], w[-hidden:], b.at[hidden : 2 * hidden].add(1))
+
+
+def _parted(cell: Cell, params: Any) -> dict[str, dict[str, Array]]:
+    """The inverse of `converted`."""
+    order = kind_of(cell, ORDER)
+    w, u, b, zero = part(cell, params)
+    if cell == relu_rnn.cell:
+        return {"linear": {"w": w, "b": b}, "linear_1": {"w": u, "b": zero}}
+    if cell == gru_before.cell:
+        return {"": {name: reorder(_turned(a), order) for name, a in zip(("w_i", "w_h", "b"), (w, u, b), strict=True)}}
+    b = b.at[b.size // 4 : b.size // 2].add(-1)
+    return {"linear": {"w": reorder(jnp.concatenate([w, u]), order), "b": reorder(b, order)}}
+
+
+def _turned(blocks: Array) -> Array:
+    """The update gate's block, the second of ours, with its sign turned."""
+    reset, update, candidate = jnp.split(blocks, 3, axis=-1)
+    return jnp.concatenate([reset, -update, candidate], axis=-1)
+
+
+def _paths(cells: Sequence[Cell]) -> list[str]:
+    """haiku's default names: the first of a kind has no number."""
+    names = [kind_of(cell, NAMES) for cell in cells]
+    counts = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name}_{count}" if count else name for name, count in zip(names, counts, strict=True)]
+
+
+def _run(cores: list[Core], xs: Array, carry: Carry) -> Outputs:
+    """haiku's unroll of its cores."""
+    firsts = [carry] if len(cores) == 1 else carry
+    sizes = [first.h.shape[-1] for first in firsts]
+
+    def run(xs: Array, state: Any) -> Any:
+        made = [_made(core, size) for core, size in zip(cores, sizes, strict=True)]
+        return hk.dynamic_unroll(hk.DeepRNN(made), xs, state)
+
+    weights = {
+        "/".join(filter(None, (path, inner))): layer
+        for path, core in zip(_paths([core.cell for core in cores]), cores, strict=True)
+        for inner, layer in core.weights.items()
+    }
+    state = tuple(hk.LSTMState(*first) if len(first) == 2 else first.h for first in firsts)
+    network: Any = hk.without_apply_rng(hk.transform(run))
+    ys, ends = network.apply(weights, xs, state)
+    return jax.tree.unflatten(jax.tree.structure(carry), jax.tree.leaves(ends)), ys
+
+
+def _made(core: Core, size: int) -> Any:
+    if core.cell == relu_rnn.cell:
+        return hk.VanillaRNN(size, double_bias="b" in core.weights["linear_1"])
+    return KINDS[core.cell](size)

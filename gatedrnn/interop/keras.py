@@ -1,7 +1,7 @@
 """keras.layers.SimpleRNN, GRU and LSTM, their cells, and models of them: the house layout, but for the GRU's.
 
 kernel [D, G * H] = W        recurrent_kernel [H, G * H] = U        bias [G * H]
-GRU: gates update, reset, candidate; bias [2, 3 * H], the input's half first; with `reset_after=True` alone.
+GRU: gates update, reset, candidate; bias [2, 3 * H], the input's half first; [3 * H] with `reset_after=False`.
 """
 
 import functools
@@ -18,14 +18,20 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import fail
 from gatedrnn._forms import Carry, Params
 from gatedrnn._packing import mask_of
-from gatedrnn.cells import gru, lstm, rnn
+from gatedrnn.cells import gru, gru_before, lstm, relu_rnn, rnn
 from gatedrnn.interop._blocks import array, join, kind_of, part, reorder
-from gatedrnn.interop._keras_layers import MERGES, loops, network, read, states, variables
-from gatedrnn.interop._networks import directions_of, layers_of
+from gatedrnn.interop._keras_layers import MERGES, loops, read, states, variables
+from gatedrnn.interop._networks import Single, directions_of, layers_of, network
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
 
-LAYERS: dict[Cell, Any] = {rnn.cell: layers.SimpleRNN, gru.cell: layers.GRU, lstm.cell: layers.LSTM}
-ORDER = {rnn.cell: (0,), gru.cell: (1, 0, 2), lstm.cell: (0, 1, 2, 3)}
+LAYERS: dict[Cell, Any] = {
+    rnn.cell: layers.SimpleRNN,
+    gru.cell: layers.GRU,
+    lstm.cell: layers.LSTM,
+    gru_before.cell: functools.partial(layers.GRU, reset_after=False),
+    relu_rnn.cell: functools.partial(layers.SimpleRNN, activation="relu"),
+}
+ORDER = {rnn.cell: (0,), relu_rnn.cell: (0,), gru.cell: (1, 0, 2), gru_before.cell: (1, 0, 2), lstm.cell: (0, 1, 2, 3)}
 """Where each gate's block stands; each order is its own inverse."""
 
 
@@ -43,14 +49,15 @@ def from_keras(layer: Any) -> tuple[Cell, Any]:
             (`return_sequences`, `return_state`) is free, but where another layer reads it.
 
     Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`; of a Bidirectional, `gr.bidirectional`, with the merge modes
-        "ave" as "mean" and "mul" as "product"; of layers or cells on top of each other, `gr.stack`. And copies of the
-        weights in their dtype. The GRU's two biases are summed, but for the candidate's.
+        `gatedrnn.rnn` (of a SimpleRNN with relu, `gatedrnn.relu_rnn`), `gatedrnn.gru` (with `reset_after=False`,
+        `gatedrnn.gru_before`) or `gatedrnn.lstm`; of a Bidirectional, `gr.bidirectional`, with the merge modes "ave" as
+        "mean" and "mul" as "product"; of layers or cells on top of each other, `gr.stack`. And copies of the weights in
+        their dtype. The GRU's two biases are summed, but for the candidate's.
 
     Raises:
         ValueError: a layer has another type or no weights yet, reads its input from the end outside a Bidirectional,
-            has another activation than tanh, another recurrent activation than sigmoid, or `reset_after=False`; a
-            Bidirectional does not merge; or the weights are float64 and JAX is not set to 64 bits.
+            has another activation than tanh or another recurrent activation than sigmoid; a Bidirectional does not
+            merge; or the weights are float64 and JAX is not set to 64 bits.
 
     Example:
         >>> import keras
@@ -65,15 +72,15 @@ def from_keras(layer: Any) -> tuple[Cell, Any]:
         https://keras.io/api/layers/recurrent_layers/
     """
     tree = read(layer)
-    return network(tree, converted, _weights(tree))
+    return network(tree, _single, _weights(tree))
 
 
 def to_keras(cell: Cell, params: Any) -> Any:
     """The inverse of `from_keras`, to a layer over sequences [B, T, D].
 
     Args:
-        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`; `gr.bidirectional` of one or two of them; or a
-            `gr.stack` of all these.
+        cell: `gatedrnn.rnn`, `gatedrnn.gru`, `gatedrnn.lstm`, `gatedrnn.gru_before` or `gatedrnn.relu_rnn`;
+            `gr.bidirectional` of one or two of them; or a `gr.stack` of all these.
         params: its weights.
 
     Returns:
@@ -120,9 +127,9 @@ def verify_keras(layer: Any, xs: Any, *, lengths: Any = None) -> Errors:
         raise fail("KERAS_BACKEND", "jax, so that JAX can differentiate keras", keras.backend.backend())
     tree = read(layer)
     weights = _weights(tree)
-    cell, _ = network(tree, converted, weights)
+    cell, _ = network(tree, _single, weights)
     peer = differentiated(functools.partial(_run, loops(layer), lengths))
-    return largest_errors(cell, lambda w: network(tree, converted, w)[1], weights, peer, xs, lengths)
+    return largest_errors(cell, lambda w: network(tree, _single, w)[1], weights, peer, xs, lengths)
 
 
 def converted(cell: Cell, weights: dict[str, Array]) -> Params:
@@ -131,6 +138,10 @@ def converted(cell: Cell, weights: dict[str, Array]) -> Params:
     bias = weights.get("bias")
     b_x, b_h = bias if cell == gru.cell and bias is not None else (bias, None)
     return join(cell, weights["kernel"], weights["recurrent_kernel"], b_x, b_h)
+
+
+def _single(single: Single, weights: dict[str, Array]) -> Params:
+    return converted(single.cell, weights)
 
 
 def _weights(tree: Any) -> Any:

@@ -16,9 +16,9 @@ from torch import nn
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail
 from gatedrnn._forms import Carry
-from gatedrnn.cells import gru, lstm, rnn
+from gatedrnn.cells import gru, lstm, relu_rnn, rnn
 from gatedrnn.interop import _torch_projected
-from gatedrnn.interop._blocks import check_options, join, kind_of, part
+from gatedrnn.interop._blocks import join, kind_of, part
 from gatedrnn.interop._networks import directions_of, layers_of, stacked
 from gatedrnn.interop._torch_run import forward_and_back, to_array, to_tensor
 from gatedrnn.interop._torch_state import read, shape_of
@@ -34,7 +34,13 @@ CELLS: dict[type, Cell] = {
     nn.GRUCell: gru.cell,
     nn.LSTMCell: lstm.cell,
 }
-LAYERS: dict[Cell, Any] = {rnn.cell: nn.RNN, gru.cell: nn.GRU, lstm.cell: nn.LSTM, _torch_projected.CELL: nn.LSTM}
+LAYERS: dict[Cell, Any] = {
+    rnn.cell: nn.RNN,
+    gru.cell: nn.GRU,
+    lstm.cell: nn.LSTM,
+    relu_rnn.cell: functools.partial(nn.RNN, nonlinearity="relu"),
+    _torch_projected.CELL: nn.LSTM,
+}
 
 
 def from_torch(module: nn.Module) -> tuple[Cell, Any]:
@@ -49,14 +55,14 @@ def from_torch(module: nn.Module) -> tuple[Cell, Any]:
             `batch_major=True`.
 
     Returns:
-        `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, or `gr.projected(gr.lstm)`; of both directions,
-        `gr.bidirectional` of it; of several layers, a `gr.stack`, with the module's `dropout` between them, which drops
-        where `unroll` is given a key. And copies of the weights in their dtype. torch's two biases are summed, but for
-        the GRU's candidate, which keeps both.
+        `gatedrnn.rnn` (tanh), `gatedrnn.relu_rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, or `gr.projected(gr.lstm)`; of
+        both directions, `gr.bidirectional` of it; of several layers, a `gr.stack`, with the module's `dropout` between
+        them, which drops where `unroll` is given a key. And copies of the weights in their dtype. torch's two biases
+        are summed, but for the GRU's candidate, which keeps both.
 
     Raises:
-        ValueError: the module has another type or a relu; it is quantised; a weight is missing, or
-            computed by something else; or its weights are float64 and JAX is not set to 64 bits.
+        ValueError: the module has another type; it is quantised; a weight is missing, or computed by something else; or
+            its weights are float64 and JAX is not set to 64 bits.
 
     Example:
         >>> import jax, torch, gatedrnn as gr
@@ -69,10 +75,7 @@ def from_torch(module: nn.Module) -> tuple[Cell, Any]:
     References:
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.LSTM.html
     """
-    cell = CELLS[base_of(module, CELLS)]
-    if cell == rnn.cell:
-        check_options(module, cell, nonlinearity="tanh")
-    return _network(cell, _weights(module), _marks(module), getattr(module, "dropout", 0.0))
+    return _network(_cell_of(module), _weights(module), _marks(module), getattr(module, "dropout", 0.0))
 
 
 def from_torch_weights(
@@ -86,8 +89,8 @@ def from_torch_weights(
         weights: a `state_dict` of a `torch.nn` RNN, GRU or LSTM or a cell of these, tensors or arrays by name; or the
             path of a `.safetensors` file of it.
         prefix: what stands before the layer's names where there are others beside it, such as `"encoder.lstm."`.
-        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, by default what the count of gates says; an RNN's, tanh
-            or relu, must be said.
+        cell: `gatedrnn.rnn`, `gatedrnn.relu_rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, by default what the count of gates
+            says; an RNN's, tanh or relu, must be said.
 
     Returns:
         The cell or network, and copies of the weights in their dtype.
@@ -105,7 +108,7 @@ def from_torch_weights(
         'stack(gru, gru)'
     """
     found = read(weights, prefix)
-    kind, marks = shape_of(found, list(dict.fromkeys(CELLS.values())), cell)
+    kind, marks = shape_of(found, [rnn.cell, relu_rnn.cell, gru.cell, lstm.cell], cell)
     return _network(kind, {name: to_array(tensor) for name, tensor in found.items()}, marks, 0.0)
 
 
@@ -113,8 +116,9 @@ def to_torch(cell: Cell, params: Any) -> nn.RNNBase:
     """The inverse of `from_torch`, to a layer over time-major sequences.
 
     Args:
-        cell: `gatedrnn.rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, or `gr.projected(gr.lstm)`; `gr.bidirectional` of one
-            of them, merged by "concat"; or a `gr.stack` of layers of one kind and size, whose `dropout` is kept.
+        cell: `gatedrnn.rnn`, `gatedrnn.relu_rnn`, `gatedrnn.gru` or `gatedrnn.lstm`, or `gr.projected(gr.lstm)`;
+            `gr.bidirectional` of one of them, merged by "concat"; or a `gr.stack` of layers of one kind and size, whose
+            `dropout` is kept.
         params: its weights.
 
     Returns:
@@ -167,13 +171,18 @@ def verify_torch(module: nn.Module, xs: Any, *, lengths: Any = None) -> Errors:
         ValueError: as `from_torch`; or as `unroll` of `lengths`.
     """
     network, _ = from_torch(module)
-    kind, marks = CELLS[base_of(module, CELLS)], _marks(module)
+    kind, marks = _cell_of(module), _marks(module)
 
     def convert(weights: dict[str, Array]) -> Any:
         return _network(kind, weights, marks, 0.0)[1]
 
     peer = functools.partial(_peer, module, lengths)
     return largest_errors(network, convert, _weights(module), peer, xs, lengths)
+
+
+def _cell_of(module: nn.Module) -> Cell:
+    cell = CELLS[base_of(module, CELLS)]
+    return relu_rnn.cell if cell == rnn.cell and module.nonlinearity == "relu" else cell
 
 
 def converted(cell: Cell, weights: Mapping[str, Array]) -> Any:
@@ -220,8 +229,8 @@ def _bare(module: nn.Module, name: str) -> str:
 def _plain(module: nn.Module) -> nn.Module:
     """A module of torch's own type on the CPU, whose parameters are the weights that `module` computes with."""
     weights = {name: tensor.cpu().clone() for name, tensor in effective(module).items()}
-    kept = ("num_layers", "bidirectional", "batch_first", "proj_size") if isinstance(module, nn.RNNBase) else ()
-    options: dict[str, Any] = {name: getattr(module, name) for name in kept if getattr(module, name)}
+    kept = ("num_layers", "bidirectional", "batch_first", "proj_size", "nonlinearity")
+    options: dict[str, Any] = {name: value for name in kept if (value := getattr(module, name, None))}
     sizes: Any = (module.input_size, module.hidden_size)
     plain = base_of(module, CELLS)(*sizes, bias=module.bias, device="meta", **options)
     plain.load_state_dict(weights, assign=True)

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_floating, fail, shown
 from gatedrnn._method import Method, check_method_value
-from gatedrnn.interop.flax import linen_cell, linen_weights
+from gatedrnn.interop._flax_cells import linen_cell, linen_weights
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.modules._edge import Layout, run
 from gatedrnn.modules._flax import run_flax

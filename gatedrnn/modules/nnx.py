@@ -12,7 +12,7 @@ from flax.nnx.nn.recurrent import RNNCellBase
 from jax import Array
 
 from gatedrnn._method import Method, check_method_value
-from gatedrnn.interop.flax import nnx_cell, nnx_weights
+from gatedrnn.interop._flax_cells import nnx_cell, nnx_weights
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.modules._edge import Layout
 from gatedrnn.modules._flax import run_flax

@@ -93,6 +93,24 @@ def test_round_trip(kind, dtype, params_of, inputs):
     chex.assert_trees_all_equal(again, params, strict=True)
 
 
+def test_cells_on_each_other(network_params, inputs):
+    """A list or a tuple is a stack, there and back; one alone is the cell."""
+    lower, upper = module_of(eqx.nn.LSTMCell), eqx.nn.GRUCell(H, 4, key=jax.random.key(1))
+    cell, _ = interop.from_equinox([lower, upper])
+    assert cell == gr.stack(gr.lstm, gr.gru)
+    errors = interop.verify_equinox((lower, upper), inputs)
+    assert errors.largest < 1e-5 and "0/weight_ih" in errors.dweights
+    params = network_params(cell)
+    back, again = interop.from_equinox(interop.to_equinox(cell, params))
+    assert back == cell
+    chex.assert_trees_all_equal(again, params, strict=True)
+    assert interop.from_equinox([lower])[0] == gr.lstm
+    with pytest.raises(ValueError, match="^`module` must be cells that lie on each other, .*; got 3"):
+        interop.from_equinox([lower, lower])
+    with pytest.raises(ValueError, match="^`module` must be a cell of equinox, or several; got none"):
+        interop.from_equinox([])
+
+
 def test_others_refused(params_of):
     """Another module, a subclass, which may compute anything, and the cell that equinox has not."""
 

@@ -14,7 +14,7 @@ from flax import nnx
 from tolerances import assert_close, tolerance
 
 import gatedrnn as gr
-from gatedrnn.interop import flax as interop
+from gatedrnn.interop import _flax_cells, flax as interop
 
 T, B, D, H = 7, 2, 3, 5
 LENGTH = T * (D + H)  # additions behind the last output
@@ -158,8 +158,8 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_conversion_shows(fault, monkeypatch, inputs):
     """What verify_linen proves can fail: in the outputs, and in the gradients of the weights."""
-    right = interop.join
-    monkeypatch.setattr(interop, "join", lambda cell, *blocks: right(cell, *FAULTS[fault](*blocks)))
+    right = _flax_cells.join
+    monkeypatch.setattr(_flax_cells, "join", lambda cell, *blocks: right(cell, *FAULTS[fault](*blocks)))
     errors = interop.verify_linen(*linen_of(nn.GRUCell), inputs)
     assert min(errors.ys, errors.carry, errors.dxs, errors.dcarry, max(errors.dweights.values())) > 1e-2
 

@@ -36,13 +36,68 @@ def weights_of(core, dtype="float32"):
     return jax.tree.map(lambda a: jnp.asarray(0.7 * rng.normal(size=a.shape), dtype), shapes)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_verified(dtype, inputs):
+CORES = {
+    "lstm": lambda: hk.LSTM(H),
+    "gru": lambda: hk.GRU(H),
+    "vanilla": lambda: hk.VanillaRNN(H),
+    "vanilla_one_bias": lambda: hk.VanillaRNN(H, double_bias=False),
+    "deep": lambda: hk.DeepRNN([hk.LSTM(H), hk.LSTM(H + 1)]),
+}
+FOUND = {"lstm": gr.lstm, "gru": gr.gru_before, "vanilla": gr.relu_rnn, "vanilla_one_bias": gr.relu_rnn}
+FOUND["deep"] = gr.stack(gr.lstm, gr.lstm)
+
+
+@pytest.mark.thinned(2)
+@pytest.mark.parametrize("core", CORES)
+def test_verified(core, inputs):
     """Outputs, last carry, and the gradients in xs, the first carry and each of haiku's weights."""
-    with jax.enable_x64(dtype == "float64"):
-        errors = interop.verify_haiku(weights_of(functools.partial(hk.LSTM, H), dtype), inputs)
-    assert set(errors.dweights) == {"lstm/linear/w", "lstm/linear/b"}
-    assert errors.largest <= tolerance(dtype, LENGTH)
+    weights = weights_of(CORES[core])
+    assert interop.from_haiku(weights)[0] == FOUND[core]
+    errors = interop.verify_haiku(weights, inputs)
+    assert len(errors.dweights) == len(jax.tree.leaves(weights))
+    assert errors.largest < 1e-5
+
+
+@pytest.mark.thinned(2)
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+def test_verified_in_float64(core, inputs):
+    """The same function, not only nearly."""
+    with jax.enable_x64(True):
+        assert interop.verify_haiku(weights_of(CORES[core], "float64"), inputs).largest <= tolerance("float64", LENGTH)
+
+
+def test_a_model_by_the_paths_of_its_cores(inputs):
+    """Cores of three kinds under names of their own, among other modules, in the order in which they are named."""
+
+    def run(xs):
+        core = hk.DeepRNN([hk.LSTM(H, name="memory"), hk.VanillaRNN(4), hk.GRU(H, name="top")])
+        return hk.Linear(2, with_bias=False)(hk.dynamic_unroll(core, xs, core.initial_state(B))[0])
+
+    model = hk.without_apply_rng(hk.transform(run))
+    xs = jnp.float32(inputs)
+    weights = model.init(jax.random.key(0), xs)
+    names = ["memory", "vanilla_rnn", "top"]
+    cell, params = interop.from_haiku(weights, modules=names)
+    assert cell == gr.stack(gr.lstm, gr.relu_rnn, gr.gru_before)
+    ys = gr.unroll(cell, params, xs)[1]
+    assert_close(ys @ weights["linear"]["w"], model.apply(weights, xs), "float32", LENGTH)
+    assert interop.from_haiku(weights, modules="memory")[0] == gr.lstm
+    with pytest.raises(ValueError, match="^`modules` must be the paths of the cores, .*; got None with"):
+        interop.from_haiku(weights)
+    with pytest.raises(
+        ValueError, match="^`modules` must be cores that lie on each other, 'top' on one of 4 units; got 5"
+    ):
+        interop.from_haiku(weights, modules=["memory", "top"])
+
+
+def test_numbers_say_the_order():
+    """The tenth comes after the second, whatever the order of the dict."""
+    weights = interop.to_haiku(
+        gr.stack(gr.relu_rnn, layers=11), gr.stack(gr.relu_rnn, layers=11).init(jax.random.key(0), 2, 2)
+    )
+    cell, params = interop.from_haiku(dict(sorted(weights.items())))
+    assert cell == gr.stack(gr.relu_rnn, layers=11)
+    chex.assert_trees_all_equal(params.layers[10].input["w"], weights["vanilla_rnn_10/linear"]["w"])
 
 
 def test_agrees_with_dynamic_unroll(inputs):
@@ -52,7 +107,7 @@ def test_agrees_with_dynamic_unroll(inputs):
     assert set(weights) == {"memory/linear"}
     want, pull_want = jax.vjp(network(core).apply, weights, xs)
     got, pull_got = jax.vjp(
-        lambda weights, xs: gr.unroll(*interop.from_haiku(weights, cell=gr.lstm), xs)[1], weights, xs
+        lambda weights, xs: gr.unroll(*interop.from_haiku(weights, modules="memory"), xs)[1], weights, xs
     )
     assert_close(got, want, "float32", LENGTH)
     assert_close(pull_got(jnp.cos(want)), pull_want(jnp.cos(want)), "float32", LENGTH)
@@ -99,48 +154,52 @@ def test_round_trip(dtype, params_of, inputs):
     chex.assert_trees_all_equal(again, params)
 
 
+@pytest.mark.parametrize(
+    "cell", [gr.gru_before, gr.relu_rnn, gr.stack(gr.gru_before, layers=2)], ids=lambda cell: cell.name
+)
+def test_round_trip_of_others(cell, network_params):
+    """Bit for bit."""
+    params = network_params(cell)
+    weights = interop.to_haiku(cell, params)
+    back, again = interop.from_haiku(weights)
+    assert back == cell
+    chex.assert_trees_all_equal(again, params, strict=True)
+
+
+LINEAR = {"w": jnp.zeros((D + H, 4 * H)), "b": jnp.zeros(4 * H)}
 REFUSED = [
-    (functools.partial(hk.GRU, H), "those of an hk.GRU, which applies the reset gate before the product"),
-    (functools.partial(hk.VanillaRNN, H), "those of an hk.VanillaRNN, whose activation is relu"),
-    (functools.partial(hk.VanillaRNN, H, double_bias=False), "those of an hk.VanillaRNN, whose activation is relu"),
+    ({"mlp/linear": LINEAR}, {}, "`modules` must be the paths of the cores, .*; got None with .'mlp'"),
+    ({"lstm/linear": LINEAR, "gru": {}}, {}, "`modules` must be the paths of the cores, .*; got None with"),
+    ({"lstm/linear": LINEAR}, {"modules": "gru"}, r"`modules` must be among \['lstm'\]; got 'gru'"),
+    ({"lstm/linear": LINEAR}, {"modules": []}, "`modules` must be at least one; got none"),
+    ({"x": {"w": jnp.zeros(3)}}, {"modules": "x"}, r"`params` must be those of an hk.LSTM, .*; got {'x': \['w'\]}"),
+    (LINEAR, {}, r"`params` must be {path: {name: array}}, .*; got \['b', 'w'\]"),
+    (None, {}, "`params` must be {path: {name: array}}, .*; got None"),
+    *[
+        (
+            {"lstm/linear": {"w": jnp.zeros(shape), "b": jnp.zeros(shape[1])}},
+            {},
+            r"`params` must be of the shapes .*; got ",
+        )
+        for shape in ((H, 4 * H), (D, 7))
+    ],
+    (
+        {"gru": {"w_i": jnp.zeros((D, 15)), "w_h": jnp.zeros((4, 15)), "b": jnp.zeros(15)}},
+        {},
+        r"`params` must be of the shapes \[D, 3 \* H\], .* at 'gru'; got ",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("core", "got"), REFUSED, ids=["GRU", "VanillaRNN", "VanillaRNN_one_bias"])
-def test_other_cores_refused(core, got):
-    """What is another function, by name and reason."""
-    with pytest.raises(ValueError, match=f"^`params` must be .*one hk.LSTM; got {got}"):
-        interop.from_haiku(weights_of(core))
-
-
-def test_ambiguous_refused():
-    """An hk.Linear has the same names, and may have the same shapes; shapes that no LSTM has."""
-    weights = {"mlp/linear": {"w": jnp.zeros((D + H, 4 * H)), "b": jnp.zeros(4 * H)}}
-    with pytest.raises(ValueError, match="^`cell` must be gatedrnn.lstm where .*; got None with 'mlp/linear'"):
-        interop.from_haiku(weights)
-    assert interop.from_haiku(weights, cell=gr.lstm)[0] == gr.lstm
-    with pytest.raises(ValueError, match="^`cell` must be gatedrnn.lstm, the one .*; got 'gru'"):
-        interop.from_haiku(weights, cell=gr.gru)
-    for shape in ((H, 4 * H), (D, 7)):
-        bad = {"lstm/linear": {"w": jnp.zeros(shape), "b": jnp.zeros(shape[1])}}
-        with pytest.raises(ValueError, match="^`params` must be of the shapes .*; got "):
-            interop.from_haiku(bad)
-
-
-def test_other_parameters_refused():
-    """The inner dict alone, and a network of more than the LSTM."""
-    weights = weights_of(functools.partial(hk.LSTM, H))
-    start = r"^`params` must be {path: {'w', 'b'}}, those of one hk.LSTM; got "
-    with pytest.raises(ValueError, match=start + "{'b': 'an array', "):
-        interop.from_haiku(weights["lstm/linear"])
-    with pytest.raises(ValueError, match=start + r"{'lstm/linear': \['b', 'w'\], 'embed'"):
-        interop.from_haiku({**weights, "embed": {"embeddings": jnp.zeros((2, D))}})
+@pytest.mark.parametrize(("weights", "options", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_refused(weights, options, message):
+    """What is no core, or not said to be one."""
+    with pytest.raises(ValueError, match=f"^{message}"):
+        interop.from_haiku(weights, **options)
 
 
 @pytest.mark.parametrize("cell", [gr.rnn, gr.gru], ids=lambda cell: cell.name)
 def test_other_cells_refused(cell):
-    """Ours that haiku has not, with the reason."""
-    with pytest.raises(
-        ValueError, match=f"^`cell` must be gatedrnn.lstm, .*reset gate before.*relu; got '{cell.name}'"
-    ):
+    """Ours that haiku has not."""
+    with pytest.raises(ValueError, match=f"^`cell` must be one of gatedrnn.lstm, .*; got '{cell.name}'"):
         interop.to_haiku(cell, cell.init(jax.random.key(0), D, H))

@@ -43,6 +43,28 @@ def test_verified(kind, bias, inputs):
     assert errors.largest <= tolerance("float32", LENGTH)
 
 
+VARIANTS = {
+    gr.gru_before: [(keras.layers.GRU, {"reset_after": False}), (keras.layers.GRUCell, {"reset_after": False})],
+    gr.relu_rnn: [
+        (keras.layers.SimpleRNN, {"activation": "relu"}),
+        (keras.layers.SimpleRNNCell, {"activation": keras.layers.Activation(jax.nn.relu)}),
+    ],
+}
+
+
+@pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.name)
+def test_variants(cell, params_of, inputs):
+    """Another cell, not another option; there and back, bit for bit."""
+    for kind, options in VARIANTS[cell]:
+        layer = filled(kind(H, **options))
+        assert interop.from_keras(layer)[0] == cell
+    assert interop.verify_keras(filled(VARIANTS[cell][0][0](H, **VARIANTS[cell][0][1])), inputs).largest < 1e-5
+    params = params_of(cell)
+    back, again = interop.from_keras(interop.to_keras(cell, params))
+    assert back == cell
+    chex.assert_trees_all_equal(again, params, strict=True)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_agrees_with_the_layer(name, inputs):
     """The layer as its users call it, batch-major, from zeros; and a general RNN over the cell."""
@@ -122,10 +144,13 @@ def tanh(x):
 
 
 REFUSED = [
-    (keras.layers.SimpleRNN(H, activation="relu"), "`activation` must be tanh .*; got relu"),
+    (keras.layers.SimpleRNN(H, activation="elu"), "`activation` must be tanh .*; got elu"),
     (keras.layers.LSTM(H, activation=None), "`activation` must be tanh .*; got linear"),
     (keras.layers.GRUCell(H, recurrent_activation="relu"), "`recurrent_activation` must be sigmoid .*; got relu"),
-    (keras.layers.GRU(H, reset_after=False), "`reset_after` must be True .* another function; got False"),
+    (
+        keras.layers.GRU(H, activation="relu", reset_after=False),
+        "`activation` must be tanh to make gatedrnn.gru_before",
+    ),
     (keras.layers.LSTM(H, recurrent_activation="hard_sigmoid"), "`recurrent_activation` .*; got hard_sigmoid"),
     (keras.layers.LSTM(H, activation=tanh), "`activation` must be tanh .*; got test_interop_keras.tanh"),
     (keras.layers.SimpleRNN(H, go_backwards=True), "`go_backwards` must be False, .*; got True"),

@@ -59,6 +59,9 @@ MODELS = {
     "cells": lambda: filled(layers.RNN([layers.LSTMCell(H), layers.GRUCell(H + 1), layers.SimpleRNNCell(H)])),
     "both_of_cells": lambda: filled(layers.Bidirectional(layers.RNN([layers.LSTMCell(H), layers.GRUCell(H)]))),
     "sequential": lambda: model(sequence("lstm"), layers.Dropout(0.3), layers.Bidirectional(layers.GRU(H))),
+    "variants": lambda: model(
+        sequence("gru", reset_after=False), layers.Bidirectional(sequence("rnn", activation="relu"))
+    ),
     "nested": lambda: model(keras.Sequential([sequence("rnn")]), sequence("lstm"), layers.GRU(H)),
     "list": lambda: [filled(sequence("lstm")), filled(sequence("gru"), H)],
 }
@@ -119,6 +122,7 @@ NETWORKS = [
     gr.bidirectional(gr.lstm, gr.gru, merge="product"),
     gr.stack(gr.bidirectional(gr.rnn, merge="mean"), gr.lstm, dropout=0.2),
     gr.stack(gr.gru, layers=3),
+    gr.stack(gr.bidirectional(gr.gru_before), gr.relu_rnn),
 ]
 
 

@@ -84,6 +84,14 @@ def test_batch_first(inputs):
     assert errors.largest <= tolerance("float64", LENGTH)
 
 
+@pytest.mark.parametrize("kind", [torch.nn.RNN, torch.nn.RNNCell], ids=lambda kind: kind.__name__)
+def test_relu(kind, inputs):
+    """Another cell, not another option."""
+    module = module_of(kind, "float32", nonlinearity="relu")
+    assert interop.from_torch(module)[0] == gr.relu_rnn
+    assert interop.verify_torch(module, inputs).largest < 1e-5
+
+
 def swap(weights, name):
     """The first two gates' blocks of one weight in each other's place."""
     a, b, *rest = jnp.split(weights[name], 3 if weights[name].shape[0] == 3 * H else 4)
@@ -149,8 +157,6 @@ class Foreign(torch.nn.LSTM):
 
 
 REFUSED = [
-    (torch.nn.RNN(D, H, nonlinearity="relu"), "`nonlinearity` must be 'tanh' .*; got 'relu'"),
-    (torch.nn.RNNCell(D, H, nonlinearity="relu"), "`nonlinearity` must be 'tanh' .*; got 'relu'"),
     (Foreign(D, H), "`module` must be one of .*; got Foreign, whose forward is its own"),
     (torch.nn.Linear(D, H), "`module` must be one of .*; got Linear"),
 ]

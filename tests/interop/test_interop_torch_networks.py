@@ -48,6 +48,19 @@ def test_verified(kind, layers, both, lengths, inputs):
     assert errors.largest < RTOL
 
 
+def test_relu(inputs, network_params):
+    """In layers and both directions, packed; there and back, and of its weights alone."""
+    module = module_of("rnn", num_layers=2, bidirectional=True, nonlinearity="relu")
+    assert interop.verify_torch(module, inputs, lengths=[4, 7]).largest < RTOL
+    cell = gr.stack(gr.bidirectional(gr.relu_rnn), layers=2)
+    params = network_params(cell)
+    there = interop.to_torch(cell, params)
+    assert there.nonlinearity == "relu"
+    for back, again in (interop.from_torch(there), interop.from_torch_weights(there.state_dict(), cell=gr.relu_rnn)):
+        assert back == cell
+        chex.assert_trees_all_equal(again, params, strict=True)
+
+
 @bounded(3)
 def test_any_module_over_any_lengths(data):
     """Layers, directions, biases, layouts, dtypes; rows of no steps among the lengths."""

@@ -56,8 +56,12 @@ def test_cells_and_arrays():
     cell, params = interop.from_torch_weights({name: a.detach().numpy() for name, a in module.named_parameters()})
     chex.assert_trees_all_equal((cell, params), interop.from_torch(module), strict=True)
     weights = module_of("rnn").state_dict()
-    assert interop.from_torch_weights(weights, cell=gr.rnn)[0] == gr.rnn
-    with pytest.raises(ValueError, match=r"^`cell` must be gatedrnn.rnn for weights of one gate, .*; got None"):
+    for cell in (gr.rnn, gr.relu_rnn):
+        assert interop.from_torch_weights(weights, cell=cell)[0] == cell
+    with pytest.raises(
+        ValueError,
+        match=r"^`cell` must be gatedrnn.rnn .tanh. or gatedrnn.relu_rnn for weights of one gate: .*; got None",
+    ):
         interop.from_torch_weights(weights)
 
 

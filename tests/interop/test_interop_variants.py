@@ -1,6 +1,6 @@
 """The GRU with the reset before its product, and the rectified RNN, beside the frameworks that have them too.
 
-By hand: the converters of the other files speak of `gr.rnn`, `gr.gru` and `gr.lstm` alone.
+By hand, with nothing of the converters.
 """
 
 import jax

@@ -1,0 +1,1 @@
+"""Whole models of other frameworks beside the same ones here: python -m benchmarks.models."""
