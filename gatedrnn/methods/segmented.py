@@ -16,9 +16,6 @@ they are computed again for the whole segment, and all weight gradients are one 
 """
 
 import functools
-import math
-import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +26,17 @@ from jax import Array, lax
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._contract import check_laws
-from gatedrnn._forms import Carry, Gates
-from gatedrnn._jacobian import Blocks, gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
+from gatedrnn._forms import Carry
+from gatedrnn._jacobian import gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
 from gatedrnn._jax import is_static, linear_call, scan, varying_alike
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
-from gatedrnn._segments import nearest_divisor, over_segments
+from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select, within
 from gatedrnn.linear import accumulation_dtype, split
-
-ANY_LENGTH = 64  # steps per segment where sizes are not known
+from gatedrnn.methods._gradients import rows_of, unit_gradient, weight_gradient
+from gatedrnn.methods._length import default_length
 
 
 @jax.tree_util.register_static
@@ -100,26 +97,6 @@ class Segmented:
         carry, initial = jax.tree.map(lambda a: jnp.squeeze(a, 0), (carry, initial))
         end, hs = run(params, xs, carry, initial, mask, reset)
         return jax.tree.map(lambda a: a[None], end), hs[:, None]
-
-
-def default_length(steps: int, units: int, gates: int) -> int:
-    """K for T = `steps` and B * H = `units`; see `Segmented.length`. A symbol of `jax.export` could be any number."""
-    if not (is_static(steps) and is_static(units)):
-        return ANY_LENGTH
-    step = 4 * 6 * gates * max(units, 1)  # bytes
-    if jax.default_backend() == "cpu":
-        shared = min(2**23 // step, 100) if _schedulable_cores() > jax.local_device_count() else 0
-        target = min(max(2**19 // step, shared, 25), 200)
-    else:
-        target = max(min(2**30 // step, 256), 16)
-    if steps <= target:
-        return max(steps, 1)
-    return nearest_divisor(steps, target)
-
-
-def _schedulable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
@@ -198,7 +175,7 @@ def _backward(
         x, h, dh, mask, reset = inputs  # [K, B, ...] each
         before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
         damp = _damp(cell, params, x)  # [K, B, H]
-        rows_x, rows_h = _rows(x), _rows(before_h if damp is None else before_h * damp)  # [K * B, ...]
+        rows_x, rows_h = rows_of(x), rows_of(before_h if damp is None else before_h * damp)  # [K * B, ...]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
         found_h = cell.recur(params.recurrent, rows_h)
         gates_x, gates_h = jax.tree.map(lambda a: a.reshape(before_h.shape), (tuple(found_x), tuple(found_h)))
@@ -228,15 +205,15 @@ def _backward(
         inputs = (dh, in_loop, damp, run, reset)
         (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), inputs, reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
-        dgates_h = [_rows(dgate) for dgate in gate_cotangents(blocks, dcarries)]
+        dgates_h = [rows_of(dgate) for dgate in gate_cotangents(blocks, dcarries)]
         dgates_x = [*dgates_h, *dgates_h[: cell.extra]]
         for gate in blocks[0].apart:
-            dgates_x[gate] = _rows(weigh([block.apart[gate] for block in blocks], dcarries))
+            dgates_x[gate] = rows_of(weigh([block.apart[gate] for block in blocks], dcarries))
         (dx,) = project_vjp(tuple(dgates_x))
         dsegment = params._replace(
-            input=_weight_gradient(cell.project, params.input, rows_x, dgates_x),
-            recurrent=_weight_gradient(cell.recur, params.recurrent, rows_h, dgates_h),
-            unit=_unit_gradient(params.unit, blocks, dcarries),
+            input=weight_gradient(cell.project, params.input, rows_x, dgates_x),
+            recurrent=weight_gradient(cell.recur, params.recurrent, rows_h, dgates_h),
+            unit=unit_gradient(params.unit, blocks, dcarries),
         )
         return (
             (dcarry, dinitial, jax.tree.map(lambda a, b: a + b.astype(a.dtype), dparams, dsegment)),
@@ -253,30 +230,6 @@ def _backward(
 
 def _damp(cell: Cell, params: Any, x: Array) -> Array | None:
     return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
-
-
-def _rows(a: Array) -> Array:
-    """[K, B, N] -> [K * B, N]."""
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-
-
-def _weight_gradient(function: Callable[..., Gates], weights: Any, rows: Array, dgates: Sequence[Array]) -> Any:
-    """Of `function(weights, rows [K * B, D])` by the weights, for the gates' cotangents [K * B, H].
-
-    A sum over time and batch is a product of x^T and dgates. On a CPU XLA copies dgates into the other order, unless
-    x^T is there already; so x, where it is no larger, is copied first.
-    """
-    if jax.default_backend() == "cpu" and rows.shape[-1] <= sum(d.shape[-1] for d in dgates):
-        rows = lax.optimization_barrier(rows.T).T
-    _, pull = jax.vjp(lambda weights: function(weights, rows), weights)
-    return pull(tuple(dgates))[0]
-
-
-def _unit_gradient(unit: Any, blocks: Sequence[Blocks], dcarries: Carry) -> Any:
-    """Of the weights of the units, [H] each: their cotangents [K, B, H], summed over time and batch."""
-    found = [weigh(column, dcarries) for column in zip(*(block.unit for block in blocks), strict=True)]
-    sums = [a.sum(tuple(range(a.ndim - 1))) for a in found]
-    return jax.tree.unflatten(jax.tree.structure(unit), sums)
 
 
 def _restart_all(reset: Array | None, initial: Array, before: Array) -> Array:

@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 from tolerances import assert_close
 
 import gatedrnn as gr
-from gatedrnn.methods import segmented
+from gatedrnn.methods import _length
 
 each_cell = pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 CELLS = {**gr.cells.CLASSICS, "foreign": FOREIGN}
@@ -207,8 +207,8 @@ def test_default_length_by_backend(case, monkeypatch):
     backend, cores, steps, units, gates = case
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
-    monkeypatch.setattr(segmented, "_schedulable_cores", lambda: cores)
-    assert segmented.default_length(steps, units, gates) == LENGTHS[case]
+    monkeypatch.setattr(_length, "_schedulable_cores", lambda: cores)
+    assert _length.default_length(steps, units, gates) == LENGTHS[case]
 
 
 def test_a_carry_of_several_dtypes_is_refused(problem):

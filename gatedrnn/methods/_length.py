@@ -1,0 +1,30 @@
+"""How long a segment is where nobody says: as long as its arrays stay near, as `Segmented.length` describes."""
+
+import os
+
+import jax
+
+from gatedrnn._jax import is_static
+from gatedrnn._segments import nearest_divisor
+
+ANY_LENGTH = 64  # steps per segment where sizes are not known
+
+
+def default_length(steps: int, units: int, gates: int) -> int:
+    """K for T = `steps` and B * H = `units`; see `Segmented.length`. A symbol of `jax.export` could be any number."""
+    if not (is_static(steps) and is_static(units)):
+        return ANY_LENGTH
+    step = 4 * 6 * gates * max(units, 1)  # bytes
+    if jax.default_backend() == "cpu":
+        shared = min(2**23 // step, 100) if _schedulable_cores() > jax.local_device_count() else 0
+        target = min(max(2**19 // step, shared, 25), 200)
+    else:
+        target = max(min(2**30 // step, 256), 16)
+    if steps <= target:
+        return max(steps, 1)
+    return nearest_divisor(steps, target)
+
+
+def _schedulable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
