@@ -17,16 +17,16 @@ Dimension letters, everywhere in the package:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import DTypeLike
 
 from gatedrnn._check import fail
-from gatedrnn._forms import Composed, Gates, Network, PerHead, PerRow
+from gatedrnn._forms import Composed, Gates, Network, Of, PerHead, PerRow
 
 if TYPE_CHECKING:  # a bare `Cell` is one of any carry and any weights; Python has such defaults from 3.13 on
     from typing_extensions import TypeVar as Defaulted
@@ -68,7 +68,8 @@ class Cell(Generic[CarryT, ParamsT]):
         network: how it is run over a sequence where it is made of other cells: `gr.stack`, `gr.bidirectional`.
         extra: how many arrays [H] `project` gives beyond those of the gates: `pointwise` finds them at the end of
             `gates_x`, and no state meets them.
-        damp: `(params.input, x [D]) -> [H]`, what h is multiplied by on its way to `recur`; None for nothing.
+        damp: `(params.input, x [D]) -> [H]`, what h is multiplied by on its way to `recur`, which no gradient reaches;
+            None for nothing.
         training: what is run in its place where `unroll` is given a key: the cell with noise, whose inputs have four
             more columns.
 
@@ -112,6 +113,26 @@ class Cell(Generic[CarryT, ParamsT]):
         if self.doc:
             object.__setattr__(self, "__doc__", self.doc)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal; of a network, whose functions are its own methods, it is compared once."""
+        if self is other or not isinstance(other, Cell):
+            return self is other
+        return hash(self) == hash(other) and self._compared == other._compared
+
+    def __hash__(self) -> int:
+        """That of its fields, counted once: networks hold cells that hold cells."""
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = hash(self._compared)
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    @property
+    def _compared(self) -> tuple[Any, ...]:
+        values = (getattr(self, each.name) for each in fields(self) if each.compare)
+        own = lambda value: isinstance(value, Of) and value.value is self.network
+        return tuple(value.name if own(value) else value for value in values)
+
     def __repr__(self) -> str:
         gates = f" with the gate{'s' * (len(self.gates) > 1)} {', '.join(self.gates)}" if self.gates else ""
         return f"<Cell {self.name!r}{gates}>"
@@ -127,6 +148,11 @@ class Cell(Generic[CarryT, ParamsT]):
         return self.pointwise is not None and isinstance(self.step, Composed)
 
     @property
+    def bare(self) -> bool:
+        """Whether it is in three-function form, without noise, `damp` or `extra`: what others can be made of."""
+        return self.factored and self.training is None and self.damp is None and not self.extra
+
+    @property
     def in_segments(self) -> bool:
         """Whether `Segmented` runs it: it is in three-function form, or a network."""
         return self.factored or self.network is not None
@@ -138,7 +164,7 @@ class Cell(Generic[CarryT, ParamsT]):
 
     def halves(self, params: Any, x: Array, h: Array) -> tuple[Gates, Gates]:
         """What `pointwise` reads of inputs [..., D] and of the state before them [..., H]."""
-        damp = None if self.damp is None else self.damp(params.input, x)
+        damp = None if self.damp is None else lax.stop_gradient(self.damp(params.input, x))
         return self.project(params.input, x), self.recur(params.recurrent, h if damp is None else h * damp)
 
     def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> ParamsT:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array, export
+from jax import Array, export, lax
 
 Carry = Any
 """A NamedTuple of arrays [B, H] (or [H]), `h` first; of a cell with `step` alone, any pytree of arrays [B, ...]."""
@@ -56,7 +56,7 @@ class Composed:
 
     def __call__(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         gates_x = self.project(params.input, x)  # G x [..., H]
-        h = carry.h if self.damp is None else carry.h * self.damp(params.input, x)
+        h = carry.h if self.damp is None else carry.h * lax.stop_gradient(self.damp(params.input, x))
         gates_h = self.recur(params.recurrent, h)  # G x [..., H]
         carry = self.pointwise(gates_x, gates_h, carry, *params.spread(carry.h))
         return carry, carry.h

@@ -18,7 +18,7 @@ from jax import Array, lax
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_flag, fail
 from gatedrnn._contract import check_fit, check_params
-from gatedrnn._forms import Carry
+from gatedrnn._forms import Carry, Params
 from gatedrnn._step import select
 
 
@@ -91,14 +91,10 @@ def check_sequence(
     if stepwise:
         check_causal("cell", cell)
     check_params(cell, params)
-    xs = check_array("xs", "an array [T, B, D] or [T, D] of a floating dtype", xs)
     width = input_size(params)
-    match = "" if width is None else f" with D = {width} to match `params.input`"
-    if xs.ndim not in (2, 3) or width not in (None, xs.shape[-1]):
-        raise fail("xs", f"[T, B, D] or [T, D]{match}", xs.shape)
+    xs, *flags = check_inputs(xs, mask, reset, width)
     _check_dtypes(params, xs)
     batched = xs.ndim == 3
-    flags = [_check_flag(name, flag, xs) for name, flag in (("mask", mask), ("reset", reset))]
     batch = xs.shape[1] if batched else 1
     check_fit(cell, params, xs)
     initial = cell.initial_carry(params, batch)
@@ -106,6 +102,15 @@ def check_sequence(
     if not batched:
         xs, flags = xs[:, None], [None if flag is None else flag[:, None] for flag in flags]
     return Sequence(xs, carry, initial, flags[0], flags[1], check_flag("reverse", reverse))
+
+
+def check_inputs(xs: Any, mask: Any, reset: Any, width: int | None = None) -> tuple[Array, Array | None, Array | None]:
+    """Returns inputs and flags as arrays, or raises ValueError where their shapes or dtypes do not go together."""
+    xs = check_array("xs", "an array [T, B, D] or [T, D] of a floating dtype", xs)
+    match = "" if width is None else f" with D = {width} to match `params.input`"
+    if xs.ndim not in (2, 3) or width not in (None, xs.shape[-1]):
+        raise fail("xs", f"[T, B, D] or [T, D]{match}", xs.shape)
+    return xs, _check_flag("mask", mask, xs), _check_flag("reset", reset, xs)
 
 
 def check_causal(argument: str, cell: Cell) -> None:
@@ -122,7 +127,9 @@ def unbatched(tree: Any, axis: int = 0) -> Any:
 
 def input_size(params: Any) -> int | None:
     """D, where the weights follow the house layout; None for another cell's weights."""
-    while isinstance(params, tuple) and params and not hasattr(params, "input"):  # of a network, what reads `xs` first
+    while (
+        isinstance(params, tuple) and params and not isinstance(params, Params)
+    ):  # of a network, what reads `xs` first
         params = params[0]
     weights = getattr(params, "input", None)
     w = weights.get("w") if isinstance(weights, dict) else None
@@ -219,6 +226,18 @@ def quarantine(sequence: Sequence) -> Sequence:
 def _finite_rows(part: Array) -> Array:
     """Which rows of [B, ...] hold finite numbers only: [B]."""
     return jnp.isfinite(part).all(tuple(range(1, part.ndim)))
+
+
+def apart_from_nan(sequence: Sequence, function: Callable[..., Array], *values: Array) -> Array:
+    """A function of rows, of values [T, B, ...] that earlier episodes may have made NaN.
+
+    Those rows are NaN in the result, too, and no cotangent that is zero meets one.
+    """
+    if sequence.reset is None:
+        return function(*values)
+    sound = jnp.stack([jnp.isfinite(value).all(-1) for value in values]).all(0)  # [T, B]
+    clean = (select(sound, value, jnp.zeros_like(value)) for value in values)
+    return poison(~sound, function(*clean))
 
 
 def poison(poisoned: Array | None, tree: Any) -> Any:

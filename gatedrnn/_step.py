@@ -14,6 +14,7 @@ from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
+from gatedrnn._jax import linear_call
 
 
 def select(flag: Array | None, chosen: Any, otherwise: Any) -> Any:
@@ -40,21 +41,17 @@ def within(clip: float | None, tree: Any) -> Any:
     return tree if clip is None else jax.tree.map(lambda a: jnp.clip(a, -clip, clip), tree)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def clipped_back(clip: float | None, carry: Carry) -> Carry:
-    """The carry itself, whose cotangent is kept within -clip and clip."""
+    """The carry itself, whose cotangent is kept within -clip and clip; its tangent is as it is."""
     return carry
 
 
-def _clipped_back_fwd(clip: float | None, carry: Carry) -> tuple[Carry, None]:
-    return carry, None
-
-
-def _clipped_back_bwd(clip: float | None, _: None, dcarry: Carry) -> tuple[Carry]:
-    return (within(clip, dcarry),)
-
-
-clipped_back.defvjp(_clipped_back_fwd, _clipped_back_bwd)
+@clipped_back.defjvp
+def _clipped_back(clip: float | None, primals: tuple[Carry], tangents: tuple[Carry]) -> tuple[Carry, Carry]:
+    forward = lambda _, tangents: tangents[0]
+    backward = lambda _, cotangents: (within(clip, cotangents),)
+    return primals[0], linear_call(forward, backward, primals[0], (), tangents)
 
 
 def guarded_step(

@@ -14,14 +14,14 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from gatedrnn._cell import CarryT, Cell, ParamsT
-from gatedrnn._check import check_flag, check_key, fail, shown
+from gatedrnn._check import check_array, check_flag, check_key, fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._jax import explicit_axes, gathered, row_axes, scan, varying_alike
 from gatedrnn._method import Method, check_method_value, run_whole
 from gatedrnn._noise import with_noise
 from gatedrnn._outputs import Outputs, Readout, check_outputs
 from gatedrnn._packing import mask_of, reset_of
-from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine, unbatched
+from gatedrnn._sequence import Sequence, check_inputs, check_sequence, input_size, poison, quarantine, unbatched
 from gatedrnn._step import guarded_step, restart, select
 from gatedrnn.methods.segmented import Segmented
 
@@ -86,12 +86,17 @@ def unroll(
     turn = check_flag("batch_major", batch_major) and np.ndim(xs) == 3
     found: Outputs = check_outputs(outputs, np.shape(xs)[:-1])
     if turn:
-        xs, mask, reset, segment_ids, found = _turned(xs, mask, reset, segment_ids, found)
-    shape = np.shape(xs)[:-1]
-    if lengths is not None:
-        mask = mask_of(lengths, shape, mask)
-    if segment_ids is not None:
-        reset = reset_of(segment_ids, shape, mask, reset, reverse)
+        given = {"xs": xs, "mask": mask, "reset": reset, "segment_ids": segment_ids}
+        arrays = {name: _turned(check_array(name, "an array", a)) for name, a in given.items() if a is not None}
+        xs, mask, reset, segment_ids = arrays["xs"], *map(arrays.get, ("mask", "reset", "segment_ids"))
+        if isinstance(found, Readout):
+            found = replace(found, targets=jax.tree.map(_turned, found.targets))
+    if lengths is not None or segment_ids is not None:
+        xs, mask, reset = check_inputs(xs, mask, reset, input_size(params))
+        if lengths is not None:
+            mask = mask_of(lengths, xs.shape[:-1], mask)
+        if segment_ids is not None:
+            reset = reset_of(segment_ids, xs.shape[:-1], mask, reset, reverse)
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     if key is not None and cell.training is None:
         raise fail("key", f"None for the cell {cell.name!r}, which draws nothing", shown(key))
@@ -102,20 +107,16 @@ def unroll(
     key = None if key is None else check_key("key", key)
     result: tuple[CarryT, Any] = _unroll(cell, method, params, sequence, found, key)
     if turn and found.per_step:
-        return result[0], _turned(result[1])[0]
+        return result[0], _turned(result[1])
     if batched:
         return result
     return unbatched(result[0]), unbatched(result[1], 1 if found.per_step else 0)
 
 
-def _turned(*trees: Any) -> tuple[Any, ...]:
-    """[B, T, ...] -> [T, B, ...], or back, of every array that has both axes."""
-
-    def turned(a: Any) -> Array:
-        a = jnp.asarray(a)
-        return jnp.swapaxes(a, 0, 1) if a.ndim > 1 else a
-
-    return tuple(jax.tree.map(turned, tree) for tree in trees)
+def _turned(a: Any) -> Array:
+    """[B, T, ...] -> [T, B, ...], or back; what lacks an axis is refused for it later."""
+    a = jnp.asarray(a)
+    return jnp.swapaxes(a, 0, 1) if a.ndim > 1 else a
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

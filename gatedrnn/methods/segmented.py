@@ -206,7 +206,7 @@ def _backward(
         (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), inputs, reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
         dgates_h = [rows_of(dgate) for dgate in gate_cotangents(blocks, dcarries)]
-        dgates_x = [*dgates_h, *dgates_h[: cell.extra]]
+        dgates_x = [*dgates_h, *dgates_h[:1] * cell.extra]  # those beyond the gates stand apart
         for gate in blocks[0].apart:
             dgates_x[gate] = rows_of(weigh([block.apart[gate] for block in blocks], dcarries))
         (dx,) = project_vjp(tuple(dgates_x))

@@ -16,7 +16,7 @@ from gatedrnn._files import check_regular, read_regular
 from gatedrnn._output import whole_files, write_json
 from gatedrnn.cells import CELLS
 from gatedrnn.models._model import Model, ModelParams
-from gatedrnn.networks import named
+from gatedrnn.networks import named, strangers
 
 FORMAT = "gatedrnn model 1"
 SIZES = ("input_size", "hidden_size", "output_size", "embedding_size")
@@ -59,8 +59,7 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     check_kind("params", ModelParams, params, "model.init(key)")
     if not isinstance(about, Mapping):
         raise fail("about", "a dict", shown(about))
-    if CELLS.get(model.cell.name, model.cell) != model.cell:
-        raise fail("model", "of a cell with a name of its own", f"{model.cell.name!r}, which is another cell")
+    _check_name(model.cell)
     if not isinstance(name, str) or not name or Path(name).name != name:
         raise fail("name", "a name for files, without a folder", repr(name))
     named = _named(params)
@@ -87,6 +86,22 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
         except SafetensorError as error:
             raise fail("folder", "one that can be written to", f"{str(folder)!r}: {error}") from None
     return Path(folder) / f"{name}.safetensors"
+
+
+def _check_name(cell: Cell) -> None:
+    """Raises ValueError where `load` would find another cell by that name, or none."""
+    if "(" not in cell.name:
+        if CELLS.get(cell.name, cell) != cell:
+            raise fail("model", "of a cell with a name of its own", f"{cell.name!r}, which is another cell")
+        return
+    expected = "of a network that its name makes again, of cells with names of their own"
+    own = strangers(cell.name, CELLS)  # to be given to `load`; what they are, their names do not say
+    try:
+        found = named(cell.name, {**CELLS, **dict.fromkeys(own, CELLS["lstm"])})
+    except ValueError as error:
+        raise fail("model", expected, f"{cell.name!r:.200}: {error}") from None
+    if found != cell and not own:
+        raise fail("model", expected, f"{cell.name!r:.200}, which is another network")
 
 
 def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:

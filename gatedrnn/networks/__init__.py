@@ -1,7 +1,7 @@
 """Networks of cells, which are cells themselves: layers, directions, and what lies between."""
 
 from gatedrnn.networks._layers import width_of
-from gatedrnn.networks._named import named
+from gatedrnn.networks._named import named, strangers
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
 from gatedrnn.networks.learned import learned_carry
 from gatedrnn.networks.normalised import NormalisedParams, normalised
@@ -26,6 +26,7 @@ __all__ = [
     "regularised",
     "rms_norm",
     "stack",
+    "strangers",
     "weight_drop",
     "width_of",
 ]

@@ -15,6 +15,8 @@ from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented
 
+PROBED = 64  # units of the weights by whose shapes a cell is looked at, which many heads divide
+
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from gatedrnn._forms import serialisable
 from gatedrnn._method import Method, run_whole
 from gatedrnn._noise import joined, parted
 from gatedrnn._outputs import All, Last, Outputs
-from gatedrnn._sequence import Sequence
+from gatedrnn._sequence import Sequence, apart_from_nan
 from gatedrnn.networks._layers import as_cell, check_layer, method_for
 
 MERGES: dict[str, Callable[[Array, Array], Array]] = {
@@ -83,7 +83,7 @@ class Directions:
         (ahead, x_ahead), (back, x_back) = self._read(x)
         forward, f = ahead.step(params.forward, carry.forward, x_ahead)
         backward, b = back.step(params.backward, carry.backward, x_back)
-        return BidirectionalState(forward, backward), MERGES[self.merge](f, b)
+        return BidirectionalState(forward, backward), self._merged(f, b)
 
     def __call__(
         self, method: Method, params: BidirectionalParams, sequence: Sequence, outputs: Outputs
@@ -103,10 +103,17 @@ class Directions:
         )
         forward, f = run_whole(method_for(ahead, method), ahead, params.forward, one, wanted)
         backward, b = run_whole(method_for(back, method), back, params.backward, other, wanted)
-        carry, merge = BidirectionalState(forward, backward), MERGES[self.merge]
+        carry = BidirectionalState(forward, backward)
         if isinstance(outputs, Last):
-            return carry, (merge(f[0], b[0]), f[1])
-        return carry, outputs.of(sequence, merge(f, b))
+            return carry, (self._merged(f[0], b[0]), f[1])
+        return carry, outputs.of(sequence, apart_from_nan(sequence, self._merged, f, b))
+
+    def _merged(self, f: Array, b: Array) -> Array:
+        """One output of two, [..., H] each."""
+        if self.merge != "concat" and f.shape != b.shape:
+            expected = f"such that both cells show outputs of one width, for merge={self.merge!r}"
+            raise fail("params", expected, f"{f.shape[-1]} and {b.shape[-1]}")
+        return MERGES[self.merge](f, b)
 
     def _read(self, x: Array) -> tuple[tuple[Cell, Array], tuple[Cell, Array]]:
         """Each direction's cell and what it reads."""

@@ -11,6 +11,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
 from gatedrnn._forms import Carry, Params
+from gatedrnn.linear import accumulation_dtype
 from gatedrnn.networks._layers import check_layer
 
 
@@ -26,13 +27,17 @@ class _Init:
             raise fail(
                 "cell", "one whose weights are gatedrnn.Params", f"{self.cell.name!r}, of {type(params).__name__}"
             )
-        return params._replace(initial=self.cell.initial_carry(params))
+        dtype = jax.tree.leaves(params)[0].dtype
+        return params._replace(initial=jax.tree.map(lambda a: a.astype(dtype), self.cell.initial_carry(params)))
 
 
 def _initial_carry(params: Params, batch_size: int | None = None) -> Carry:
     """`params.initial`, [H] each, in every row: [B, H]."""
     rows = () if batch_size is None else (batch_size,)
-    return jax.tree.map(lambda a: jnp.broadcast_to(a, (*rows, *a.shape)), params.initial)
+    if not jax.tree.leaves(params.initial):
+        raise fail("params.initial", "the learned first carry, as `init` draws it", "none")
+    wide = jax.tree.map(lambda a: a.astype(accumulation_dtype(a.dtype)), params.initial)
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, (*rows, *a.shape)), wide)
 
 
 def learned_carry(cell: Cell) -> Cell:

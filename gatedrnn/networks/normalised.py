@@ -119,8 +119,8 @@ def normalised(cell: Cell, norm: Norm = layer_norm) -> Cell:
         Ba, Kiros, Hinton, "Layer normalization", 2016, https://arxiv.org/abs/1607.06450
     """
     cell = check_layer("cell", cell)
-    if not cell.factored or cell.training is not None:
-        raise fail("cell", "in three-function form, without noise of its own", repr(cell))
+    if not cell.bare:
+        raise fail("cell", "in three-function form, without noise, `damp` or `extra` of its own", repr(cell))
     if not isinstance(norm, Norm):
         raise fail("norm", f"one of gatedrnn.networks.{', '.join(NORMS)}", shown(norm))
     words = [cell.name] + [f"norm={norm.name}"] * (norm is not layer_norm)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from gatedrnn.linear import add_bias
+from gatedrnn._check import fail
+from gatedrnn.linear import accumulation_dtype, add_bias
 
 
 @jax.tree_util.register_static
@@ -43,13 +44,26 @@ def _scaled(x: Array, scale: Array) -> Array:
 
 
 def _layer_norm(weights: dict[str, Array], x: Array) -> Array:
+    _check_weights("layer_norm", weights, {"scale", "shift"})
     centred = x - jnp.broadcast_to(x.mean(-1, keepdims=True), x.shape)
-    return add_bias(_rms_norm(weights, centred), weights["shift"])
+    return add_bias(_rescaled(weights, centred), weights["shift"])
 
 
 def _rms_norm(weights: dict[str, Array], x: Array) -> Array:
-    power = jnp.square(x).mean(-1, keepdims=True)  # [..., 1]
-    return _scaled(x * jnp.broadcast_to(jax.lax.rsqrt(power + EPSILON), x.shape), weights["scale"])
+    _check_weights("rms_norm", weights, {"scale"})
+    return _rescaled(weights, x)
+
+
+def _rescaled(weights: dict[str, Array], x: Array) -> Array:
+    wide = x.astype(accumulation_dtype(x.dtype))  # squares of float16 overflow
+    power = jnp.square(wide).mean(-1, keepdims=True)  # [..., 1]
+    return _scaled((wide * jnp.broadcast_to(jax.lax.rsqrt(power + EPSILON), x.shape)).astype(x.dtype), weights["scale"])
+
+
+def _check_weights(name: str, weights: Any, expected: set[str]) -> None:
+    if not isinstance(weights, dict) or set(weights) != expected:
+        got = sorted(weights) if isinstance(weights, dict) else type(weights).__name__
+        raise fail("params", f"with weights {', '.join(sorted(expected))} of the norm {name}", got)
 
 
 def _layer_weights(width: int, dtype: DTypeLike) -> dict[str, Array]:

@@ -22,7 +22,7 @@ from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.initializers import gaussian
 from gatedrnn.linear import product
-from gatedrnn.networks._layers import as_cell, check_layer, method_for
+from gatedrnn.networks._layers import PROBED, as_cell, check_layer, method_for
 
 
 @serialisable
@@ -53,7 +53,7 @@ class Projection:
         input_size: int,
         hidden_size: int,
         *,
-        projected_size: int,
+        projected_size: int | None = None,
         dtype: DTypeLike = jnp.float32,
         **options: Any,
     ) -> ProjectedParams:
@@ -63,7 +63,7 @@ class Projection:
             key: a `jax.random.key`.
             input_size: D.
             hidden_size: H, the units of the memory.
-            projected_size: P, at most H, the width of the output.
+            projected_size: P, at most H, the width of the output; by default half of H.
             dtype: of every weight.
             options: those of the cell's `init`.
 
@@ -71,7 +71,8 @@ class Projection:
             ValueError: `projected_size` is not from 1 to H; or as the cell's `init`.
         """
         hidden_size = check_size("hidden_size", hidden_size)
-        size = check_size("projected_size", projected_size, most=hidden_size)
+        size = max(hidden_size // 2, 1) if projected_size is None else projected_size
+        size = check_size("projected_size", size, most=hidden_size)
         key, key_projection = jax.random.split(check_key("key", key))
         params = self.cell.draw(key, input_size, hidden_size, dtype, **options)
         recurrent = jax.tree.map(lambda a: a[:size], params.recurrent)
@@ -136,7 +137,7 @@ def projected(cell: Cell) -> Cell:
     """
     cell = check_layer("cell", cell)
     run = Projection(cell)
-    if not cell.factored or cell.training is not None or not _fits(run):
+    if not cell.bare or not _fits(run):
         raise fail(
             "cell",
             "a cell with a memory beside h, which its `pointwise` does not read, such as gatedrnn.lstm",
@@ -149,7 +150,7 @@ def _fits(run: Projection) -> bool:
     """Whether the cell can be stepped with an output of another width than its memory's."""
 
     def stepped(key: Array) -> Any:
-        params = run.init(key, 1, 3, projected_size=2)
+        params = run.init(key, 1, PROBED, projected_size=PROBED // 2)
         carry = run.initial_carry(params, 1)
         return len(carry) > 1 and run.step(params, carry, jnp.zeros((1, 1)))
 

@@ -20,7 +20,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_key, check_rate, fail, shown
 from gatedrnn._forms import Carry, Gates, Params
 from gatedrnn._noise import dropped, kept, parted
-from gatedrnn.networks._layers import check_layer
+from gatedrnn.networks._layers import PROBED, check_layer
 
 INPUT, RECURRENT, ZONED = 101, 102, 103  # salts: no two draw the same numbers
 
@@ -105,8 +105,8 @@ def regularised(
         activations", 2017, https://arxiv.org/abs/1606.01305 (an LSTM's h reads the cell state before it is zoned).
     """
     cell = check_layer("cell", cell)
-    if not cell.factored or cell.training is not None:
-        raise fail("cell", "in three-function form, without noise of its own", repr(cell))
+    if not cell.bare:
+        raise fail("cell", "in three-function form, without noise, `damp` or `extra` of its own", repr(cell))
     input_dropout, recurrent_dropout = (
         check_rate("input_dropout", input_dropout),
         check_rate("recurrent_dropout", recurrent_dropout),
@@ -140,7 +140,12 @@ def regularised(
 
 def _rates(cell: Cell, zoneout: Any) -> dict[str, float]:
     """The rate of every part of the carry."""
-    carry = jax.eval_shape(lambda: cell.initial_carry(cell.init(jax.random.key(0), 1, 1)))
+    try:
+        carry = jax.eval_shape(lambda: cell.initial_carry(cell.init(jax.random.key(0), 1, PROBED)))
+    except Exception as error:  # a stranger's, of any kind
+        raise fail(
+            "cell", f"one whose `init` draws {PROBED} units without options", f"{cell.name!r}: {error}"
+        ) from error
     if not isinstance(zoneout, Mapping):
         zoneout = dict.fromkeys(carry._fields, zoneout)
     unknown = set(zoneout) - set(carry._fields)

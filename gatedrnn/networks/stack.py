@@ -9,6 +9,7 @@ y   = v_n                                   with `skip` all of v_1, ..., v_n
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +23,7 @@ from gatedrnn._forms import Carry, serialisable
 from gatedrnn._method import Method, run_whole
 from gatedrnn._noise import Noise, dropped, joined, parted
 from gatedrnn._outputs import All, Last, Outputs
-from gatedrnn._sequence import Sequence
+from gatedrnn._sequence import Sequence, apart_from_nan
 from gatedrnn.networks._layers import Between, as_cell, check_layer, method_for, width_of
 from gatedrnn.networks.norms import NORMS, Norm
 
@@ -139,33 +140,50 @@ class Layers:
             ends.append(end)
             return part
 
-        shown = self._through(params, sequence.xs, run)
+        guard = partial(apart_from_nan, replace(sequence, reset=None) if self.causal else sequence)
+        shown = self._through(params, sequence.xs, run, guard)
         return tuple(ends), shown[-1] if plain else outputs.of(sequence, self._shown(shown))
 
-    def _through(self, params: StackParams, x: Array, run: Callable[[int, Cell, Array], Any]) -> list[Any]:
-        """v_1, ..., v_n, where `run` gives the outputs of the layer i for its inputs."""
-        if len(params.layers) != len(self.cells):
-            raise fail("params.layers", f"the weights of {len(self.cells)} layers", len(params.layers))
+    def _through(
+        self,
+        params: StackParams,
+        x: Array,
+        run: Callable[[int, Cell, Array], Any],
+        guard: Callable[..., Array] = lambda function, *values: function(*values),
+    ) -> list[Any]:
+        """v_1, ..., v_n: `run` gives the outputs of the layer i for its inputs, `guard` applies what lies between."""
+        count = len(self.cells)
+        if len(params.layers) != count or len(params.norms) != (count - 1 if self.norm else 0):
+            expected = f"the weights of {count} layers" + f" and {count - 1} norms" * (self.norm is not None)
+            raise fail("params", expected, f"{len(params.layers)} layers and {len(params.norms)} norms")
         x, noise = parted(x) if self.noisy else (x, None)
         shown: list[Any] = []
         for i, cell in enumerate(self.cells):
-            u = x if i == 0 else self._read(i, params, shown[-1], x, noise)
+            u = x if i == 0 else self._read(i, params, shown[-1], x, noise, guard)
             if noise is not None and cell.training is not None:
                 cell, u = cell.training, joined(u, noise.salted(i + 1))
             h = run(i, cell, u)
-            shown.append(h + shown[-1] if i and self.residual else h)
+            shown.append(_sum(h, shown[-1]) if i and self.residual else h)
         return shown
 
-    def _read(self, i: int, params: StackParams, below: Array, x: Array, noise: Noise | None) -> Array:
+    def _read(
+        self, i: int, params: StackParams, below: Array, x: Array, noise: Noise | None, guard: Callable[..., Array]
+    ) -> Array:
         """u_i from what the layer below shows."""
         if self.norm is not None:
-            below = self.norm.apply(params.norms[i - 1], below)
+            below = guard(partial(self.norm.apply, params.norms[i - 1]), below)
         if noise is not None and self.dropout:
             below = dropped(noise.step, self.dropout, below, i)
         return jnp.concatenate([below, x.astype(below.dtype)], axis=-1) if self.skip else below
 
     def _shown(self, shown: list[Array]) -> Array:
         return jnp.concatenate(shown, axis=-1) if self.skip else shown[-1]
+
+
+def _sum(h: Array, below: Array) -> Array:
+    if h.shape != below.shape:
+        raise fail("params", "such that `residual` adds outputs of one width", f"{below.shape[-1]} below {h.shape[-1]}")
+    return h + below
 
 
 def _inside(method: Method, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
