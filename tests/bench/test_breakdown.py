@@ -29,6 +29,7 @@ def test_every_loop_has_its_line(run, cell, options, loops):
         assert 3 <= operations <= 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -39,6 +39,7 @@ def test_operations_of_nothing_are_refused(run, arguments):
     assert "four sizes B D H T of at least 1" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_starting_an_operation_costs(run):
     """Of every scan the operations, which grow with its vectors."""
     done = run("-m", "benchmarks.speed.operations", "--baseline")

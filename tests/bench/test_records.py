@@ -40,6 +40,7 @@ def test_an_entry_is_trained_once_and_its_tests_are_added(records, tmp_path):
         assert json.loads(path.read_bytes()) == record
 
 
+@pytest.mark.slow
 def test_lists_and_refuses(records):
     """Without a name every record with its line; a wrong one is named, with status 2."""
     listed = records()

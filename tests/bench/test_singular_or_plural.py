@@ -24,6 +24,7 @@ def test_selectivity_refuses():
         gr.flow.selectivity(np.zeros((3, 2)), np.zeros(4))
 
 
+@pytest.mark.slow
 def test_mixture_holds_rows_of_each():
     """Seven rows of three tasks: 3, 2 and 2, each drawn as the task alone draws them."""
     tasks = [gr.tasks.agreement_with(k) for k in (0, 1, 2)]

@@ -41,6 +41,7 @@ def not_a_number(ready_of, *problem):
     return ready._replace(gradients=gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [scaled, not_a_number])
 def test_other_numbers_end_the_run_before_the_clock(monkeypatch, wrong):
     """Nothing is timed, of the right systems neither."""

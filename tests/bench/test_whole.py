@@ -9,6 +9,7 @@ from benchmarks.speed.problem import Size, problem
 from benchmarks.speed.whole import WAYS, ready
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "alike"), [(gr.lstm, False), (gr.gru, True)])
 def test_both_ways_give_the_gradients(cell, alike):
     """The LSTM's h' reads c'; the GRU has one part, which nothing can read."""
@@ -20,6 +21,7 @@ def test_both_ways_give_the_gradients(cell, alike):
     assert (programs[0].count("f32[50,2,4]") == programs[1].count("f32[50,2,4]")) is alike
 
 
+@pytest.mark.slow
 def test_it_is_a_command(run):
     """One row for each way."""
     done = run("-m", "benchmarks.speed.whole", "lstm", "1", "2", "3", "20", "--repeats", "1")

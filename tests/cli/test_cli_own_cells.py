@@ -75,6 +75,7 @@ def test_race(trained, succeeds, tiny, read_json):
     assert entries == [*own, ("rnn", "default")]
 
 
+@pytest.mark.slow
 def test_compare(trained, succeeds, read_json):
     """By their names."""
     succeeds("compare", *CELLS, "--silent", "--horizon", "20", "--hidden", "2", "--seeds", "1", "--out", "compared")

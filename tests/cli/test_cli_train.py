@@ -77,6 +77,7 @@ def test_a_window(adding, tiny, succeeds, read_json):
     assert np.isfinite(got).all() and (got[:, 3] != whole[:, 3]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [2, 1])
 def test_two_devices(adding, seeds, tiny, succeeds, read_json):
     """They share two seeds, or the two sequences of a batch; the numbers are those of one device, but for rounding."""

@@ -111,6 +111,7 @@ def test_nothing_is_traced_twice(name, methods, spied, problem):
         limited(gr.Segmented(5), readout, params, xs)
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(3)
 @pytest.mark.sampled
 @each_method

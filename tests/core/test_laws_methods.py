@@ -62,6 +62,7 @@ class Lazy(Loop):
 jax.tree_util.register_static(Lazy)
 
 
+@pytest.mark.slow
 def test_check_method_says_which_law_fails():
     """A method that forgets flags and direction; one whose gradients are others; one that is none."""
     with pytest.raises(ValueError, match="values: .*; mask: .*; direction: "):

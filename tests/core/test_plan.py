@@ -68,6 +68,7 @@ def test_exactly_the_budget_fits():
     assert gr.plan(gr.rnn, params, xs, budget=need - 1).method != gr.Segmented()
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(2)
 @each_cell
 def test_the_leanest_method_where_nothing_else_fits(cell, innermost_loops):

@@ -30,6 +30,7 @@ each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 
 
+@pytest.mark.thinned(3)
 @each_network
 def test_outputs_are_those_of_the_layers_loops(network, draw, loops):
     """A literal loop for every layer and direction, in float64."""
@@ -56,6 +57,7 @@ def test_methods_agree(network, method, reverse, draw, differentiated):
     assert_close(got, differentiated(network, params, xs, gr.Autodiff(), **flags), "float32", 200)
 
 
+@pytest.mark.thinned(3)
 @each_network
 def test_masked_steps_are_as_if_deleted(network, draw):
     """On whichever side they are, in both directions, whatever stands there; an empty row gives its first carry."""
@@ -71,6 +73,7 @@ def test_masked_steps_are_as_if_deleted(network, draw):
         assert_close(own, alone if len(steps) else initial, "float32", 40)
 
 
+@pytest.mark.thinned(3)
 @each_network
 def test_an_episode_is_a_sequence_of_its_own(network, draw):
     """Packed documents: outputs and gradients of each are those of the document alone, in both directions."""

@@ -32,6 +32,7 @@ def test_a_normalised_lstm_is_its_equations(norm, draw):
         assert_close(gr.unroll(cell, params, xs)[1][t], h, "float32", 60)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("cell", [gr.normalised(gr.gru, rms_norm), gr.normalised(gr.rnn)], ids=lambda cell: cell.name)
 def test_methods_agree(cell, draw, differentiated):
     """With masks and resets, inside a stack, too."""
@@ -43,6 +44,7 @@ def test_methods_agree(cell, draw, differentiated):
     assert gr.networks.named(cell.name, gr.cells.CELLS) == cell
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("cell", [gr.lstm, gr.gru, gr.stack(gr.rnn, gr.gru_before)], ids=lambda cell: cell.name)
 def test_clipped_cotangents(cell, draw, differentiated):
     """The same by both methods, with flags and in checkpoints; none where the limit is never met; values as ever."""

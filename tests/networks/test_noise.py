@@ -24,7 +24,7 @@ each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name.re
 
 
 @each_cell
-@pytest.mark.thinned(3)
+@pytest.mark.thinned(5)
 @pytest.mark.sampled
 @pytest.mark.parametrize("method", [gr.Segmented(3), gr.Segmented(), gr.Checkpointed(2, gr.Segmented(2))], ids=str)
 def test_a_key_gives_the_same_numbers_by_every_method(cell, method, draw, differentiated):

@@ -78,6 +78,7 @@ def test_described():
     assert SETUP.describe()["optimiser"] == {"rule": "adam", "learning_rate": 1e-2, "clip": 1.0}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_transformation_is_refused(tmp_path):
     """Its state has the same shapes; what is compared is how it was made. The same, made anew, goes on."""
     fit = lambda rule, **more: gr.train.fit(
@@ -165,6 +166,7 @@ def test_what_is_not_known_of_a_batch(chained):
             gr.train.fit(setup, steps=1, test_every=1)
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(3)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("rule", [gr.train.Optimiser(), optax.adamw(1e-2)], ids=["adam", "adamw"])
