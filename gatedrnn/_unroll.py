@@ -83,6 +83,7 @@ def unroll(
         ((100, 4, 16), (4, 16))
     """
     method = check_method_value(method)
+    xs = check_array("xs", "an array [T, B, D] or [T, D] of a floating dtype", xs)
     turn = check_flag("batch_major", batch_major) and np.ndim(xs) == 3
     found: Outputs = check_outputs(outputs, np.shape(xs)[:-1])
     if turn:
