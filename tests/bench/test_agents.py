@@ -135,6 +135,7 @@ def test_refuses_in_one_sentence():
         Agent(gr.gru, rows=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgetful", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_learns_with_a_memory_alone(forgetful):
     """A short delay in seconds. Optax casts by implicit promotion."""

@@ -31,7 +31,7 @@ def plain(strict_promotion, tmp_path, monkeypatch):
         yield
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(7)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name, found in EXAMPLES.items() if found],

@@ -59,6 +59,7 @@ def test_other_numbers_end_the_run_before_the_clock(monkeypatch, wrong):
     assert not timed
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_house_needs_no_peer(monkeypatch):
     """It is compared with the plain scan over its own step, and measured in our settings alone."""
     cell = dataclasses.replace(gr.gru, name="house")

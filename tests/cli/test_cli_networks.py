@@ -18,6 +18,7 @@ def test_trained_and_gone_on_with(tmp_path, monkeypatch, succeeds, tiny, read_js
     assert read_json(Path("again/run.json"))["cell"] == NAME
 
 
+@pytest.mark.slow
 def test_raced_beside_a_cell(tmp_path, monkeypatch, succeeds, tiny):
     """Commas inside parentheses belong to the network; the table says its name."""
     monkeypatch.chdir(tmp_path)

@@ -52,6 +52,7 @@ def test_a_text(text, defaults, read_json, names, strict_json):
     assert result.stdout.endswith("wrote model, metrics and result.json to text/\n")
 
 
+@pytest.mark.slow
 def test_a_language(there, tiny, succeeds, read_json):
     """Its own options reach the task, and chance follows from them."""
     options = ("--attractors", "1", "--differ", "0.2", "--horizon", "20", "--cell", "rnn")
@@ -197,6 +198,7 @@ def test_several_prompts(text, succeeds):
     assert said == want
 
 
+@pytest.mark.slow
 def test_a_folder_with_two_seeds(there, tiny, succeeds, read_json):
     """Text from either; each model is as good as is said of it."""
     sizes = ("--text", "cats.txt", *tiny, "--cell", "rnn", "--embedding", "3", "--seeds", 2)

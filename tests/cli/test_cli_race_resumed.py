@@ -81,6 +81,7 @@ def test_interrupted(entrants, steps, stopped, succeeds, numbers, names, monkeyp
     assert table[0] == table[1]
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint(stopped, succeeds, numbers):
     """All that an entrant has is its folder."""
     stopped(1, 2)

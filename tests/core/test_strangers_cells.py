@@ -57,7 +57,7 @@ def loop(cell, params, xs):
     return n.stack(ys)
 
 
-@pytest.mark.thinned(6)
+@pytest.mark.slow
 @each_stranger
 def test_a_strangers_cell_keeps_the_laws(cell):
     """Every law, at the least sizes and at others."""

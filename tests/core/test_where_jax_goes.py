@@ -44,7 +44,7 @@ def both(cell, method, flags, outputs="all"):
     return run
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @pytest.mark.sampled
 @pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=["explicit", "auto"])
 @pytest.mark.parametrize("outputs", ["all", "last"])
@@ -65,7 +65,7 @@ def test_inside_a_mesh_that_is_set(method, outputs, kind):
             assert ys.sharding.is_equivalent_to(rows, 3) and dxs.sharding.is_equivalent_to(rows, 3)
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(4), gr.Checkpointed(4)], ids=["s", "c"])
@@ -129,7 +129,7 @@ def test_a_mesh_that_is_not_the_one_that_is_set():
         gr.unroll(gr.gru, params, xs, method=gr.Sharded(other))
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("checked", [True, False], ids=["check_vma", "unchecked"])
@@ -171,7 +171,7 @@ def test_export_with_symbols(cell):
         assert_close(program.call(*given, drawn), jax.jit(run)(*given, drawn), "float32", t * (D + H))
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @pytest.mark.sampled
 @each_cell
 @pytest.mark.parametrize("method", [gr.Segmented(), gr.Autodiff(), gr.Checkpointed(4)], ids=["s", "a", "c"])

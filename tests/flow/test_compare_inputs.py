@@ -98,6 +98,7 @@ SHOWN = gr.Cell.from_step(
 )
 
 
+@pytest.mark.slow
 def test_a_foreign_carry_is_judged_by_what_it_shows(tmp_path, driven):
     """Any pytree, an `init` without `dtype`: closed form, memory check and all files; parts agree with the matrices."""
     result = gr.flow.compare([SHOWN], driven, hidden_size=2, seeds=1)
@@ -158,6 +159,7 @@ def test_one_step_one_unit(strict_json):
     strict_json(result.to_json())
 
 
+@pytest.mark.slow
 def test_float64_inside_a_context():
     """With x64 on for this thread only, all of it is float64: the closed form agrees to ten digits."""
     with jax.enable_x64(True):
@@ -243,6 +245,7 @@ def test_too_much_memory_is_refused_before_it_is_taken():
         gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=10**400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(20_000, 1, 32, 64), (20_000, 1, 32, 512), (1000, 16, 256, 128), (200, 1, 1, 1000)])
 @pytest.mark.parametrize("cell", gr.cells.CLASSICS.values(), ids=gr.cells.CLASSICS)
 def test_the_need_is_estimated_from_above(cell, sizes, monkeypatch):

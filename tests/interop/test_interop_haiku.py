@@ -66,6 +66,7 @@ def test_verified_in_float64(core, inputs):
         assert interop.verify_haiku(weights_of(CORES[core], "float64"), inputs).largest <= tolerance("float64", LENGTH)
 
 
+@pytest.mark.slow
 def test_a_model_by_the_paths_of_its_cores(inputs):
     """Cores of three kinds under names of their own, among other modules, in the order in which they are named."""
 

@@ -76,6 +76,7 @@ def test_verified(name, lengths, inputs):
     assert errors.largest < RTOL
 
 
+@pytest.mark.slow
 @bounded(2)
 def test_any_model_over_any_lengths(data):
     """Layers, directions, biases, merges; rows of no steps among the lengths."""

@@ -42,7 +42,7 @@ def test_outputs_are_those_of_the_layers_loops(network, draw, loops):
     assert_close(ys, want, "float32", 40)
 
 
-@pytest.mark.thinned(7)
+@pytest.mark.thinned(17)
 @pytest.mark.sampled
 @each_method
 @each_network
@@ -211,18 +211,19 @@ def test_refusals(make, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.thinned(5)
-@pytest.mark.sampled
+@pytest.mark.slow
 @each_network
 def test_laws_hold(network):
     """Of networks as of cells."""
     assert gr.check_cell(network) == ("fit", "batch", "mask", "reset", "gradient")
 
 
+@pytest.mark.slow
 def test_noise_is_a_law():
     assert "noise" in gr.check_cell(gr.stack(gr.regularised(gr.gru, zoneout=0.2), layers=2, dropout=0.3))
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_saved_and_loaded(tmp_path):
     """With noise in training and none in tests; sizes of the readout are those of what the network shows."""
     network = gr.stack(gr.bidirectional(gr.gru), gr.lstm, dropout=0.2)

@@ -24,7 +24,7 @@ each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name.re
 
 
 @each_cell
-@pytest.mark.thinned(5)
+@pytest.mark.thinned(11)
 @pytest.mark.sampled
 @pytest.mark.parametrize("method", [gr.Segmented(3), gr.Segmented(), gr.Checkpointed(2, gr.Segmented(2))], ids=str)
 def test_a_key_gives_the_same_numbers_by_every_method(cell, method, draw, differentiated):
@@ -121,6 +121,7 @@ def test_layers_draw_apart():
         assert all((one != other).mean() > 0.3 for other in drawn[:i])
 
 
+@pytest.mark.slow
 def test_learned_carries_begin_sequences_and_episodes(draw):
     """Gradients reach it from the first step and from every reset, none where a carry is given."""
     cell = gr.learned_carry(gr.lstm)

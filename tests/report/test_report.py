@@ -209,6 +209,7 @@ EDGES = {  # name -> the runs, of those that `run` makes
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EDGES)
 def test_edges(case, run):
     parsed = Page(report.html({"runs": EDGES[case](run)}))

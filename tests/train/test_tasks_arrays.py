@@ -55,7 +55,7 @@ def by_hand(kind):
     return task, targets
 
 
-@pytest.mark.thinned(5)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["labels", "steps", "values", "several"])
 def test_as_written_by_hand(kind):
     """Every loss of a training, to the last bit: by a share, and by separate arrays."""

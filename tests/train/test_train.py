@@ -128,7 +128,7 @@ METHODS = [
 ]
 
 
-@pytest.mark.thinned(7)
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 @pytest.mark.parametrize("task", [gr.tasks.adding, gr.tasks.parity], ids=lambda task: task.name)
 def test_every_method_trains_alike(task, method):

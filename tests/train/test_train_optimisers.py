@@ -112,7 +112,7 @@ WANTING = {
 }
 
 
-@pytest.mark.thinned(7)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * ("lbfgs" in n)) for n in WANTING])
 def test_optimisers_that_want_the_loss(name):
     """Each trains in `fit` as optax does when it is given value, gradient and function of the same batch by hand."""
