@@ -10,6 +10,7 @@ import gatedrnn as gr
 BEYOND = [name for name in gr.cells.CELLS if name not in gr.cells.CLASSICS]
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(4)
 @pytest.mark.parametrize("cell", BEYOND)
 def test_trained_and_continued(cell, tmp_path, monkeypatch, succeeds, tiny, read_json):

@@ -92,6 +92,7 @@ def test_killed_before_the_first_checkpoint(stopped, succeeds, numbers):
     assert numbers("part") == numbers("whole")
 
 
+@pytest.mark.slow
 def test_refused_beside_one_that_was_interrupted(stopped, check_refused, succeeds, tree):
     """A new race in its folder, unless it is forced; other options; a folder without one; what is damaged."""
     stopped(1, 2)

@@ -41,6 +41,7 @@ def size(compiled):
 CELLS = {**gr.cells.CLASSICS, "foreign": FOREIGN}
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", CELLS)
 def test_prediction(name):

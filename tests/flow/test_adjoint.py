@@ -114,6 +114,7 @@ def test_first_gradient_equals_the_vjp_of_unroll(name, problem, put, unscaled, a
             assert np.isfinite(got.log10_norm["state"][0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(11)
 @pytest.mark.sampled
 @each_cell

@@ -24,6 +24,7 @@ def broadcasts():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(2)
 @pytest.mark.parametrize("cell", NETWORKS, ids=lambda cell: cell.name)
 def test_there_and_back(cell, network_params, inputs):

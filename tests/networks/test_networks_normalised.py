@@ -44,6 +44,7 @@ def test_methods_agree(cell, draw, differentiated):
     assert gr.networks.named(cell.name, gr.cells.CELLS) == cell
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(2)
 @pytest.mark.parametrize("cell", [gr.lstm, gr.gru, gr.stack(gr.rnn, gr.gru_before)], ids=lambda cell: cell.name)
 def test_clipped_cotangents(cell, draw, differentiated):

@@ -23,6 +23,7 @@ KEY = jax.random.key(5)
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name.replace(" ", ""))
 
 
+@pytest.mark.slow
 @each_cell
 @pytest.mark.thinned(11)
 @pytest.mark.sampled

@@ -8,6 +8,7 @@ import pytest
 from gatedrnn import plots, report
 
 
+@pytest.mark.slow
 def test_save_writes_exactly_its_files(result, tmp_path):
     """Whole files under their names, none besides; a second save replaces them; strangers stay."""
     some = dataclasses.replace(result, runs=result.runs[:6], gate_maps=result.gate_maps[:1])

@@ -37,6 +37,7 @@ def labelled(label, masked):
     return lambda batch: batch._replace(targets=batch.targets.at[0].set(label), mask=batch.mask.at[0].set(not masked))
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(3)
 @pytest.mark.parametrize("label", [-1, -100, CLASSES, 2**31 - 1])
 def test_a_class_that_is_none(label):
@@ -56,6 +57,7 @@ def test_a_training_blames_the_task(label):
         gr.train.fit(setup, steps=2, test_every=1, test_batches=1)
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(5)
 @pytest.mark.parametrize("symbol", [-1, 7, 300])
 @pytest.mark.parametrize("classes", [True, False])
