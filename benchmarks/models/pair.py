@@ -114,4 +114,6 @@ def measured(name: str, pair: Pair, given: Given, turns: int) -> Row:
         for side, ready in sides.items():
             times[side].append(milliseconds(ready.gradient))
     row: Row = {"peer": name, "model": pair.model, "here": pair.here, "errors": errors}
-    return row | {side: {**summary(times[side]), "temp_bytes": ready.temp_bytes} for side, ready in sides.items()}
+    for side, ready in sides.items():
+        row[side] = {**(summary(times[side]) or {}), "temp_bytes": ready.temp_bytes}
+    return row
