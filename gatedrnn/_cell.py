@@ -2,13 +2,14 @@
 
     project(params.input, x)                   -> gates_x   G arrays [H], of one row of inputs
     recur(params.recurrent, h)                 -> gates_h   G arrays [H], of one row of the state; affine in h
+    norm(params.norm, gates_h)                 -> gates_h   of one row, its bias aside; most cells have none
     pointwise(gates_x, gates_h, carry[, unit]) -> carry     one unit like another: elementwise in [..., H]
 
     step = pointwise(project(x), recur(h), carry)
 
-Three laws stand behind the fast gradient. `project` and `recur` are mapped over batch and time by the `Cell`, so no row
-sees another. The others are proved before they are relied on (`_contract`): JAX can transpose `recur` in h, so it is
-affine there; every equation of `pointwise` and of its derivative is elementwise, so no unit sees another.
+Three laws stand behind the fast gradient. `project`, `recur` and `norm` are mapped over batch and time by the `Cell`,
+so no row sees another. The others are proved before they are relied on (`_contract`): JAX can transpose `recur` in h,
+so it is affine there; every equation of `pointwise` and of its derivative is elementwise, so no unit sees another.
 
 Dimension letters, everywhere in the package:
 
@@ -26,7 +27,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from gatedrnn._check import fail
-from gatedrnn._forms import Composed, Gates, Network, Of, PerHead, PerRow
+from gatedrnn._forms import Composed, Gates, Network, Of, PerHead, PerRow, heard
 
 if TYPE_CHECKING:  # a bare `Cell` is one of any carry and any weights; Python has such defaults from 3.13 on
     from typing_extensions import TypeVar as Defaulted
@@ -70,6 +71,8 @@ class Cell(Generic[CarryT, ParamsT]):
             `gates_x`, and no state meets them.
         damp: `(params.input, x [D]) -> [H]`, what h is multiplied by on its way to `recur`, which no gradient reaches;
             None for nothing.
+        norm: `(params.norm, gates [H]) -> gates`, a function of one row of G arrays, which what `recur` adds to its
+            bias goes through, such as a layer norm (`gr.normalised`); None for nothing.
         training: what is run in its place where `unroll` is given a key: the cell with noise, whose inputs have four
             more columns.
 
@@ -94,10 +97,11 @@ class Cell(Generic[CarryT, ParamsT]):
     network: Network | None = None
     extra: int = 0
     damp: Callable[[Any, Array], Array] | None = None
+    norm: Callable[[Any, Gates], Gates] | None = None
     training: "Cell[CarryT, ParamsT] | None" = None
 
     def __post_init__(self) -> None:
-        for name in ("project", "recur", "damp"):
+        for name in ("project", "recur", "damp", "norm"):
             function = getattr(self, name)
             if function is not None and not isinstance(function, PerRow):
                 object.__setattr__(self, name, PerRow(function))
@@ -105,7 +109,7 @@ class Cell(Generic[CarryT, ParamsT]):
         complete = all(function is not None for function in three)
         # A composed step is made anew, since `dataclasses.replace` hands over that of the cell it copies.
         if complete and (self.step is None or isinstance(self.step, Composed)):
-            object.__setattr__(self, "step", Composed(*three, self.damp))
+            object.__setattr__(self, "step", Composed(*three, self.damp, self.norm))
         elif self.step is None:
             raise ValueError(f"Cell {self.name!r} needs `step`, or all of `project`, `recur` and `pointwise`.")
         if self.keeps and self.keeps.removeprefix("1 - ") not in self.gates:
@@ -165,7 +169,11 @@ class Cell(Generic[CarryT, ParamsT]):
     def halves(self, params: Any, x: Array, h: Array) -> tuple[Gates, Gates]:
         """What `pointwise` reads of inputs [..., D] and of the state before them [..., H]."""
         damp = None if self.damp is None else lax.stop_gradient(self.damp(params.input, x))
-        return self.project(params.input, x), self.recur(params.recurrent, h if damp is None else h * damp)
+        return self.project(params.input, x), self.heard(params, h if damp is None else h * damp)
+
+    def heard(self, params: Any, h: Array) -> Gates:
+        """The recurrent half of every gate, as `pointwise` reads it, of states [..., H]."""
+        return heard(self.recur, self.norm, params, h)
 
     def draw(self, key: Array, input_size: int, hidden_size: int, dtype: DTypeLike, **options: Any) -> ParamsT:
         """`init`, which is told of a dtype only where it is not float32: a foreign one need not know any other."""

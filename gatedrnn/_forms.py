@@ -31,12 +31,14 @@ class Params(NamedTuple):
         recurrent: pytree read by `recur`. In the house's cells `w [H, G * H]`; the GRU adds `b [H]`.
         unit: pytree of [H] read by `pointwise`, a number per unit: peepholes, time steps. Empty in the house's cells.
         initial: the first carry [H] each, where it is learned (`gr.learned_carry`).
+        norm: pytree read by `Cell.norm` (`gr.normalised`).
     """
 
     input: Any
     recurrent: Any
     unit: Any = ()
     initial: Any = ()
+    norm: Any = ()
 
     def spread(self, h: Array) -> tuple[Any, ...]:
         """What `pointwise` and `activations` take last: `unit` as arrays like `h` [..., H], where there is any."""
@@ -53,24 +55,42 @@ class Composed:
     recur: Callable[[Any, Array], Gates]
     pointwise: Callable[..., Carry]
     damp: Callable[[Any, Array], Array] | None
+    norm: Callable[[Any, Gates], Gates] | None
 
     def __call__(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         gates_x = self.project(params.input, x)  # G x [..., H]
         h = carry.h if self.damp is None else carry.h * lax.stop_gradient(self.damp(params.input, x))
-        gates_h = self.recur(params.recurrent, h)  # G x [..., H]
+        gates_h = heard(self.recur, self.norm, params, h)  # G x [..., H]
         carry = self.pointwise(gates_x, gates_h, carry, *params.spread(carry.h))
         return carry, carry.h
 
 
+def heard(recur: Any, norm: Any, params: Params, h: Array) -> Gates:
+    """What `pointwise` reads of states h [..., H]: `recur`, of which what is not its bias goes through `norm`."""
+    if norm is None:
+        return tuple(recur(params.recurrent, h))
+    return normed(norm, params, *taken_apart(recur, params, h))
+
+
+def taken_apart(recur: Any, params: Params, h: Array) -> tuple[Gates, Gates]:
+    """Bias and product of `recur`, G x [..., H] each."""
+    return jax.jvp(lambda h: tuple(recur(params.recurrent, h)), (jnp.zeros_like(h),), (h,))
+
+
+def normed(norm: Any, params: Params, bias: Gates, product: Gates) -> Gates:
+    """The norm of the product, above the bias."""
+    return tuple(a + b for a, b in zip(norm(params.norm, product), bias, strict=True))
+
+
 @dataclass(frozen=True)
 class PerRow:
-    """`project` or `recur` of one row, mapped over batch and time, so that no row can see another."""
+    """`project`, `recur` or `norm` of one row, mapped over batch and time, so that no row can see another."""
 
     function: Callable[[Any, Array], Any]
 
-    def __call__(self, weights: Any, rows: Array) -> Any:
+    def __call__(self, weights: Any, rows: Any) -> Any:
         run = self.function
-        for _ in rows.shape[:-1]:
+        for _ in jax.tree.leaves(rows)[0].shape[:-1]:
             run = jax.vmap(run, in_axes=(None, 0))
         return run(weights, rows)
 

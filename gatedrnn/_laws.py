@@ -176,7 +176,7 @@ def _noise(problem: Problem) -> str | None:
 def _halves(problem: Problem) -> tuple[Any, Any, Any]:
     cell, params = problem.cell, problem.params
     gates_x = cell.project(params.input, problem.xs[0])
-    return gates_x, cell.recur(params.recurrent, problem.carry.h), problem.carry
+    return gates_x, cell.heard(params, problem.carry.h), problem.carry
 
 
 def _elementwise(problem: Problem) -> str | None:

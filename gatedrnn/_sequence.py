@@ -132,6 +132,7 @@ def input_size(params: Any) -> int | None:
     ):  # of a network, what reads `xs` first
         params = params[0]
     weights = getattr(params, "input", None)
+    weights = getattr(weights, "cell", weights)  # of a cell that is normalised
     w = weights.get("w") if isinstance(weights, dict) else None
     return w.shape[0] if w is not None and w.ndim == 2 else None
 

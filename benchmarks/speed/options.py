@@ -1,6 +1,6 @@
 """What flags, regularisers and networks cost: python -m benchmarks.speed.options writes the record.
 
-Forward and backward of each beside the cell alone, in turns, so that a machine that slows down favours neither; the
+Forward and backward of each beside the same without it, in turns, so that a machine that slows down favours neither; the
 ratio of a turn is that of two calls that follow one another, and the median of the turns is kept.
 """
 
@@ -8,8 +8,9 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,21 +25,44 @@ RECORD = RESULTS / "options.json"
 SIZES = (Size(16, 32, 64, 2_000), Size(16, 32, 128, 2_000))
 QUICK = (Size(2, 4, 8, 50),)
 CELLS: dict[str, gr.Cell] = {"gru": gr.gru, "lstm": gr.lstm}
-ALONE = "the cell alone"
 
 Make = Callable[[gr.Cell], gr.Cell]
-OPTIONS: dict[str, tuple[Make, tuple[str, ...], int]] = {  # the network, what `unroll` is given, and of how many cells
-    "mask": (lambda cell: cell, ("mask",), 1),
-    "reset": (lambda cell: cell, ("reset",), 1),
-    "learned first carry": (gr.learned_carry, (), 1),
-    "input dropout": (lambda cell: gr.regularised(cell, input_dropout=0.3), ("key",), 1),
-    "recurrent dropout": (lambda cell: gr.regularised(cell, recurrent_dropout=0.3), ("key",), 1),
-    "zoneout of h": (lambda cell: gr.regularised(cell, zoneout={"h": 0.1}), ("key",), 1),
-    "zoneout of h and c": (lambda cell: gr.regularised(cell, zoneout=0.1), ("key",), 1),
-    "two layers": (lambda cell: gr.stack(cell, layers=2), (), 2),
-    "two layers, dropout between": (lambda cell: gr.stack(cell, layers=2, dropout=0.3), ("key",), 2),
-    "two layers, RMS norm between": (lambda cell: gr.stack(cell, layers=2, norm=gr.networks.rms_norm), (), 2),
-    "both directions": (gr.bidirectional, (), 2),
+
+
+class Option(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        make: the network.
+        given: what `unroll` is given beside the inputs.
+        beside: the network without it.
+        times: how often that one is run.
+    """
+
+    make: Make
+    given: tuple[str, ...] = ()
+    beside: Make = lambda cell: cell
+    times: int = 1
+
+
+def two_layers(cell: gr.Cell, **options: Any) -> gr.Cell:
+    return gr.stack(cell, layers=2, **options)
+
+
+OPTIONS: dict[str, Option] = {
+    "mask": Option(lambda cell: cell, ("mask",)),
+    "reset": Option(lambda cell: cell, ("reset",)),
+    "learned first carry": Option(gr.learned_carry),
+    "input dropout": Option(lambda cell: gr.regularised(cell, input_dropout=0.3), ("key",)),
+    "recurrent dropout": Option(lambda cell: gr.regularised(cell, recurrent_dropout=0.3), ("key",)),
+    "zoneout of h": Option(lambda cell: gr.regularised(cell, zoneout={"h": 0.1}), ("key",)),
+    "zoneout of h and c": Option(lambda cell: gr.regularised(cell, zoneout=0.1), ("key",)),
+    "recurrent RMS norm": Option(lambda cell: gr.normalised(cell, gr.networks.rms_norm)),
+    "recurrent layer norm": Option(gr.normalised),
+    "dropout between two layers": Option(partial(two_layers, dropout=0.3), ("key",), two_layers),
+    "RMS norm between two layers": Option(partial(two_layers, norm=gr.networks.rms_norm), (), two_layers),
+    "two layers, to two cells": Option(two_layers, times=2),
+    "both directions, to two cells": Option(gr.bidirectional, times=2),
 }
 
 
@@ -61,19 +85,19 @@ def program(cell: gr.Cell, size: Size, given: tuple[str, ...]) -> Program:
 
 
 def measured(cell: gr.Cell, size: Size, turns: int) -> list[Row]:
-    """A row for each option: milliseconds and the ratio to as many cells alone."""
-    alone = program(cell, size, ())
+    """A row for each option: milliseconds and the ratio to the same without it."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in OPTIONS if applies(name, cell)}
-    programs = {name: program(OPTIONS[name][0](cell), size, OPTIONS[name][1]) for name in found}
-    for run in (alone, *programs.values()):
+    bare = {made: program(made, size, ()) for made in {OPTIONS[name].beside(cell) for name in found}}
+    programs = {name: program(OPTIONS[name].make(cell), size, OPTIONS[name].given) for name in found}
+    for run in (*bare.values(), *programs.values()):
         run()
     for _ in range(turns):
         for name, run in programs.items():
-            found[name].append((milliseconds(alone), milliseconds(run)))
+            found[name].append((milliseconds(bare[OPTIONS[name].beside(cell)]), milliseconds(run)))
     return [
         {"cell": cell.name, "option": name, **size._asdict()}
         | {"ms": statistics.median(b for _, b in pairs)}
-        | {"ratio": statistics.median(b / (a * OPTIONS[name][2]) for a, b in pairs)}
+        | {"ratio": statistics.median(b / (a * OPTIONS[name].times) for a, b in pairs)}
         for name, pairs in found.items()
     ]
 
@@ -102,7 +126,7 @@ def options_table() -> str:
     rows = json.loads(RECORD.read_text())["rows"]
     columns = list(dict.fromkeys((row["cell"], row["hidden"]) for row in rows))
     ratios = {(row["option"], row["cell"], row["hidden"]): row["ratio"] for row in rows}
-    header = ("forward and backward, to as many cells alone", *(f"{cell}, H = {hidden}" for cell, hidden in columns))
+    header = ("forward and backward, to the same without it", *(f"{cell}, H = {hidden}" for cell, hidden in columns))
     lines = [(name, *(number(ratios.get((name, *column)), ".2f") for column in columns)) for name in OPTIONS]
     return table(header, lines)
 

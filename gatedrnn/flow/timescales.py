@@ -103,7 +103,7 @@ def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> Gate
     def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
         gates_x, run, fresh = inputs
         before = restart(fresh, sequence.initial, carry)
-        gates_h = cell.recur(params.recurrent, before.h)
+        gates_h = cell.heard(params, before.h)
         after = cell.pointwise(gates_x, gates_h, before, *unit)
         return select(run, after, carry), kept(cell, gates_x, gates_h, before, unit)
 

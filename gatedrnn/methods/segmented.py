@@ -10,6 +10,7 @@ remains of the reverse loop is, per step,
     dcarry[i] += block[j][after i] * dcarry[j]               where part j reads part i, as the LSTM's h' reads c'
     dgates[g]  = sum_j block[j][gate g] * dcarry[j]
     dcarry'[i] = sum_j block[j][before i] * dcarry[j]        (+ dgates U^T for h)
+(dgates through the transposed derivative of `norm` first, where there is one: of each step, made for the whole segment)
 where U^T, the transpose of the linear part of `recur`, is laid out once for the whole sequence: a product that
 transposes as it goes takes up to twice as long. The loop hands out dcarry, the smallest that dgates follow from:
 they are computed again for the whole segment, and all weight gradients are one product per segment.
@@ -35,7 +36,7 @@ from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import restart, select, within
 from gatedrnn.linear import accumulation_dtype, split
-from gatedrnn.methods._gradients import rows_of, unit_gradient, weight_gradient
+from gatedrnn.methods._gradients import normed_gates, recurrent_gradient, rows_of, unit_gradient, weight_gradient
 from gatedrnn.methods._length import default_length
 
 
@@ -151,7 +152,7 @@ def _run(
         def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
             gates_x, damp, mask, reset = inputs
             before = restart(reset, initial, carry)
-            gates_h = cell.recur(params.recurrent, before.h if damp is None else before.h * damp)
+            gates_h = cell.heard(params, before.h if damp is None else before.h * damp)
             after = cell.pointwise(gates_x, gates_h, before, *unit)
             after = select(mask, after, carry)
             return after, after.h
@@ -175,13 +176,14 @@ def _backward(
         x, h, dh, mask, reset = inputs  # [K, B, ...] each
         before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
         damp = _damp(cell, params, x)  # [K, B, H]
-        rows_x, rows_h = rows_of(x), rows_of(before_h if damp is None else before_h * damp)  # [K * B, ...]
+        heard = before_h if damp is None else before_h * damp
+        rows_x = rows_of(x)  # [K * B, D]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
-        found_h = cell.recur(params.recurrent, rows_h)
-        gates_x, gates_h = jax.tree.map(lambda a: a.reshape(before_h.shape), (tuple(found_x), tuple(found_h)))
+        gates_x = tuple(gate.reshape(before_h.shape) for gate in found_x)
+        normed = normed_gates(cell, params, heard)
         before = start._make((before_h, *(jnp.zeros_like(before_h) for _ in start[1:])))
         unit = params.spread(before_h)
-        values = values_of(gates_x, gates_h, before, unit)
+        values = values_of(gates_x, normed.gates, before, unit)
         parts = take_apart(cell, values, start, unit)
         order = [part.place for part in parts]
         values = replay(cell, parts, values, start, initial, unit, mask, reset, reverse)
@@ -190,10 +192,11 @@ def _backward(
 
         def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
             dcarry, dinitial = state
-            dh, blocks, damp, run, reset = inputs
+            dh, blocks, pull, damp, run, reset = inputs
             dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + dh))
             dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
-            dread = matrix.transposed(gate_cotangents(blocks, dcarry))
+            dgates = tuple(gate_cotangents(blocks, dcarry))
+            dread = matrix.transposed(dgates if pull is None else pull(dgates)[0])
             dbefore = dbefore._replace(h=dbefore.h + (dread if damp is None else dread * damp))
             dbefore = dbefore if clip is None else select(run, within(clip, dbefore), dbefore)
             if reset is not None:
@@ -202,17 +205,16 @@ def _backward(
 
         zeros = jax.tree.map(jnp.zeros_like, dcarry)
         run = None if clip is None else mask  # a masked step is as if deleted: it clips nothing
-        inputs = (dh, in_loop, damp, run, reset)
+        inputs = (dh, in_loop, normed.pull, damp, run, reset)
         (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), inputs, reverse=not reverse)
         dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
-        dgates_h = [rows_of(dgate) for dgate in gate_cotangents(blocks, dcarries)]
-        dgates_x = [*dgates_h, *dgates_h[:1] * cell.extra]  # those beyond the gates stand apart
+        dgates_h = gate_cotangents(blocks, dcarries)
+        dgates_x = [rows_of(dgate) for dgate in (*dgates_h, *dgates_h[:1] * cell.extra)]  # those beyond stand apart
         for gate in blocks[0].apart:
             dgates_x[gate] = rows_of(weigh([block.apart[gate] for block in blocks], dcarries))
         (dx,) = project_vjp(tuple(dgates_x))
-        dsegment = params._replace(
+        dsegment = recurrent_gradient(cell, params, heard, normed, dgates_h)._replace(
             input=weight_gradient(cell.project, params.input, rows_x, dgates_x),
-            recurrent=weight_gradient(cell.recur, params.recurrent, rows_h, dgates_h),
             unit=unit_gradient(params.unit, blocks, dcarries),
         )
         return (

@@ -4,7 +4,7 @@ from gatedrnn.networks._layers import width_of
 from gatedrnn.networks._named import named, strangers
 from gatedrnn.networks.bidirectional import BidirectionalParams, BidirectionalState, bidirectional
 from gatedrnn.networks.learned import learned_carry
-from gatedrnn.networks.normalised import NormalisedParams, normalised
+from gatedrnn.networks.normalised import NormalisedInput, normalised
 from gatedrnn.networks.norms import Norm, layer_norm, rms_norm
 from gatedrnn.networks.projected import ProjectedParams, projected
 from gatedrnn.networks.regularised import regularised, weight_drop
@@ -14,7 +14,7 @@ __all__ = [
     "BidirectionalParams",
     "BidirectionalState",
     "Norm",
-    "NormalisedParams",
+    "NormalisedInput",
     "ProjectedParams",
     "StackParams",
     "bidirectional",

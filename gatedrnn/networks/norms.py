@@ -45,7 +45,7 @@ def _scaled(x: Array, scale: Array) -> Array:
 
 def _layer_norm(weights: dict[str, Array], x: Array) -> Array:
     _check_weights("layer_norm", weights, {"scale", "shift"})
-    centred = x - jnp.broadcast_to(x.mean(-1, keepdims=True), x.shape)
+    centred = x - _mean(x)
     return add_bias(_rescaled(weights, centred), weights["shift"])
 
 
@@ -56,8 +56,14 @@ def _rms_norm(weights: dict[str, Array], x: Array) -> Array:
 
 def _rescaled(weights: dict[str, Array], x: Array) -> Array:
     wide = x.astype(accumulation_dtype(x.dtype))  # squares of float16 overflow
-    power = jnp.square(wide).mean(-1, keepdims=True)  # [..., 1]
-    return _scaled((wide * jnp.broadcast_to(jax.lax.rsqrt(power + EPSILON), x.shape)).astype(x.dtype), weights["scale"])
+    return _scaled((wide * jax.lax.rsqrt(_mean(jnp.square(wide)) + EPSILON)).astype(x.dtype), weights["scale"])
+
+
+def _mean(x: Array) -> Array:
+    """The mean of each row, spread along it, [..., N]; a product with ones: on a CPU a sum adds one by one."""
+    width = x.shape[-1]
+    mean = jnp.matmul(x, jnp.full((width, 1), 1 / width, x.dtype), precision="highest")  # [..., 1]
+    return jnp.broadcast_to(mean, x.shape)
 
 
 def _check_weights(name: str, weights: Any, expected: set[str]) -> None:

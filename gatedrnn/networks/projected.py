@@ -105,7 +105,7 @@ class Projection:
         return method_for(inner, method)(inner, params, replace(sequence, xs=gates_x), outputs)
 
     def _after(self, params: ProjectedParams, carry: Carry, gates_x: tuple[Array, ...]) -> tuple[Carry, Array]:
-        gates_h = self.cell.recur(params.cell.recurrent, carry.h)  # G x [B, H]
+        gates_h = self.cell.heard(params.cell, carry.h)  # G x [B, H]
         after = self.cell.pointwise(gates_x, gates_h, carry, *params.cell.spread(carry[1]))
         h = product(after.h, params.projection)
         return after._replace(h=h), h

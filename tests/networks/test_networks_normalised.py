@@ -25,8 +25,8 @@ def test_a_normalised_lstm_is_its_equations(norm, draw):
 
     h = c = np.zeros((xs.shape[1], 4))
     for t, x in enumerate(np.asarray(xs, np.float64)):
-        gates = normal(p.input, x @ p.cell.input["w"]) + normal(p.recurrent, h @ p.cell.recurrent["w"])
-        i, f, g, o = np.split(gates + p.cell.input["b"], 4, -1)
+        gates = normal(p.input.norm, x @ p.input.cell["w"]) + normal(p.norm, h @ p.recurrent["w"])
+        i, f, g, o = np.split(gates + p.input.cell["b"], 4, -1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
         assert_close(gr.unroll(cell, params, xs)[1][t], h, "float32", 60)
