@@ -6,9 +6,9 @@ B D H T  log-uniform between two bounds, rounded
 A draw is kept where plain `lax.scan` under `jax.grad` is expected to stay within a limit of bytes and one of seconds,
 G gates, float32:
 
-bytes    4 B T (D + (3 + 2 G) H)                   inputs, outputs, their cotangents, and the gates and carries that are kept
-seconds  6 B T G H (D + H) / RATE                  three products, forward and back
-         + T (16 G H (D + H) / TRAFFIC + STEP)     weights read twice, their gradient read and written; what a step costs
+bytes    4 B T (D + (3 + 2 G) H)                inputs, outputs, cotangents, and the gates and carries that are kept
+seconds  6 B T G H (D + H) / RATE               three products, forward and back
+         + T (16 G H (D + H) / TRAFFIC + STEP)  weights read twice, their gradient read and written; a step's overhead
 """
 
 from collections.abc import Iterator

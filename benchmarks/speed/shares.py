@@ -1,6 +1,6 @@
 """The ratios of a random grid and the bars they are held to.
 
-A ratio is our time by a peer's, below 1 where we are faster. Among several peers it is to the one whose median time is the least.
+A ratio is our time by a peer's, below 1 where we are faster; of several peers, by the one whose median is the least.
 """
 
 import statistics
@@ -75,8 +75,7 @@ def shares_table(rows: Iterable[Row]) -> str:
         ratios = [ratio_of(draw, question) for draw in draws]
         told = [statistics.median(ratios), float(np.quantile(ratios, 0.95)), max(ratios)]
         within = [
-            f"at most {number(bar.ratio, '.2f')} in {number(share_within(ratios, bar), '.0%')} ({number(bar.share, '.0%')})"
-            for bar in question.bars
+            f"at most {bar.ratio:.2f} in {share_within(ratios, bar):.0%} ({bar.share:.0%})" for bar in question.bars
         ]
         lines.append((question.name, str(len(ratios)), *(number(each, ".2f") for each in told), ", ".join(within)))
     return table(header, lines)

@@ -26,8 +26,8 @@ def conditions(record: Row) -> str:
     spans = zip("BDHT", limits["least"], limits["most"], strict=True)
     sizes = ", ".join(f"{letter} {number(low, ',')} to {number(high, ',')}" for letter, low, high in spans)
     kept = f"within {number(limits['bytes'] / 1e9, 'g')} GB and {number(limits['seconds'], 'g')} s"
-    cores, devices = record["device"]["cores"], record["devices"]
-    where = f"{devices} device{'s' if devices > 1 else ''} on {cores} cores{' beside other work' if record['load'] > BUSY else ''}"
+    devices = f"{record['devices']} device{'s' if record['devices'] > 1 else ''}"
+    where = f"{devices} on {record['device']['cores']} cores{' beside other work' if record['load'] > BUSY else ''}"
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return f"{record['draws']} draws of seed {record['seed']}: {sizes}, log-uniform, {kept}; {where}. {versions}"
 
