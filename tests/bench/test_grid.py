@@ -87,18 +87,18 @@ def test_ratios_are_of_the_same_turn():
 def rows_of(index, cell, ours, **peers):
     """A draw's rows; `peers` by system: (forward, gradient) in ms."""
     place = {"draw": index, "cell": cell} | dict(zip("BDHT", (2, 3, 4, 5000), strict=True))
-    tell = lambda ms, mine: {"ms": ms} if ms == mine else {"ms": ms, "ratio": mine / ms}
-    return [
-        place | {"system": name, "forward": tell(each[0], ours[0]), "gradient": tell(each[1], ours[1])}
-        for name, each in ({"gatedrnn": ours} | peers).items()
-    ]
+    rows = [place | {"system": "gatedrnn", "forward": {"ms": ours[0]}, "gradient": {"ms": ours[1]}}]
+    for name, times in peers.items():
+        told = [{"ms": theirs, "ratio": mine / theirs} for mine, theirs in zip(ours, times, strict=True)]
+        rows.append(place | {"system": name} | dict(zip(measuring.KINDS, told, strict=True)))
+    return rows
 
 
 def two_draws():
-    """Forward 1.0 and 1.1 of plain scan; forward + backward 0.5 and 2.0 of the fastest on XLA, 0.1 and 4 of torch."""
+    """Forward 1.0 and 1.2 of plain scan; forward + backward 0.8 and 2.0 of the fastest on XLA, 0.2 and 2.0 of torch."""
     scan = "lax.scan + jax.grad"
-    first = rows_of(0, "gru", (2.0, 4.0), **{scan: (2.000001, 16.0), "flax nnx": (1.0, 8.0), "torch.nn": (9.0, 40.0)})
-    second = rows_of(1, "rnn", (1.1, 8.0), **{scan: (1.0, 4.0), "flax nnx": (3.0, 5.0), "torch.nn": (9.0, 2.0)})
+    first = rows_of(0, "gru", (2.0, 4.0), **{scan: (2.0, 16.0), "flax nnx": (1.0, 5.0), "torch.nn": (9.0, 20.0)})
+    second = rows_of(1, "rnn", (1.2, 8.0), **{scan: (1.0, 4.0), "flax nnx": (3.0, 5.0), "torch.nn": (9.0, 4.0)})
     return [*first, *second]
 
 
@@ -106,9 +106,9 @@ def test_shares_by_hand():
     """Medians, quantiles between the two, the worst, and how many are within each bar."""
     lines = shares.shares_table(two_draws()).splitlines()[2:]
     assert [line.strip("| ").split(" | ")[1:] for line in lines] == [
-        ["2", "1.05", "1.09", "1.10", "at most 1.05 in 50% (95%), at most 1.15 in 100% (100%)"],
-        ["2", "1.25", "1.93", "2.00", "at most 0.80 in 50% (50%), at most 1.00 in 50% (95%)"],
-        ["2", "2.05", "3.80", "4.00", "at most 1.00 in 50% (80%)"],
+        ["2", "1.10", "1.19", "1.20", "at most 1.05 in 50% (95%), at most 1.15 in 50% (100%)"],
+        ["2", "1.40", "1.94", "2.00", "at most 0.80 in 50% (50%), at most 1.00 in 50% (95%)"],
+        ["2", "1.10", "1.91", "2.00", "at most 1.00 in 50% (80%)"],
     ]
 
 
@@ -173,7 +173,7 @@ def test_what_is_no_record_is_refused(monkeypatch, capsys, arguments):
 @pytest.mark.slow
 @pytest.mark.usefixtures("peers")
 def test_quick(run, tmp_path, monkeypatch):
-    """Two draws on two devices: every system has its errors, times and ratios, and table and picture are made of them."""
+    """Two draws on two devices: every system has errors, times and ratios; table and picture are made of them."""
     out = tmp_path / "grid.json"
     done = run("-m", "benchmarks.speed.grid", "--quick", "--devices", "2", "--out", out)
     assert done.returncode == 0, done.stderr
@@ -187,7 +187,7 @@ def test_quick(run, tmp_path, monkeypatch):
             assert 0 <= max(row["errors"].values()) < 1e-4
             assert (row["compile_s"] is None) == (name == "torch.nn")
             for kind in measuring.KINDS:
-                assert row[kind]["ms"] > 0 and row[kind]["turns"] == 5
+                assert row[kind]["ms"] > 0 and 1 <= row[kind]["turns"] <= 5
                 assert (name == "gatedrnn") != (row[kind].get("ratio", 0) > 0)
     assert shares.shares_table(record["rows"]) in done.stdout
     monkeypatch.setattr(tables, "RECORD", out)
