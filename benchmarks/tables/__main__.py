@@ -1,4 +1,4 @@
-"""Writes the tables of README, pages and notebooks, and the pictures of speed and learning, from the records.
+"""Writes the tables of README, pages and notebooks, and the pictures of speed, the grid and learning, from the records.
 
 python -m benchmarks.tables            writes them
 python -m benchmarks.tables --check    exits with 1, and names the page, where one differs
@@ -18,6 +18,7 @@ from benchmarks.tables import (
     agents,
     durations,
     footprint,
+    grid,
     learning_tables,
     lessons,
     model_tables,
@@ -39,6 +40,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "forward": speed_tables.forward_table,
     "memory": speed_tables.memory_table,
     "compile": speed_tables.compile_table,
+    "grid": grid.grid_table,
     "models": model_tables.models_table,
     "learning": learning_tables.learning_table,
     "digits": learning_tables.digits_table,
@@ -90,6 +92,7 @@ def main() -> int:
     if options.check:
         return differ
     pictures.speed_picture(RESULTS / "speed.png")
+    grid.grid_picture(RESULTS / "grid.png")
     pictures.learning_pictures()
     return 0
 

@@ -1,0 +1,140 @@
+"""What `gr.unroll` does by default, at sizes drawn at random: equality first, then turns beside three peers.
+
+python -m benchmarks.speed.grid                     60 draws of seed 0: benchmarks/results/grid.json
+python -m benchmarks.speed.grid --seed 1 --out F    another seed
+python -m benchmarks.speed.grid --devices 2         in a process of two CPU devices
+python -m benchmarks.speed.grid --quick --out F     two tiny draws, to see that it runs
+
+The peers are `lax.scan` over the cell as one writes it by hand, flax nnx's RNN and torch.nn, all with the same weights
+and inputs. In a turn each is called once, in an order drawn anew, so that none always follows the same one; a ratio is
+the median over turns of our time by the peer's in the same turn. A killed run leaves what it measured in a part beside
+the record, and goes on from there when it is started again, unless the tree has another commit by then.
+
+Take it where nothing else runs: torch's threads wait for each other after every operation, and where another process
+has one of the cores, a step takes milliseconds.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from benchmarks.shared import RESULTS, Row, described, write_whole
+from benchmarks.speed import draws, shares
+from benchmarks.speed.clock import milliseconds
+from benchmarks.speed.draws import Draw, Limits, drawn
+from benchmarks.speed.measures import compared, summary
+from benchmarks.speed.ready import Ready
+from benchmarks.speed.systems import OURS, REFERENCE
+from gatedrnn.cells import CLASSICS
+
+RECORD = RESULTS / "grid.json"
+VERSIONS = ("jax", "jaxlib", "torch", "flax", "numpy")
+SYSTEMS = (OURS[0], REFERENCE, "flax nnx", "torch.nn")
+KINDS = ("forward", "gradient")
+DRAWS = 60
+BUDGET = 4.0  # seconds of turns, of each kind
+MOST = 101  # turns
+LEAST = ((1e4, 1), (1e3, 3), (0.0, 5))  # turns, whatever they take, where a system takes so many ms or more
+
+
+def in_turns(systems: Mapping[str, Ready], kind: str, budget: float, seed: int) -> dict[str, list[float]]:
+    """Milliseconds of every system in every turn, until the budget of seconds is spent."""
+    rng, began = random.Random(seed), time.perf_counter()
+    taken: dict[str, list[float]] = {name: [] for name in systems}
+    for turn in range(MOST):
+        longest = max(min(times, default=0.0) for times in taken.values())  # what a busy moment added is no length
+        least = next(turns for ms, turns in LEAST if longest >= ms)
+        if turn >= least and time.perf_counter() - began > budget:
+            break
+        for name in rng.sample(list(systems), len(systems)):
+            run = systems[name].forward if kind == "forward" else systems[name].gradient
+            assert run is not None
+            taken[name].append(milliseconds(run))
+    return taken
+
+
+def ratio(taken: Mapping[str, list[float]], peer: str) -> float:
+    """Our time by a peer's: the median over turns."""
+    return statistics.median(ours / theirs for ours, theirs in zip(taken[OURS[0]], taken[peer], strict=True))
+
+
+def measured(index: int, draw: Draw, budget: float) -> list[Row]:
+    """A row for each system.
+
+    Raises:
+        SystemExit: one computes other numbers than plain `lax.scan`.
+    """
+    systems, rows = compared(CLASSICS[draw.cell], draw.size, list(SYSTEMS))
+    for kind in KINDS:
+        taken = in_turns(systems, kind, budget, index)
+        for row in rows:
+            name = row["system"]
+            told = {"turns": len(taken[name])} | ({} if name == OURS[0] else {"ratio": ratio(taken, name)})
+            row[kind] = (summary(taken[name]) or {}) | told
+    return [{"draw": index} | row for row in rows]
+
+
+def record(seed: int, count: int, limits: Limits, budget: float, out: Path) -> Row:
+    """Measures what is not in the part of a killed run yet, and writes the record once it is whole."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part.json")
+    made = described(VERSIONS) | {"seed": seed, "draws": count, "devices": len(jax.devices()), "budget_s": budget}
+    made["limits"] = json.loads(json.dumps(limits._asdict()))
+    begun: Row = {"load": os.getloadavg()[0]} | made | {"rows": []}
+    if part.exists():
+        found = json.loads(part.read_text())
+        if found == found | made:
+            begun = found
+            print(f"goes on after {len(found['rows']) // len(SYSTEMS)} draws of {part}", flush=True)
+    rows: list[Row] = begun["rows"]
+    done = {row["draw"] for row in rows}
+    for index, draw in enumerate(drawn(seed, count, limits)):
+        if index not in done:
+            rows += measured(index, draw, budget)
+            write_whole(part, begun)
+            show(rows[-len(SYSTEMS) :])
+            jax.clear_caches()
+    write_whole(out, begun)
+    part.unlink()
+    return begun
+
+
+def show(rows: list[Row]) -> None:
+    """Prints what a draw gave, as soon as it is there."""
+    first, *peers = rows
+    size = " ".join(str(first[letter]) for letter in "BDHT")
+    tell = lambda kind: ", ".join(f"{row[kind]['ratio']:.2f}" for row in peers)
+    times = [f"{kind} {first[kind]['ms']:8.2f} ms, to the peers {tell(kind)}" for kind in KINDS]
+    print(f"{first['draw']:3} {first['cell']:4} {size:18} {'   '.join(times)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="how many")
+    parser.add_argument("--devices", type=int, help="of the CPU; as many as the process has where not given")
+    parser.add_argument("--quick", action="store_true", help="two tiny draws, to see that it runs")
+    parser.add_argument("--out", type=Path, default=RECORD, help="the record")
+    options = parser.parse_args()
+    if options.quick and options.out == RECORD:
+        parser.error("--quick needs --out: what it measures is no record")
+    if options.seed < 0 or options.draws < 1 or (options.devices is not None and options.devices < 1):
+        parser.error("--seed must be at least 0, --draws and --devices at least 1")
+    if options.devices:
+        jax.config.update("jax_num_cpu_devices", options.devices)
+    if options.quick:
+        done = record(options.seed, 2, draws.QUICK, 0.0, options.out)
+    else:
+        done = record(options.seed, options.draws, draws.WHOLE, BUDGET, options.out)
+    print(f"\n{shares.shares_table(done['rows'])}")
+
+
+if __name__ == "__main__":
+    main()
