@@ -1,7 +1,7 @@
 """What flags, regularisers and networks cost: python -m benchmarks.speed.options writes the record.
 
-Forward and backward of each beside the same without it, in turns, so that a machine that slows down favours neither; the
-ratio of a turn is that of two calls that follow one another, and the median of the turns is kept.
+Forward and backward of each beside the same without it, in turns, so that a machine that slows down favours neither;
+the ratio of a turn is that of two calls that follow one another, and the median of the turns is kept.
 """
 
 import argparse

@@ -55,11 +55,12 @@ class Normed(NamedTuple):
 
 def normed_gates(cell: Cell, params: Params, h: Array) -> Normed:
     """The recurrent half of every gate, of h [K, B, H]."""
-    if cell.norm is None:
+    norm = cell.norm
+    if norm is None:
         found = cell.recur(params.recurrent, rows_of(h))
         return Normed(tuple(gate.reshape(h.shape) for gate in found), (), None)
     bias, product = taken_apart(cell.recur, params, h)
-    above, pull = jax.vmap(lambda gates: jax.vjp(functools.partial(cell.norm, params.norm), gates))(product)
+    above, pull = jax.vmap(lambda gates: jax.vjp(functools.partial(norm, params.norm), gates))(product)
     return Normed(tuple(a + b for a, b in zip(above, bias, strict=True)), product, pull)
 
 

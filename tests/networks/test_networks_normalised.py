@@ -35,13 +35,31 @@ def test_a_normalised_lstm_is_its_equations(norm, draw):
 @pytest.mark.thinned(3)
 @pytest.mark.parametrize("cell", [gr.normalised(gr.gru, rms_norm), gr.normalised(gr.rnn)], ids=lambda cell: cell.name)
 def test_methods_agree(cell, draw, differentiated):
-    """With masks and resets, inside a stack, too."""
-    for network in (cell, gr.stack(cell, gr.gru)):
-        params, xs, mask, reset = draw(network)
-        flags = {"mask": mask, "reset": reset}
-        want = differentiated(network, params, xs, gr.Autodiff(), **flags)
-        assert_close(differentiated(network, params, xs, gr.Segmented(3), **flags), want, "float32", 200)
+    """With masks and resets, inside a stack, too; in float64, for the norm of a small row is a large factor."""
+    with jax.enable_x64(True):
+        for network in (cell, gr.stack(cell, gr.gru)):
+            params, xs, mask, reset = draw(network)
+            params, xs = jax.tree.map(lambda a: jnp.asarray(a, "float64"), (params, xs))
+            flags = {"mask": mask, "reset": reset}
+            want = differentiated(network, params, xs, gr.Autodiff(), **flags)
+            assert_close(differentiated(network, params, xs, gr.Segmented(3), **flags), want, "float64", 200)
     assert gr.networks.named(cell.name, gr.cells.CELLS) == cell
+
+
+def test_laws_and_what_is_made_of_it():
+    """Heads, a learned carry and noise, by the laws; gates and time scales as of the cell, of the normalised halves."""
+    assert "gradient" in gr.check_cell(gr.normalised(gr.slstm), heads=2)
+    assert "gradient" in gr.check_cell(gr.learned_carry(gr.normalised(gr.indrnn, rms_norm)))
+    assert "noise" in gr.check_cell(gr.regularised(gr.normalised(gr.gru), recurrent_dropout=0.3, zoneout=0.2))
+    cell = gr.normalised(gr.lstm)
+    params = cell.init(jax.random.key(0), 3, 4, forget_bias=2.0)
+    xs = jax.random.normal(jax.random.key(1), (6, 2, 3))
+    gates = gr.gate_activations(cell, params, xs)
+    normal = lambda a: (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5)
+    first = normal(np.asarray(xs[0] @ params.input.cell["w"])) + np.asarray(params.input.cell["b"])
+    assert_close(gates.forget[0], sigmoid(first[:, 4:8]), "float32", 60)
+    found = gr.flow.timescales(cell, params, xs)
+    assert_close(found, -1 / np.log(gates.forget).mean((0, 1)), "float32", 200)
 
 
 @pytest.mark.slow
@@ -81,5 +99,7 @@ def test_refusals(clip):
             method(clip=clip)
     with pytest.raises(ValueError, match="`cell` must be in three-function form"):
         gr.normalised(gr.stack(gr.lstm))
+    with pytest.raises(ValueError, match="`norm` of its own"):
+        gr.normalised(gr.normalised(gr.lstm))
     with pytest.raises(ValueError, match="`norm` must be one of"):
         gr.normalised(gr.lstm, "layer")
