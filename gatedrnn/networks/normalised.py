@@ -58,6 +58,10 @@ class Normalisation:
         width = sum(gate.shape[-1] for gate in jax.eval_shape(self.cell.project, params.input, x))
         return NormalisedParams(params, *(self.norm.init(width, dtype) for _ in range(2)))
 
+    def options_of(self, params: NormalisedParams) -> dict[str, Any]:
+        """What the cell's own weights show."""
+        return self.cell.options_of(params.cell)
+
     def initial_carry(self, params: NormalisedParams, batch_size: int | None = None) -> Carry:
         """The cell's own."""
         return self.cell.initial_carry(params.cell, batch_size)
