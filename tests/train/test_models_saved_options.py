@@ -148,6 +148,5 @@ def test_trained_resumed_saved_and_gone_on_with(tmp_path):
     chex.assert_trees_all_equal(twice.params(), once.params())
     found = load(save(tmp_path / "model", setup.model, once.params(), {}))
     assert found.params.cell.layers[1].recurrent["w"].shape == (2, 2, 8)
-    chex.assert_trees_all_equal(
-        gr.train.fit(setup, steps=0, params=found.params, test_batches=1).params(), once.params()
-    )
+    begun = gr.train.init(setup, (0,), found.params)
+    chex.assert_trees_all_equal(jax.tree.map(lambda a: a[0], begun.params), once.params())
