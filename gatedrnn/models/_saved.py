@@ -44,7 +44,8 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     Args:
         folder: made if it is not there.
         model: its cell is found again by its name: among those of the package, or those that are given to `load`.
-        params: the weights.
+        params: the weights, whatever options of `init` have shaped them, such as `heads`: `Cell.options_of` reads
+            those off the weights.
         about: anything else worth knowing, as JSON; a number that is not finite becomes null.
         name: of the two files.
 

@@ -1,7 +1,6 @@
 """keras: both directions and layers on top of each other, there and back, with masks."""
 
 import importlib
-import itertools
 import os
 
 import chex
@@ -110,12 +109,12 @@ def test_agrees_with_the_model(inputs):
 
 def test_dropout_of_several_rates(inputs):
     """Each between the layers where keras has it; a gap without is one of rate zero."""
-    kinds, gaps = ("lstm", "gru", "rnn", "rnn", "rnn"), (0.3, 0.3, 0.6, None)
-    above = [[layers.Dropout(rate)] * bool(rate) + [sequence(kind)] for kind, rate in zip(kinds[1:], gaps, strict=True)]
-    net = model(sequence(kinds[0]), *itertools.chain.from_iterable(above))
+    drop = layers.Dropout
+    below = sequence("lstm"), drop(0.3), sequence("gru"), drop(0.3), sequence("rnn")
+    net = model(*below, drop(0.6), sequence("rnn"), sequence("rnn"))
     cell, _ = interop.from_keras(net)
-    below = gr.stack(gr.stack(gr.lstm, gr.gru, gr.rnn, dropout=0.3), gr.rnn, dropout=0.6)
-    assert cell == gr.stack(below, gr.rnn)
+    lower = gr.stack(gr.lstm, gr.gru, gr.rnn, dropout=0.3)
+    assert cell == gr.stack(gr.stack(lower, gr.rnn, dropout=0.6), gr.rnn)
     assert interop.verify_keras(net, inputs, lengths=[4, 7]).largest < RTOL
     again = interop.to_keras(*interop.from_keras(net))
     rates = [getattr(layer, "rate", None) for layer in again.layers]
