@@ -50,15 +50,14 @@ def test_padding_is_not_read(either):
 
 def test_served_as_it_is_unrolled(either):
     assert float(either.sentence(r"say the same to (\S+)\.")[0]) < 1e-5
-    assert [row[0] for row in either.table("P(open)")] == [
-        "opened at step 1, mean of two streams",
-        "never opened, mean of two streams",
-    ]
+    assert len(either.table("P(open)")) == 3
 
 
 def test_the_trained_networks_know_their_tags(committed):
-    """After the whole training."""
-    assert min(map(float, committed.sentence(r"has (\S+) of the tags right, the watcher (\S+)\."))) > 0.9
+    """After the whole training, and 2,000 steps later, where little of the gradient is left."""
+    assert min(map(float, committed.sentence(r"has (\S+) of the tags right, the watcher (\S+)\."))) > 0.95
+    both, opened, neither = (list(map(float, row[1:])) for row in committed.table("P(open)"))
+    assert both[-2] > 0.9 > 0.2 > both[-1] and opened[-1] > 0.9 and neither[-1] < 0.1
 
 
 def test_committed_notebook_is_clean(committed):
