@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from gatedrnn.networks import named, strangers
 
 FORMAT = "gatedrnn model 1"
 SIZES = ("input_size", "hidden_size", "output_size", "embedding_size")
-LARGEST_JSON = 100_000_000  # bytes
+LARGEST_JSON, HEADER = 100_000_000, 100_000_000  # bytes; the header's are as many as safetensors allows
 KINDS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -135,8 +136,9 @@ def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:
     beside = weights.with_suffix(".json")
     with _plainly(beside):
         model, about = _read_described(beside, {cell.name: cell for cell in (*cells, *CELLS.values())})
-        _expected(model, {})  # its error is the JSON's
+        most = _most(model)
     with _plainly(weights):
+        check_regular(weights, most)
         params = _read_weights(weights, model)
     if params is None:
         raise fail("path", "weights of the sizes that its JSON says", f"others in {str(weights)!r}")
@@ -190,6 +192,13 @@ def _plainly(path: Path) -> Iterator[None]:
     except (OSError, ValueError, OverflowError, RecursionError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error).removesuffix(".")
         raise fail("path", "a saved model, its JSON beside it", f"{str(path)!r}: {reason}") from None
+
+
+def _most(model: Model) -> int:
+    """The bytes that a file of its weights has at most, in float64; no limit where options of `init` shape them."""
+    plain = _expected(model, {})
+    options = model.cell.options_of(plain.cell)
+    return sys.maxsize if options else HEADER + 8 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(plain))
 
 
 def _expected(model: Model, found: Mapping[str, tuple[int, ...]]) -> ModelParams:
