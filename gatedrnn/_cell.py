@@ -40,6 +40,11 @@ else:
 _ABSENT: Any = None  # default of a function that a cell may do without
 
 
+def _no_options(params: Any) -> dict[str, Any]:
+    """Where D and H alone say what shapes the weights have."""
+    return {}
+
+
 @jax.tree_util.register_static
 @dataclass(frozen=True, repr=False)
 class Cell(Generic[CarryT, ParamsT]):
@@ -75,6 +80,8 @@ class Cell(Generic[CarryT, ParamsT]):
             bias goes through, such as a layer norm (`gr.normalised`); None for nothing.
         training: what is run in its place where `unroll` is given a key: the cell with noise, whose inputs have four
             more columns.
+        options_of: `params -> options of init`, those that the shapes of weights show, such as `{"heads": 4}`; by
+            default none do. Saved weights are read by it.
 
     To a type checker it is a `Cell[carry, weights]`: `gr.lstm` is a `Cell[LSTMState, Params]`.
 
@@ -99,6 +106,7 @@ class Cell(Generic[CarryT, ParamsT]):
     damp: Callable[[Any, Array], Array] | None = None
     norm: Callable[[Any, Gates], Gates] | None = None
     training: "Cell[CarryT, ParamsT] | None" = None
+    options_of: Callable[[Any], dict[str, Any]] = _no_options
 
     def __post_init__(self) -> None:
         for name in ("project", "recur", "damp", "norm"):

@@ -235,9 +235,15 @@ def pointwise(gates_x: Gates, gates_h: Gates, carry: SLSTMState) -> SLSTMState:
     return SLSTMState(output_gate(gates_x[3], gates_h[3]) * (c / n), n, m, c)
 
 
+def options_of(params: Params) -> dict[str, int]:
+    """The heads that weights have."""
+    return {"heads": PerHead.heads(params.recurrent)}
+
+
 cell: Cell[SLSTMState, Params] = Cell(
     *("slstm", SLSTMGates._fields, init, initial_carry, project, PerHead(recur), pointwise, activations),
     keeps="forget",
     horizon_option="chrono",
     doc=__doc__,
+    options_of=options_of,
 )

@@ -5,6 +5,7 @@ Pair       Bidirectional
 Pile       StackedRNNCells, RNN over them, Sequential, a list
 """
 
+import itertools
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -115,21 +116,43 @@ def _flat(layer: Any) -> list[Any]:
 
 
 def _pile(parts: Sequence[Any]) -> Tree:
-    """Layers one after the other, with nothing between them, or dropout of one rate."""
-    rates = {part.rate for part in parts if type(part) is layers.Dropout}
+    """Layers one after the other, with nothing between two of them, or dropout.
+
+    Where the rates differ, those below a change are a pile of their own, the first of what it lies in.
+    """
     inner = [part for part in parts if type(part) is not layers.Dropout]
     if not inner:
         raise fail("layer", "recurrent layers, at least one", "none")
-    kinds = [type(part) is layers.Dropout for part in parts]
-    if rates and (len(rates) > 1 or kinds != [place % 2 == 1 for place in range(2 * len(inner) - 1)]):
-        raise fail("layer", "one whose Dropout has one rate, between all its layers", sorted(rates))
-    if any(part.noise_shape is not None for part in parts if type(part) is layers.Dropout):
-        raise fail("noise_shape", "None: `gr.stack` drops each number for itself", "another")
     for below in inner[:-1]:
         if not getattr(below, "return_sequences", True):
             raise fail("return_sequences", "True of every layer that another one reads", f"False of {below.name!r}")
-    trees = tuple(map(read, inner))
-    return trees[0] if len(trees) == 1 else Pile(trees, rates.pop() if rates else 0.0)
+    rates = _rates(parts)
+    first, *above = map(read, inner)
+    if not above:
+        return first
+    pile = Pile((first, above[0]), rates[0])
+    for tree, rate in zip(above[1:], rates[1:], strict=True):
+        pile = Pile((*pile.layers, tree), rate) if rate == pile.dropout else Pile((pile, tree), rate)
+    return pile
+
+
+def _rates(parts: Sequence[Any]) -> list[float]:
+    """The rate of the dropout between each recurrent layer and the next; zero where there is none."""
+    drops = [type(part) is layers.Dropout for part in parts]
+    if drops[0] or drops[-1] or any(one and other for one, other in itertools.pairwise(drops)):
+        raise fail("layer", "one whose Dropout lies between two recurrent layers, and alone there", _kinds(parts))
+    if any(part.noise_shape is not None for part in parts if type(part) is layers.Dropout):
+        raise fail("noise_shape", "None: `gr.stack` drops each number for itself", "another")
+    pairs = itertools.pairwise(parts)
+    return [
+        below.rate if type(below) is layers.Dropout else 0.0
+        for below, part in pairs
+        if type(part) is not layers.Dropout
+    ]
+
+
+def _kinds(parts: Sequence[Any]) -> str:
+    return ", ".join(type(part).__name__ for part in parts)
 
 
 def _width(tree: Tree) -> int:

@@ -39,8 +39,9 @@ def from_keras(layer: Any) -> tuple[Cell, Any]:
     """The cell or network that a layer of keras computes, and its weights.
 
     `dropout` and `recurrent_dropout` of a layer do nothing at inference and are lost: what is returned has none. A
-    `Dropout` of one rate between all layers of a Sequential is kept, as the stack's. Where a mask is False, keras shows
-    the last output again, and `unroll` zero; all else is the same.
+    `Dropout` between layers of a Sequential is kept, as the stack's; where rates differ, the layers below the change
+    are a stack in the stack. Where a mask is False, keras shows the last output again, and `unroll` zero; all else is
+    the same.
 
     Args:
         layer: a SimpleRNN, GRU or LSTM, a SimpleRNNCell, GRUCell or LSTMCell, StackedRNNCells, or an RNN over one of
@@ -91,11 +92,11 @@ def to_keras(cell: Cell, params: Any) -> Any:
     Raises:
         ValueError: the cell is another one, or `params` are not its weights.
     """
-    parts, dropout = layers_of(cell, params)
+    parts = _in_a_row(cell, params)
     if len(parts) == 1:
-        return _layer(*parts[0], return_state=True)[0]
+        return _layer(*parts[0][:2], return_state=True)[0]
     found: list[Any] = []
-    for place, (one, held) in enumerate(parts):
+    for place, (one, held, dropout) in enumerate(parts):
         layer, width = _layer(one, held, return_state=False)
         if not place:
             found.append(keras.Input((None, width), dtype=layer.dtype))
@@ -148,6 +149,13 @@ def _weights(tree: Any) -> Any:
     return jax.tree.map(lambda a: array(keras.ops.convert_to_numpy(a.value)), variables(tree))
 
 
+def _in_a_row(cell: Cell, params: Any) -> list[tuple[Cell, Any, float]]:
+    """Layers with their weights and the dropout below each, also those of a stack that is the first of a stack."""
+    (first, *above), dropout = layers_of(cell, params)
+    below = [(*first, 0.0)] if first[0] == cell else _in_a_row(*first)
+    return below + [(*layer, dropout) for layer in above]
+
+
 def _layer(cell: Cell, params: Any, **options: Any) -> tuple[Any, int]:
     """A layer of one direction or both, built, with its weights; and D."""
     cells, merge = directions_of(cell, params)
@@ -178,9 +186,17 @@ def _run(running: list[Any], lengths: Any, weights: Any, xs: Array, carry: Carry
     mask = None if lengths is None else mask_of(lengths, xs.shape[:2]).T  # [B, T]
     ys, ends = xs.swapaxes(0, 1), []
     with keras.StatelessScope(state_mapping=list(zip(held, jax.tree.leaves(weights), strict=True))):
-        for loop, tree, first in zip(running, trees, [carry] if len(running) == 1 else carry, strict=True):
+        for loop, tree, first in zip(running, trees, _carries(carry, len(running)), strict=True):
             ys, *end = loop(ys, initial_state=states(tree, first), mask=mask)
             ends.append(end)
     if mask is not None:
         ys = jnp.where(jnp.broadcast_to(mask[..., None], ys.shape), ys, jnp.zeros_like(ys))
     return jax.tree.unflatten(jax.tree.structure(carry), jax.tree.leaves(ends)), ys.swapaxes(0, 1)
+
+
+def _carries(carry: Any, count: int) -> list[Any]:
+    """Those of so many layers in a row, of which the first may be inside a stack of their own."""
+    if count == 1:
+        return [carry]
+    first, *above = carry
+    return [*_carries(first, count - len(above)), *above]

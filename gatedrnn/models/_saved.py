@@ -1,6 +1,7 @@
 """A saved model is two files: the weights as safetensors, and beside them a small JSON that says what they are."""
 
 import contextlib
+import functools
 import json
 import math
 import sys
@@ -44,7 +45,8 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     Args:
         folder: made if it is not there.
         model: its cell is found again by its name: among those of the package, or those that are given to `load`.
-        params: the weights.
+        params: the weights, whatever options of `init` have shaped them, such as `heads`: `Cell.options_of` reads
+            those off the weights.
         about: anything else worth knowing, as JSON; a number that is not finite becomes null.
         name: of the two files.
 
@@ -63,8 +65,9 @@ def save(folder: str | Path, model: Model, params: ModelParams, about: Mapping[s
     if not isinstance(name, str) or not name or Path(name).name != name:
         raise fail("name", "a name for files, without a folder", repr(name))
     named = _named(params)
-    if _shapes(named) != _shapes(_named(_expected(model))):
-        raise fail("params", "weights of the model's sizes", _shapes(named))
+    shapes = _shapes(named)
+    if shapes != _shapes(_named(_expected(model, shapes))):
+        raise fail("params", "weights of the model's sizes", shapes)
     from safetensors import SafetensorError
     from safetensors.flax import save as as_bytes
 
@@ -133,14 +136,13 @@ def load(path: str | Path, cells: Iterable[Cell] = ()) -> Loaded:
     beside = weights.with_suffix(".json")
     with _plainly(beside):
         model, about = _read_described(beside, {cell.name: cell for cell in (*cells, *CELLS.values())})
-        shapes = _expected(model)
+        most = _most(model)
     with _plainly(weights):
-        arrays = _read_weights(weights, shapes)
-    expected = _named(shapes)
-    if _shapes(arrays) != _shapes(expected):
+        check_regular(weights, most)
+        params = _read_weights(weights, model)
+    if params is None:
         raise fail("path", "weights of the sizes that its JSON says", f"others in {str(weights)!r}")
-    leaves = [arrays[name] for name in expected]
-    return Loaded(model, jax.tree.unflatten(jax.tree.structure(shapes), leaves), about)
+    return Loaded(model, params, about)
 
 
 def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[str, Any]]:
@@ -158,20 +160,26 @@ def _read_described(path: Path, cells: Mapping[str, Cell]) -> tuple[Model, dict[
     return Model(named(name, cells), **{name: described[name] for name in SIZES}), described["about"]
 
 
-def _read_weights(path: Path, shapes: Any) -> dict[str, Any]:
+def _read_weights(path: Path, model: Model) -> ModelParams | None:
+    """The weights, or None where they are others than the model's; nothing but names and sizes is read of those."""
     from safetensors import safe_open
 
-    most = 8 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))  # bytes, in float64
-    check_regular(path, most + HEADER)
     path.open("rb").close()  # its error has the system's reason, which the library's lacks
     with safe_open(path, framework="flax") as file:
         names = file.keys()
-        kinds = {file.get_slice(name).get_dtype() for name in names}
+        slices = {name: file.get_slice(name) for name in names}
+        kinds = {part.get_dtype() for part in slices.values()}
         if not kinds <= KINDS:
             raise ValueError(f"weights of the type {', '.join(sorted(kinds - KINDS))}")
         if "F64" in kinds and jax.dtypes.canonicalize_dtype("float64") != "float64":
             raise ValueError("float64 weights, which need jax.config.update('jax_enable_x64', True)")
-        return {name: file.get_tensor(name) for name in names}
+        shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+        expected = _expected(model, shapes)
+        if shapes != _shapes(_named(expected)):
+            return None
+        leaves = [file.get_tensor(name) for name in _named(expected)]
+    found: ModelParams = jax.tree.unflatten(jax.tree.structure(expected), leaves)
+    return found
 
 
 @contextlib.contextmanager
@@ -186,9 +194,27 @@ def _plainly(path: Path) -> Iterator[None]:
         raise fail("path", "a saved model, its JSON beside it", f"{str(path)!r}: {reason}") from None
 
 
-def _expected(model: Model) -> Any:
-    """The weights that a model has, as shapes."""
-    return jax.eval_shape(model.init, jax.random.key(0))
+def _most(model: Model) -> int:
+    """The bytes that a file of its weights has at most, in float64; no limit where options of `init` shape them."""
+    plain = _expected(model, {})
+    options = model.cell.options_of(plain.cell)
+    return sys.maxsize if options else HEADER + 8 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(plain))
+
+
+def _expected(model: Model, found: Mapping[str, tuple[int, ...]]) -> ModelParams:
+    """The weights that a model has, as shapes: those of the options of `init` that show in what was found."""
+    draw = lambda **options: jax.eval_shape(functools.partial(model.init, **options), jax.random.key(0))
+    plain: ModelParams = draw()
+    named = _named(plain)
+    if {name: len(shape) for name, shape in found.items()} != {name: leaf.ndim for name, leaf in named.items()}:
+        return plain
+    leaves = [jax.ShapeDtypeStruct(found[name], leaf.dtype) for name, leaf in named.items()]
+    like: ModelParams = jax.tree.unflatten(jax.tree.structure(plain), leaves)
+    try:
+        own: ModelParams = draw(**model.cell.options_of(like.cell))
+    except Exception:  # of options that no `init` takes, a stranger's of any kind: the weights are others
+        return plain
+    return own
 
 
 def _shapes(named: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -42,9 +42,9 @@ def method_for(cell: Cell, method: Method) -> Method:
 
 def as_cell(run: Any, name: str, horizon_option: str, noisy: bool) -> Cell:
     """A network as a cell; with `noisy`, one that has noise where it is trained."""
-    init, initial_carry, step = (Of(run, method) for method in ("init", "initial_carry", "step"))
+    init, first, step, options = (Of(run, method) for method in ("init", "initial_carry", "step", "options_of"))
     training = as_cell(replace(run, noisy=True), name, "", False) if noisy else None
-    found: Cell = Cell(name, (), init, initial_carry, step=step, horizon_option=horizon_option, network=run)
+    found: Cell = Cell(name, (), init, first, step=step, horizon_option=horizon_option, network=run, options_of=options)
     return found if training is None else replace(found, training=training)
 
 

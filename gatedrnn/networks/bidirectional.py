@@ -60,14 +60,38 @@ class Directions:
     causal = False
 
     def init(
-        self, key: Array, input_size: int, hidden_size: int, *, dtype: DTypeLike = jnp.float32, **options: Any
+        self,
+        key: Array,
+        input_size: int,
+        hidden_size: int,
+        *,
+        dtype: DTypeLike = jnp.float32,
+        like: BidirectionalParams | None = None,
+        **options: Any,
     ) -> BidirectionalParams:
-        """Draws the weights of both cells, each by its own `init`, of H = `hidden_size` units each."""
+        """Draws the weights of both cells, each by its own `init`, of H = `hidden_size` units each.
+
+        Args:
+            key: a `jax.random.key`.
+            input_size: D.
+            hidden_size: H.
+            dtype: of every weight.
+            like: weights, or their shapes, from which each cell reads those options that shape them, such as `heads`.
+            options: those of the cells' `init`, handed to both.
+        """
         forward, backward = jax.random.split(check_key("key", key))
+        ahead, back = options, options
+        if like is not None:
+            ahead = options | self.forward.options_of(like.forward)
+            back = options | self.backward.options_of(like.backward)
         return BidirectionalParams(
-            self.forward.draw(forward, input_size, hidden_size, dtype, **options),
-            self.backward.draw(backward, input_size, hidden_size, dtype, **options),
+            self.forward.draw(forward, input_size, hidden_size, dtype, **ahead),
+            self.backward.draw(backward, input_size, hidden_size, dtype, **back),
         )
+
+    def options_of(self, params: BidirectionalParams) -> dict[str, Any]:
+        """The weights themselves: each direction's show its own."""
+        return {"like": params}
 
     def initial_carry(self, params: BidirectionalParams, batch_size: int | None = None) -> BidirectionalState:
         """The first carries of both cells."""

@@ -54,13 +54,13 @@ class _Init:
 
 
 @dataclass(frozen=True)
-class _Initial:
-    """The cell's own first carry."""
+class _Own:
+    """A function of the cell's own weights."""
 
-    cell: Cell
+    function: Callable[..., Any]
 
-    def __call__(self, params: Params, batch_size: int | None = None) -> Carry:
-        return self.cell.initial_carry(params._replace(input=params.input.cell), batch_size)
+    def __call__(self, params: Params, *arguments: Any) -> Any:
+        return self.function(params._replace(input=params.input.cell), *arguments)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def normalised(cell: Cell, norm: Norm = layer_norm) -> Cell:
     words = [cell.name] + [f"norm={norm.name}"] * (norm is not layer_norm)
     project: Any = cell.project
     init: Callable[..., Params] = _Init(cell, norm)
-    initial: Callable[..., Carry] = _Initial(cell)
+    initial: Callable[..., Carry] = _Own(cell.initial_carry)
     return replace(
         cell,
         name=f"normalised({', '.join(words)})",
@@ -126,4 +126,5 @@ def normalised(cell: Cell, norm: Norm = layer_norm) -> Cell:
         initial_carry=initial,
         project=_Project(project.function, norm),
         norm=_Joined(norm),
+        options_of=_Own(cell.options_of),
     )

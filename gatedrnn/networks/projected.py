@@ -80,6 +80,10 @@ class Projection:
             params._replace(recurrent=recurrent), gaussian()(key_projection, (hidden_size, size), dtype)
         )
 
+    def options_of(self, params: ProjectedParams) -> dict[str, Any]:
+        """P, and what the cell's own weights show."""
+        return self.cell.options_of(params.cell) | {"projected_size": params.projection.shape[1]}
+
     def initial_carry(self, params: ProjectedParams, batch_size: int | None = None) -> Carry:
         """The cell's own, its first P outputs: h [B, P], the rest [B, H]."""
         hidden, size = params.projection.shape

@@ -64,6 +64,7 @@ class Layers:
         hidden_size: int | tuple[int, ...],
         *,
         dtype: DTypeLike = jnp.float32,
+        like: StackParams | None = None,
         **options: Any,
     ) -> StackParams:
         """Draws the weights, each layer's by its own `init`.
@@ -73,6 +74,7 @@ class Layers:
             input_size: D.
             hidden_size: H of every layer, or one for each.
             dtype: of every weight.
+            like: weights, or their shapes, from which each layer reads those options that shape them, such as `heads`.
             options: those of the cells' `init`, handed to every layer.
 
         Raises:
@@ -86,7 +88,8 @@ class Layers:
         norms: list[Any] = []
         for i, cell in enumerate(self.cells):
             width = below + input_size if i and self.skip else below
-            layers.append(cell.draw(keys[i], width, sizes[i], dtype, **options))
+            own = {} if like is None else cell.options_of(like.layers[i])
+            layers.append(cell.draw(keys[i], width, sizes[i], dtype, **options | own))
             if i and self.norm is not None:
                 norms.append(self.norm.init(below, dtype))
             above = width_of(cell, layers[-1], width)
@@ -94,6 +97,10 @@ class Layers:
                 raise fail("hidden_size", "such that `residual` adds outputs of one width", f"{below} below {above}")
             below = above
         return StackParams(tuple(layers), tuple(norms))
+
+    def options_of(self, params: StackParams) -> dict[str, Any]:
+        """The weights themselves: each layer's show its own."""
+        return {"like": params}
 
     def _sizes(self, hidden_size: Any) -> list[int]:
         """H of every layer."""

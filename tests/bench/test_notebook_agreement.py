@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_singular_or_plural.ipynb"
-SMALL = {"UPDATES": 400, "LONGEST": 100, "ATTRACTORS": 2, "SEEDS": 1}
+SMALL = {"UPDATES": 400, "LONGEST": 100, "ATTRACTORS": "0 2", "SEEDS": 1}
 
 
 def by_name(rows):
@@ -20,7 +20,7 @@ def test_gated_cells_beat_every_shortcut(either):
     rows = by_name(either.table("right answers, median of seeds"))
     shortcuts = list(map(float, rows["best shortcut"]))
     assert shortcuts[0] == 1.0 and shortcuts[1:] == [0.75] * (len(shortcuts) - 1)
-    assert len(shortcuts) >= 3
+    assert len(shortcuts) >= 2
     for name in ("LSTM", "GRU"):
         scores = list(map(float, rows[name]))
         assert scores[0] > 0.95 and min(scores[1:]) > 0.9

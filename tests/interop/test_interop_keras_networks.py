@@ -107,6 +107,20 @@ def test_agrees_with_the_model(inputs):
     assert_close(last, both(xs, mask=mask), "float32", LENGTH)
 
 
+def test_dropout_of_several_rates(inputs):
+    """Each between the layers where keras has it; a gap without is one of rate zero."""
+    drop = layers.Dropout
+    below = sequence("lstm"), drop(0.3), sequence("gru"), drop(0.3), sequence("rnn")
+    net = model(*below, drop(0.6), sequence("rnn"), sequence("rnn"))
+    cell, _ = interop.from_keras(net)
+    lower = gr.stack(gr.lstm, gr.gru, gr.rnn, dropout=0.3)
+    assert cell == gr.stack(gr.stack(lower, gr.rnn, dropout=0.6), gr.rnn)
+    assert interop.verify_keras(net, inputs, lengths=[4, 7]).largest < RTOL
+    again = interop.to_keras(*interop.from_keras(net))
+    rates = [getattr(layer, "rate", None) for layer in again.layers]
+    assert rates == [None, 0.3, None, 0.3, None, 0.6, None, None]
+
+
 def test_two_kinds_in_one_pair(inputs):
     """An LSTM one way and a GRU the other; keras cannot give both a first state, so there is no proof from any."""
     both = filled(layers.Bidirectional(sequence("lstm"), backward_layer=sequence("gru", go_backwards=True)))
@@ -123,6 +137,7 @@ NETWORKS = [
     gr.bidirectional(gr.lstm, gr.gru, merge="product"),
     gr.stack(gr.bidirectional(gr.rnn, merge="mean"), gr.lstm, dropout=0.2),
     gr.stack(gr.gru, layers=3),
+    gr.stack(gr.stack(gr.stack(gr.gru, layers=2, dropout=0.1), gr.rnn), gr.bidirectional(gr.gru), dropout=0.3),
     gr.stack(gr.bidirectional(gr.gru_before), gr.relu_rnn),
 ]
 
@@ -157,8 +172,12 @@ REFUSED = [
     (lambda: layers.Bidirectional(layers.LSTM(H)), "`layer` must be built, "),
     (lambda: layers.Bidirectional(layers.LSTM(H, activation="relu")), "`activation` must be tanh "),
     (lambda: model(sequence(), layers.Dense(3)), "`layer` must be one of SimpleRNN, .*; got Dense"),
-    (lambda: model(sequence(), layers.Dropout(0.1)), r"`layer` must be one whose Dropout .*; got \[0.1\]"),
-    (lambda: model(layers.Dropout(0.1), sequence()), r"`layer` must be one whose Dropout .*; got \[0.1\]"),
+    (lambda: model(sequence(), layers.Dropout(0.1)), r"`layer` must be one whose Dropout .*; got \w+, Dropout\."),
+    (lambda: model(layers.Dropout(0.1), sequence()), r"`layer` must be one whose Dropout .*; got Dropout, \w+\."),
+    (
+        lambda: model(sequence(), layers.Dropout(0.1), layers.Dropout(0.2), sequence()),
+        "`layer` must be one whose Dropout .*, and alone there; got",
+    ),
     (lambda: model(sequence(), layers.Dropout(0.1, (1, 1, 5)), sequence()), "`noise_shape` must be None"),
     (
         lambda: [filled(layers.GRU(H)), filled(layers.GRU(H), H)],
