@@ -10,7 +10,6 @@ power of two for each step and row along.
 
 import functools
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +24,7 @@ from gatedrnn._jax import gathered
 from gatedrnn._outputs import All, Last, Outputs
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, unbatched
 from gatedrnn._visit import visit
-from gatedrnn.flow._backward import Ran, backward, ran
+from gatedrnn.flow._backward import Ran, Traced, backward, ran
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._probe import output_of, unit_cotangent
 from gatedrnn.flow._scaled import Scaled, align
@@ -38,7 +37,7 @@ class Adjoint(NamedTuple):
         log10_norm: for each field of the carry (`h`, `c`) and for all of it (`state`), log10 of the Euclidean norm of
             dL/dcarry_t, [T + 1, B] or [T + 1]. Row 0 belongs to the carry before the first step, row T to the last.
             -inf where the gradient is exactly zero. With `reverse`, row 0 belongs to the carry after the last step run,
-            row T to the carry before the first.
+            row T to the carry before the first. Of a network by the places of its carry, such as `1.forward.h`.
         mantissa: dL/dcarry before the first step * 2^-exponent, like the carry.
         exponent: int32 [B] or [].
     """
@@ -66,13 +65,19 @@ def adjoint(
     gradient norm 1 that looks at what is shown last, in each row of the batch after its own last step that is run. The
     norm at lag k is then row T - k; see `dys` for the row at which the output of a cell with `step` alone enters.
 
+    A network has `step` alone. Of one that reads backwards, row t belongs to what its cells hand over from step t to
+    step t + 1, or from t + 1 to t: rows of a cell that runs from the last step to the first are as with `reverse`, the
+    lag in them is their number, and `decay(rows, reverse=True)` reads them. The probe is in each direction's own last
+    output, as `unroll(outputs="last")` gives it.
+
     Args:
-        cell: any cell, `Cell.from_step` ones included.
+        cell: any cell, `Cell.from_step` ones and networks included.
         params: its weights.
         xs: inputs, [T, B, D] or [T, D].
         carry: the carry before the first step; by default `cell.initial_carry`.
         dys: dL/dys, [T, B, H] or [T, H], for a loss that reads outputs. Row t + 1 counts what reads `ys[t]`. (For a
-            cell with `step` alone, row t does: its output need not be a part of the carry.)
+            cell with `step` alone, row t does: its output need not be a part of the carry. Where steps are run from the
+            last to the first, rows t and t + 1 change places.)
         dcarry: dL/dcarry_T, like the carry.
         mask: bool [T, B] or [T], as in `unroll`.
         reset: bool [T, B] or [T], as in `unroll`; no gradient passes it.
@@ -153,12 +158,14 @@ def _adjoint(
     runs: list[Ran] = jax.tree.leaves(found)
     parts = _dealt(dcarry, runs)
     pulled = _pulled(cell, outputs, params, sequence, dys, runs) if dys is not None or len(runs) > 1 else None
-    traced, reads = [], [None] * len(runs)
+    traced: list[Traced] = []  # of the cells from the i-th on
+    later: list[Scaled] = []  # dL/dxs of those, in the order of time
     for i in reversed(range(len(runs))):
-        arriving = None if pulled is None else turned(runs[i].reverse, pulled(i, reads))
-        found = backward(runs[i], arriving, parts[i], cell.factored, reads=i > 0)
-        traced.insert(0, found)
-        reads[i] = turned(runs[i].reverse, found.read)
+        run = runs[i]
+        arriving = None if pulled is None else turned(run.reverse, pulled(i, later))
+        traced.insert(0, backward(run, arriving, parts[i], cell.factored, reads=i > 0))
+        if traced[0].read is not None:
+            later.insert(0, turned(run.reverse, traced[0].read))
     ordered = [each.norms for each in traced]
     placed = [turned(run.reverse, norms) for run, norms in zip(runs, ordered, strict=True)]
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(dcarry)]
@@ -172,14 +179,13 @@ def _adjoint(
 def _dealt(dcarry: Carry, runs: list[Ran]) -> list[Carry]:
     """The part of every cell's carry in the network's."""
     leaves: Iterator[Array] = iter(jax.tree.leaves(dcarry))
-    structures = [jax.tree.structure(run.sequence.carry) for run in runs]
-    return [jax.tree.unflatten(structure, islice(leaves, structure.num_leaves)) for structure in structures]
+    return [jax.tree.map(lambda _: next(leaves), run.sequence.carry) for run in runs]
 
 
 def _pulled(
     cell: Cell, outputs: Outputs, params: Any, sequence: Sequence, dys: Array | None, runs: list[Ran]
-) -> Callable[[int, list[Scaled | None]], Scaled]:
-    """(i, cotangents of what later cells read) -> the cotangent of the outputs of the cell i, in the order of time."""
+) -> Callable[[int, list[Scaled]], Scaled]:
+    """(i, cotangents of what the cells after it read) -> that of the outputs of the cell i; in the order of time."""
 
     def between(given: list[Array]) -> tuple[list[Array], Array]:
         """What lies between cells: the outputs of every cell -> what every cell reads, and what is shown."""
@@ -192,8 +198,7 @@ def _pulled(
     (direct,) = pull((nothing, jnp.zeros_like(shown) if dys is None else dys))
     plain = jnp.zeros(sequence.xs.shape[:2], jnp.int32)
 
-    def arriving(i: int, reads: list[Scaled | None]) -> Scaled:
-        later = [read for read in reads[i + 1 :] if read is not None]
+    def arriving(i: int, later: list[Scaled]) -> Scaled:
         found = Scaled(direct[i], plain)
         if not later:
             return found
@@ -207,10 +212,10 @@ def _pulled(
 
 
 def _together(norms: list[Array]) -> Array:
-    """log10 of the norm of all, of each cell's [T + 1, parts + 1, B], the last part of which is the whole: [T + 1, B]."""
-    rows = jnp.stack([each[:, -1] for each in norms])
-    if len(norms) == 1:
+    """log10 of the norm of all cells, [T + 1, B], of each one's norms [T + 1, parts + 1, B], the last of its whole."""
+    rows = [each[:, -1] for each in norms]
+    if len(rows) == 1:
         return rows[0]
-    top = rows.max(0)
+    top = functools.reduce(jnp.maximum, rows)
     base = jnp.where(jnp.isneginf(top), 0, top)
-    return base + jnp.log10((10 ** (2 * (rows - base))).sum(0)) / 2
+    return base + jnp.log10(functools.reduce(jnp.add, [10 ** (2 * (row - base)) for row in rows])) / 2
