@@ -157,15 +157,15 @@ def _adjoint(
     found, _ = visit(cell, params, sequence, outputs, ran)
     runs: list[Ran] = jax.tree.leaves(found)
     parts = _dealt(dcarry, runs)
-    pulled = _pulled(cell, outputs, params, sequence, dys, runs) if dys is not None or len(runs) > 1 else None
+    direct, onward = _between(cell, outputs, params, sequence, dys, runs)
+    arriving: list[Scaled | None] = [*direct] if dys is not None or len(runs) > 1 else [None]  # in the order of time
     traced: list[Traced] = []  # of the cells from the i-th on
-    later: list[Scaled] = []  # dL/dxs of those, in the order of time
     for i in reversed(range(len(runs))):
         run = runs[i]
-        arriving = None if pulled is None else turned(run.reverse, pulled(i, later))
-        traced.insert(0, backward(run, arriving, parts[i], cell.factored, reads=i > 0))
+        traced.insert(0, backward(run, turned(run.reverse, arriving[i]), parts[i], cell.factored, reads=i > 0))
         if traced[0].read is not None:
-            later.insert(0, turned(run.reverse, traced[0].read))
+            passed = onward(i, turned(run.reverse, traced[0].read))
+            arriving = [_sum(one, other) for one, other in zip(arriving[:i], passed, strict=False)]
     ordered = [each.norms for each in traced]
     placed = [turned(run.reverse, norms) for run, norms in zip(runs, ordered, strict=True)]
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(dcarry)]
@@ -182,10 +182,10 @@ def _dealt(dcarry: Carry, runs: list[Ran]) -> list[Carry]:
     return [jax.tree.map(lambda _: next(leaves), run.sequence.carry) for run in runs]
 
 
-def _pulled(
+def _between(
     cell: Cell, outputs: Outputs, params: Any, sequence: Sequence, dys: Array | None, runs: list[Ran]
-) -> Callable[[int, list[Scaled]], Scaled]:
-    """(i, cotangents of what the cells after it read) -> that of the outputs of the cell i; in the order of time."""
+) -> tuple[list[Scaled], Callable[[int, Scaled], list[Scaled]]]:
+    """What arrives at the outputs of every cell: from the loss, and from what the cell i has read; in order of time."""
 
     def between(given: list[Array]) -> tuple[list[Array], Array]:
         """What lies between cells: the outputs of every cell -> what every cell reads, and what is shown."""
@@ -194,21 +194,23 @@ def _pulled(
         return jax.tree.leaves(read), outputs.value(part)
 
     (xs, shown), pull = jax.vjp(between, [run.ys for run in runs])
-    nothing = [jnp.zeros_like(x) for x in xs]
-    (direct,) = pull((nothing, jnp.zeros_like(shown) if dys is None else dys))
+    nothing, unread = [jnp.zeros_like(x) for x in xs], jnp.zeros_like(shown)
+    (direct,) = pull((nothing, unread if dys is None else dys))
     plain = jnp.zeros(sequence.xs.shape[:2], jnp.int32)
 
-    def arriving(i: int, later: list[Scaled]) -> Scaled:
-        found = Scaled(direct[i], plain)
-        if not later:
-            return found
-        aligned = jax.vmap(align)(*later)
-        passed = [*nothing[: i + 1], *(read.mantissa for read in aligned)]
-        (indirect,) = pull((passed, jnp.zeros_like(shown)))
-        one, other = jax.vmap(align)(found, Scaled(indirect[i], aligned[0].exponent))
-        return Scaled(one.mantissa + other.mantissa, one.exponent)
+    def onward(i: int, read: Scaled) -> list[Scaled]:
+        (passed,) = pull(([*nothing[:i], read.mantissa, *nothing[i + 1 :]], unread))
+        return [Scaled(each, read.exponent) for each in passed]
 
-    return arriving
+    return [Scaled(each, plain) for each in direct], onward
+
+
+def _sum(one: Scaled | None, other: Scaled) -> Scaled:
+    """Of cotangents with an exponent for every step, [T, B, ...] and [T, B]."""
+    if one is None:
+        return other
+    one, other = jax.vmap(align)(one, other)
+    return Scaled(one.mantissa + other.mantissa, one.exponent)
 
 
 def _together(norms: list[Array]) -> Array:

@@ -195,6 +195,19 @@ def test_far_below_any_float():
     assert abs(decay.rate_log10_per_step + 1) < 1e-4
 
 
+def test_far_below_what_another_direction_reads():
+    """What arrives at a cell is no less exact for a far larger gradient that never passes it."""
+    ahead = gr.stack(gr.bidirectional(gr.rnn), gr.rnn)
+    network, xs = gr.bidirectional(ahead, gr.rnn), jnp.zeros((200, 1, D))
+    params = network.init(jax.random.key(0), D, H, recurrent_init=gr.initializers.orthogonal(0.1))
+    dys = jnp.zeros((200, 1, 2 * H)).at[-1, :, :H].set(1).at[0, :, H:].set(1)
+    got = gr.flow.adjoint(network, params, xs, dys=dys).log10_norm
+    alone = gr.flow.adjoint(ahead, params.forward, xs, dys=dys[..., :H]).log10_norm
+    for part in ("0.forward.h", "0.backward.h", "1.h"):
+        np.testing.assert_allclose(got[f"forward.{part}"], alone[part], atol=1e-4)
+    assert -200 < alone["0.forward.h"][0, 0] < -190
+
+
 @pytest.mark.slow
 def test_nan_in_another_episode():
     """It reaches neither the rows of this one nor its gradient."""
