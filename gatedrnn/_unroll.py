@@ -19,10 +19,11 @@ from gatedrnn._forms import Carry
 from gatedrnn._jax import explicit_axes, gathered, row_axes, scan, varying_alike
 from gatedrnn._method import Method, check_method_value, run_whole
 from gatedrnn._noise import with_noise
-from gatedrnn._outputs import Outputs, Readout, check_outputs
+from gatedrnn._outputs import All, Outputs, Readout, check_outputs
 from gatedrnn._packing import mask_of, reset_of
-from gatedrnn._sequence import Sequence, check_inputs, check_sequence, input_size, poison, quarantine, unbatched
+from gatedrnn._sequence import Sequence, check_inputs, check_sequence, input_size, poison, unbatched
 from gatedrnn._step import guarded_step, restart, select
+from gatedrnn._visit import visit
 from gatedrnn.methods.segmented import Segmented
 
 
@@ -152,7 +153,7 @@ def gate_activations(
     """The value of every gate at every step, by name.
 
     Args:
-        cell: a cell with `activations`, such as `gr.rnn`, `gr.gru` and `gr.lstm`.
+        cell: a cell with `activations`, such as `gr.rnn`, `gr.gru` and `gr.lstm`, or a network of such.
         params: the cell's weights.
         xs: inputs, [T, B, D] or [T, D].
         carry: as in `unroll`.
@@ -161,10 +162,11 @@ def gate_activations(
 
     Returns:
         A NamedTuple of [T, B, H] or [T, H], fields as in `cell.gates`: `input, forget, candidate, output` for the LSTM,
-        `reset, update, candidate` for the GRU.
+        `reset, update, candidate` for the GRU. Of a network, one for each of its cells, in the places of their carries.
 
     Raises:
-        ValueError: the cell does not name its gates, or an argument has the wrong rank, width, dtype or structure.
+        ValueError: the cell, or one of the network's, names no gates, or an argument has the wrong rank, width,
+            dtype or structure.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -173,27 +175,37 @@ def gate_activations(
         >>> gates.forget.shape, round(float(gates.forget[0, 0]), 3)
         ((5, 2), 0.953)
     """
-    if not isinstance(cell, Cell) or cell.activations is None:
-        raise fail("cell", "a Cell whose `activations` names its gates", repr(cell))
-    sequence = check_sequence(cell, params, xs, carry, mask, reset)
+    if not isinstance(cell, Cell) or cell.network is None:
+        _check_activations(cell)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, stepwise=False)
     gates = _gate_activations(cell, params, sequence)
     return gates if np.ndim(xs) == 3 else unbatched(gates, 1)
+
+
+def _check_activations(cell: Any) -> None:
+    if not isinstance(cell, Cell) or cell.activations is None:
+        raise fail("cell", "a Cell whose `activations` names its gates", repr(cell))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 @gathered(1)
 def _gate_activations(cell: Cell, params: Any, sequence: Sequence) -> Any:
-    sequence = quarantine(sequence)
+    return visit(cell, params, sequence, All(), _gates_of_cell, apart=True)[0]
+
+
+def _gates_of_cell(cell: Cell, params: Any, sequence: Sequence) -> tuple[Any, Array]:
+    _check_activations(cell)
     step = guarded_step(cell, params, sequence.initial)
 
-    def begin(carry: Carry, inputs: Any) -> tuple[Carry, Carry]:
-        return step(carry, inputs)[0], restart(inputs[2], sequence.initial, carry)
+    def begin(carry: Carry, inputs: Any) -> tuple[Carry, tuple[Carry, Array]]:
+        after, y = step(carry, inputs)
+        return after, (restart(inputs[2], sequence.initial, carry), y)
 
     inputs = (sequence.xs, sequence.mask, sequence.reset)
-    _, before = scan(begin, sequence.carry, inputs)  # [T, B, H] each
+    _, (before, ys) = scan(begin, sequence.carry, inputs, reverse=sequence.reverse)  # [T, B, H] each
     if cell.pointwise is None:
         gates = jax.vmap(cell.activations, in_axes=(None, 0, 0))(params, before, sequence.xs)
     else:
         gates_x, gates_h = cell.halves(params, sequence.xs, before.h)
         gates = cell.activations(gates_x, gates_h, before, *params.spread(before.h))
-    return poison(sequence.poisoned, select(sequence.mask, gates, jax.tree.map(jnp.zeros_like, gates)))
+    return poison(sequence.poisoned, select(sequence.mask, gates, jax.tree.map(jnp.zeros_like, gates))), ys

@@ -25,8 +25,10 @@ class Run:
         seed: of the weights.
         lags: steps back from the loss, increasing from 0 to T; about 200, evenly spaced on a log scale.
         log10_norm: log10 of the norm of dL/dcarry at those lags, the whole carry; None where it is exactly zero, which
-            includes lag 0 of a cell with `step` alone: its last output reads the carry before it.
-        closed_form_log10_norm: the same from powers of the Jacobian at rest, for an input that is zero throughout.
+            includes lag 0 of a cell with `step` alone: its last output reads the carry before it. Of a network that
+            reads backwards the lags are each direction's own.
+        closed_form_log10_norm: the same from powers of the Jacobian at rest, for an input that is zero throughout; None
+            for what reads backwards.
         rate_log10_per_step: as in `Decay`, from which the next six are too; None where there is no number.
         half_life: steps; None where the gradient does not fall.
         lag_below_1e3: steps from where the profile starts, at norm 1; None if never.

@@ -10,7 +10,7 @@ from gatedrnn._sequence import check_sequence
 from gatedrnn.flow._comparison import GateMap, Run
 from gatedrnn.flow._groups import finite
 from gatedrnn.flow._scalars import LEVELS, SCALARS
-from gatedrnn.flow.adjoint import adjoint
+from gatedrnn.flow.adjoint import lagged
 from gatedrnn.flow.at_rest import rest_profile
 from gatedrnn.flow.decay import decay
 from gatedrnn.flow.lyapunov import lyapunov
@@ -36,13 +36,12 @@ def measure(job: Job, params: Any, xs: Array, hidden_size: int) -> tuple[Run, Ga
     """The run over `xs` [T, B, D], and the picture of what its units keep where they keep something."""
     cell = job.cell
     steps, batch, width = xs.shape
-    profile = np.asarray(adjoint(cell, params, xs).log10_norm["state"], np.float64)  # [T + 1, B]
-    by_lag = profile.mean(1)[::-1]
+    profile = np.asarray(lagged(cell, params, xs), np.float64)  # [T + 1, B]
     lags = np.unique(np.concatenate([[0], np.geomspace(1, steps, LAGS).round()])).astype(int)
     closed = None if xs.any() else rest_profile(cell, params, lags, width)
     exponent = float(lyapunov(cell, params, xs, k=1, burn_in=steps // 10).mean())
     gate_map, quantiles = _measure_gate(job, params, xs) if cell.factored else (None, None)
-    found = decay(profile)
+    found = decay(profile[::-1])
     scalars: dict[str, Any] = {name: finite(value) for name, value in found._asdict().items() if name in SCALARS}
     scalars |= {name: int(scalars[name]) for name in LEVELS if scalars[name] is not None}
     run = Run(
@@ -54,7 +53,7 @@ def measure(job: Job, params: Any, xs: Array, hidden_size: int) -> tuple[Run, Ga
         batch=batch,
         seed=job.seed,
         lags=lags.tolist(),
-        log10_norm=[finite(value) for value in by_lag[lags]],
+        log10_norm=[finite(value) for value in profile.mean(1)[lags]],
         closed_form_log10_norm=None if closed is None else [finite(value) for value in closed],
         lyapunov_max=finite(exponent),
         timescale_quantiles=quantiles,

@@ -3,6 +3,7 @@
 value = mantissa * 2^exponent,    largest |mantissa| of a row in [1, 2)
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -29,22 +30,20 @@ def rescale(value: Scaled) -> Scaled:
     return Scaled(times_power_of_two(value.mantissa, -shift), value.exponent + shift)
 
 
-def align(value: Scaled, other: Array) -> tuple[Scaled, Array]:
-    """Brings `value` and `other [B, ...]` to one exponent, the larger one.
+def align(*values: Scaled) -> tuple[Scaled, ...]:
+    """The same values at one exponent, the largest.
 
-    Returns:
-        `value` at the common exponent, and `other * 2^-exponent`. What lies further below the other than the float's
-        range becomes zero, as it would in their sum.
+    What lies further below another than the float's range becomes zero, as it would in their sum.
     """
-    mine, theirs = largest(value.mantissa), largest(other)
     nothing = jnp.iinfo(jnp.int32).min // 2
-    exponent = jnp.maximum(
-        jnp.where(mine == 0, nothing, value.exponent + exponent_of(mine)),
-        jnp.where(theirs == 0, nothing, exponent_of(theirs)),
-    )
-    exponent = jnp.where(exponent == nothing, value.exponent, exponent)
-    mantissa = times_power_of_two(value.mantissa, value.exponent - exponent)
-    return Scaled(mantissa, exponent), times_power_of_two(other, -exponent)
+    sizes = [largest(value.mantissa) for value in values]
+    tops = [
+        jnp.where(size == 0, nothing, value.exponent + exponent_of(size))
+        for size, value in zip(sizes, values, strict=True)
+    ]
+    exponent = functools.reduce(jnp.maximum, tops)
+    exponent = jnp.where(exponent == nothing, values[0].exponent, exponent)
+    return tuple(Scaled(times_power_of_two(value.mantissa, value.exponent - exponent), exponent) for value in values)
 
 
 def largest(tree: Any) -> Array:

@@ -3,12 +3,13 @@
     lambda_T = dL/dcarry_T + dL/dy_T dy_T/dcarry_T            what the loss reads
     lambda_t = J_{t+1}^T lambda_{t+1} + what y_t adds          J_t = d carry_t / d carry_{t-1}
 
-10^-4000 is no float, so lambda is carried as mantissa * 2^exponent, one exponent per row. Multiplication by a power
-of two is exact: while nothing underflows, mantissa * 2^exponent equals the plain backward pass bit for bit.
+Of a network that reads backwards, each cell has its own: its y_t adds what arrives from the cells that read it. What
+lies between cells, such as a merge or a norm, sees one step of one row; so its transpose, which is linear, takes a
+power of two for each step and row along.
 """
 
 import functools
-import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -17,17 +18,16 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_array, check_flag, fail
+from gatedrnn._check import check_array, fail
 from gatedrnn._forms import Carry
-from gatedrnn._jax import gathered, scan
-from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_carry, check_sequence, quarantine, unbatched
-from gatedrnn._step import guarded_step, select
-from gatedrnn.flow._order import flipped
-from gatedrnn.flow._probe import default_probe, output_of
-from gatedrnn.flow._scaled import Scaled, align, part_norms, rescale
-
-SEGMENT = 125  # steps whose norms are stacked before they are stacked again; small rows stack slowly one by one
+from gatedrnn._jax import gathered
+from gatedrnn._outputs import All, Last, Outputs
+from gatedrnn._sequence import Sequence, check_carry, check_sequence, unbatched
+from gatedrnn._visit import visit
+from gatedrnn.flow._backward import Ran, Traced, backward, ran
+from gatedrnn.flow._order import turned
+from gatedrnn.flow._probe import output_of, unit_cotangent
+from gatedrnn.flow._scaled import Scaled, align
 
 
 class Adjoint(NamedTuple):
@@ -37,7 +37,7 @@ class Adjoint(NamedTuple):
         log10_norm: for each field of the carry (`h`, `c`) and for all of it (`state`), log10 of the Euclidean norm of
             dL/dcarry_t, [T + 1, B] or [T + 1]. Row 0 belongs to the carry before the first step, row T to the last.
             -inf where the gradient is exactly zero. With `reverse`, row 0 belongs to the carry after the last step run,
-            row T to the carry before the first.
+            row T to the carry before the first. Of a network by the places of its carry, such as `1.forward.h`.
         mantissa: dL/dcarry before the first step * 2^-exponent, like the carry.
         exponent: int32 [B] or [].
     """
@@ -65,13 +65,19 @@ def adjoint(
     gradient norm 1 that looks at what is shown last, in each row of the batch after its own last step that is run. The
     norm at lag k is then row T - k; see `dys` for the row at which the output of a cell with `step` alone enters.
 
+    A network has `step` alone. Of one that reads backwards, row t belongs to what its cells hand over from step t to
+    step t + 1, or from t + 1 to t: rows of a cell that runs from the last step to the first are as with `reverse`, the
+    lag in them is their number, and `decay(rows, reverse=True)` reads them. The probe is in each direction's own last
+    output, as `unroll(outputs="last")` gives it.
+
     Args:
-        cell: any cell, `Cell.from_step` ones included.
+        cell: any cell, `Cell.from_step` ones and networks included.
         params: its weights.
         xs: inputs, [T, B, D] or [T, D].
         carry: the carry before the first step; by default `cell.initial_carry`.
         dys: dL/dys, [T, B, H] or [T, H], for a loss that reads outputs. Row t + 1 counts what reads `ys[t]`. (For a
-            cell with `step` alone, row t does: its output need not be a part of the carry.)
+            cell with `step` alone, row t does: its output need not be a part of the carry. Where steps are run from the
+            last to the first, rows t and t + 1 change places.)
         dcarry: dL/dcarry_T, like the carry.
         mask: bool [T, B] or [T], as in `unroll`.
         reset: bool [T, B] or [T], as in `unroll`; no gradient passes it.
@@ -95,94 +101,123 @@ def adjoint(
         Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013,
         https://arxiv.org/abs/1211.5063
     """
-    xs, dys, mask, reset = flipped(check_flag("reverse", reverse), xs, dys, mask, reset)
-    sequence = check_sequence(cell, params, xs, carry, mask, reset)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     batched = np.ndim(xs) == 3
-    if dys is not None:
-        dys = _check_dys(output_of(cell, params, sequence), sequence, dys, batched)
-    if dys is None and dcarry is None:
-        dys, dcarry = default_probe(cell, params, sequence)
-    elif dcarry is None:
-        dcarry = jax.tree.map(jnp.zeros_like, sequence.carry)
-    else:
-        dcarry = check_carry("dcarry", dcarry, sequence.initial, batched)
-    result = _adjoint(cell, params, sequence, dys, dcarry)
-    norms = dict(zip(result.log10_norm, flipped(reverse, *result.log10_norm.values()), strict=True))
+    outputs, dys, dcarry = _loss(cell, params, sequence, dys, dcarry, batched)
+    result, _ = _adjoint(cell, outputs, params, sequence, dys, dcarry)
     if batched:
-        return result._replace(log10_norm=norms)
-    return Adjoint(unbatched(norms, 1), unbatched(result.mantissa), unbatched(result.exponent))
+        return result
+    return Adjoint(unbatched(result.log10_norm, 1), unbatched(result.mantissa), unbatched(result.exponent))
 
 
-def _check_dys(y: jax.ShapeDtypeStruct, sequence: Sequence, dys: Any, batched: bool) -> Array:
+def lagged(cell: Cell, params: Any, xs: Array) -> Array:
+    """log10 of the norm of dL/dcarry for the default probe, by steps back from each cell's own last: [T + 1, B]."""
+    sequence = check_sequence(cell, params, xs, None, stepwise=False)
+    outputs, dys, dcarry = _loss(cell, params, sequence, None, None, True)
+    return _adjoint(cell, outputs, params, sequence, dys, dcarry)[1][::-1]
+
+
+def _loss(
+    cell: Cell, params: Any, sequence: Sequence, dys: Any, dcarry: Carry | None, batched: bool
+) -> tuple[Outputs, Array | None, Carry]:
+    """The outputs that the loss reads, its cotangent there, and that of the last carry."""
+    nothing = jax.tree.map(jnp.zeros_like, sequence.carry)
+    if dys is not None:
+        dys = _check_dys(output_of(cell, params, sequence, All()), dys, batched)
+    if dcarry is not None:
+        return All(), dys, check_carry("dcarry", dcarry, sequence.initial, batched)
+    if dys is not None:
+        return All(), dys, nothing
+    if cell.factored:  # h is the output, and masked steps hand it on: at the end it says the same without any `dys`
+        return All(), None, nothing._replace(h=unit_cotangent(nothing.h))
+    try:
+        y = output_of(cell, params, sequence, Last())
+    except ValueError:
+        if cell.causal:
+            raise
+        expected = "given where `residual` or `skip` lie over both directions, which have no last output"
+        raise fail("dys", expected, None) from None
+    return Last(), unit_cotangent(y), nothing
+
+
+def _check_dys(ys: jax.ShapeDtypeStruct, dys: Any, batched: bool) -> Array:
     dys = check_array("dys", "a floating array like the outputs", dys)
-    expected = (sequence.xs.shape[0], *(y.shape if batched else y.shape[1:]))
+    expected = ys.shape if batched else (ys.shape[0], *ys.shape[2:])
     if dys.shape != expected or not jnp.issubdtype(dys.dtype, jnp.floating):
         raise fail("dys", f"a floating array {expected} like the outputs", f"{dys.dtype} {dys.shape}")
-    return (dys if batched else dys[:, None]).astype(y.dtype)
+    return (dys if batched else dys[:, None]).astype(ys.dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 @gathered(1)
-def _adjoint(cell: Cell, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry) -> Adjoint:
-    sequence = quarantine(sequence)
-    step = guarded_step(cell, params, sequence.initial)
-    if dys is not None:
-        dys = select(sequence.mask, dys, jnp.zeros_like(dys))
-
-    def forward(carry: Carry, forced: Any) -> tuple[Carry, Carry]:
-        return step(carry, forced)[0], carry
-
-    def back(state: Scaled, inputs: Any) -> tuple[Scaled, Any]:
-        before, forced, dy, bad = inputs
-        arriving = state  # its own row; what a foreign cell's y_t adds belongs to the row before
-        state, dy = _receive(cell, state, dy)
-        if bad is not None:
-            state = state._replace(mantissa=_break(bad, state.mantissa))
-        row = state if cell.factored else arriving
-        (_, y), pull = jax.vjp(lambda carry: step(carry, forced), before)
-        (mantissa,) = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy.astype(y.dtype)))
-        return rescale(Scaled(mantissa, state.exponent)), (part_norms(row.mantissa), row.exponent)
-
-    def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, Array, None]:
-        state, rows = scan(back, state, inputs, reverse=True)
-        return state, _log10_rows(*rows), None
-
-    forced = (sequence.xs, sequence.mask, sequence.reset)
-    _, before = scan(forward, sequence.carry, forced)  # [T, B, ...]
-    state = rescale(Scaled(dcarry, jnp.zeros(sequence.xs.shape[1], jnp.int32)))
-    inputs = (before, forced, dys, sequence.poisoned)
-    state, rows, _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
-    first = _log10_rows([norm[None] for norm in part_norms(state.mantissa)], state.exponent[None])
-    norms = jnp.concatenate([first, rows])  # [T + 1, parts + 1, B]
-    names = [*_part_names(dcarry), "state"]
-    return Adjoint({name: norms[:, i] for i, name in enumerate(names)}, *state)
+def _adjoint(
+    cell: Cell, outputs: Outputs, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry
+) -> tuple[Adjoint, Array]:
+    """The adjoint, and the norm of all cells together in their own orders of steps, [T + 1, B]."""
+    found, _ = visit(cell, params, sequence, outputs, ran)
+    runs: list[Ran] = jax.tree.leaves(found)
+    parts = _dealt(dcarry, runs)
+    direct, onward = _between(cell, outputs, params, sequence, dys, runs)
+    arriving: list[Scaled | None] = [*direct] if dys is not None or len(runs) > 1 else [None]  # in the order of time
+    traced: list[Traced] = []  # of the cells from the i-th on
+    for i in reversed(range(len(runs))):
+        run = runs[i]
+        traced.insert(0, backward(run, turned(run.reverse, arriving[i]), parts[i], cell.factored, reads=i > 0))
+        if traced[0].read is not None:
+            passed = onward(i, turned(run.reverse, traced[0].read))
+            arriving = [_sum(one, other) for one, other in zip(arriving[:i], passed, strict=False)]
+    ordered = [each.norms for each in traced]
+    placed = [turned(run.reverse, norms) for run, norms in zip(runs, ordered, strict=True)]
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(dcarry)]
+    rows = [norms[:, part] for norms in placed for part in range(norms.shape[1] - 1)]
+    first = align(*(each.first for each in traced))
+    mantissa = jax.tree.unflatten(jax.tree.structure(dcarry), jax.tree.leaves([each.mantissa for each in first]))
+    norms = dict(zip(names, rows, strict=True)) | {"state": _together(placed)}
+    return Adjoint(norms, mantissa, first[0].exponent), _together(ordered)
 
 
-def _receive(cell: Cell, state: Scaled, dy: Array | None) -> tuple[Scaled, Array | None]:
-    """Brings dL/dy_t to the adjoint's scale; where the output is the carry's h, adds it there."""
-    if dy is None:
-        return state, None
-    state, dy = align(state, dy.astype(jnp.result_type(*jax.tree.leaves(state.mantissa))))
-    if not cell.factored:
-        return state, dy
-    mantissa = state.mantissa._replace(h=state.mantissa.h + dy)
-    return rescale(Scaled(mantissa, state.exponent)), None
+def _dealt(dcarry: Carry, runs: list[Ran]) -> list[Carry]:
+    """The part of every cell's carry in the network's."""
+    leaves: Iterator[Array] = iter(jax.tree.leaves(dcarry))
+    return [jax.tree.map(lambda _: next(leaves), run.sequence.carry) for run in runs]
 
 
-def _break(bad: Array, mantissa: Carry) -> Carry:
-    """NaN in the rows of cotangents that would pass through a step whose values are not finite."""
-    return jax.tree.map(lambda a: jnp.where(bad[:, None] & (a != 0), jnp.nan, a), mantissa)
+def _between(
+    cell: Cell, outputs: Outputs, params: Any, sequence: Sequence, dys: Array | None, runs: list[Ran]
+) -> tuple[list[Scaled], Callable[[int, Scaled], list[Scaled]]]:
+    """What arrives at the outputs of every cell: from the loss, and from what the cell i has read; in order of time."""
+
+    def between(given: list[Array]) -> tuple[list[Array], Array]:
+        """What lies between cells: the outputs of every cell -> what every cell reads, and what is shown."""
+        each = iter(given)
+        read, part = visit(cell, params, sequence, outputs, lambda _cell, _params, steps: (steps.xs, next(each)))
+        return jax.tree.leaves(read), outputs.value(part)
+
+    (xs, shown), pull = jax.vjp(between, [run.ys for run in runs])
+    nothing, unread = [jnp.zeros_like(x) for x in xs], jnp.zeros_like(shown)
+    (direct,) = pull((nothing, unread if dys is None else dys))
+    plain = jnp.zeros(sequence.xs.shape[:2], jnp.int32)
+
+    def onward(i: int, read: Scaled) -> list[Scaled]:
+        (passed,) = pull(([*nothing[:i], read.mantissa, *nothing[i + 1 :]], unread))
+        return [Scaled(each, read.exponent) for each in passed]
+
+    return [Scaled(each, plain) for each in direct], onward
 
 
-def _log10_rows(norms: list[Array], exponent: Array) -> Array:
-    """log10 of norm * 2^exponent for each part and for all: norms [K, B] each -> [K, parts + 1, B]."""
-    largest = functools.reduce(jnp.maximum, norms)
-    scale = jnp.where(largest > 0, largest, 1)
-    total = largest * jnp.sqrt(functools.reduce(jnp.add, [jnp.square(norm / scale) for norm in norms]))
-    rows = jnp.stack([*norms, total], axis=1)
-    return jnp.log10(rows) + exponent.astype(rows.dtype)[:, None] * jnp.asarray(math.log10(2), rows.dtype)
+def _sum(one: Scaled | None, other: Scaled) -> Scaled:
+    """Of cotangents with an exponent for every step, [T, B, ...] and [T, B]."""
+    if one is None:
+        return other
+    one, other = jax.vmap(align)(one, other)
+    return Scaled(one.mantissa + other.mantissa, one.exponent)
 
 
-def _part_names(carry: Carry) -> list[str]:
-    """The fields' names of a NamedTuple carry; of another pytree, its leaves' paths."""
-    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(carry)]
+def _together(norms: list[Array]) -> Array:
+    """log10 of the norm of all cells, [T + 1, B], of each one's norms [T + 1, parts + 1, B], the last of its whole."""
+    rows = [each[:, -1] for each in norms]
+    if len(rows) == 1:
+        return rows[0]
+    top = functools.reduce(jnp.maximum, rows)
+    base = jnp.where(jnp.isneginf(top), 0, top)
+    return base + jnp.log10(functools.reduce(jnp.add, [10 ** (2 * (row - base)) for row in rows])) / 2

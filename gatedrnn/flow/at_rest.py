@@ -32,8 +32,10 @@ def rest_profile(cell: Cell, params: Any, lags: np.ndarray, input_width: int) ->
 
     Returns:
         [N], dimensionless, for the default probe of `adjoint`; None where the carry does not stay zero or has more than
-        2,048 units.
+        2,048 units, or the cell reads backwards and has no single step.
     """
+    if not cell.causal:
+        return None
     carry = cell.initial_carry(params, 1)
     if sum(part.size for part in jax.tree.leaves(carry)) > LARGEST:
         return None

@@ -15,13 +15,15 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_flag, check_size, fail, shown
+from gatedrnn._check import check_size, fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered, scan
+from gatedrnn._outputs import All
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
+from gatedrnn._sequence import Sequence, check_sequence, poison
 from gatedrnn._step import restart, select
-from gatedrnn.flow._order import counted_steps, flipped
+from gatedrnn._visit import outputs_of, visit
+from gatedrnn.flow._order import counted_steps, in_order
 
 SEGMENT = 125  # steps whose logarithms are summed before the sums are added: keeps the rounding of long sums small
 
@@ -43,6 +45,9 @@ def lyapunov(
     Negative: two runs on the same input grow together, and gradients vanish. Zero: they keep their distance. Positive:
     chaos, and gradients explode. A direction that a step erases altogether has exponent -inf, or, where rounding
     hides the zero, about ln(eps).
+
+    Of a network that reads backwards the exponents are those of its cells, all in one list: no direction of a layer
+    sees the other, and no layer those above it. Each is driven by what it reads, in its own order of steps.
 
     Args:
         cell: any cell, `Cell.from_step` ones included.
@@ -74,8 +79,7 @@ def lyapunov(
         Meccanica 15, 1980, https://doi.org/10.1007/BF02128236; Vogt, Puelma Touzel, Shlizerman, Lajoie, "On Lyapunov
         exponents for RNNs", 2022, https://arxiv.org/abs/2006.14123
     """
-    xs, mask, reset = flipped(check_flag("reverse", reverse), xs, mask, reset)
-    sequence = check_sequence(cell, params, xs, carry, mask, reset)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     steps, size = sequence.xs.shape[0], sum(_widths(sequence.carry))
     k = size if k is None else check_size("k", k)
     if k > size:
@@ -92,7 +96,18 @@ def lyapunov(
 @functools.partial(jax.jit, static_argnums=(0, 1))
 @gathered(2)
 def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Array) -> Array:
-    sequence = quarantine(sequence)
+    """Of every cell that is run by single steps, and of those the largest."""
+
+    def measured(cell: Cell, params: Any, steps: Sequence) -> tuple[Array, Array]:
+        most = min(k, sum(_widths(steps.carry)))
+        return _of_cell(cell, most, params, in_order(steps), burn_in), outputs_of(cell, params, steps)
+
+    found, _ = visit(cell, params, sequence, All(), measured)
+    return jnp.sort(jnp.concatenate(jax.tree.leaves(found), axis=1), descending=True)[:, :k]
+
+
+def _of_cell(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Array) -> Array:
+    """The k leading exponents of a cell driven by what it reads, [B, k], in any order."""
     xs, carry, mask, reset = sequence.xs, sequence.carry, sequence.mask, sequence.reset
     batch = xs.shape[1]
     widths = _widths(carry)
@@ -128,7 +143,7 @@ def _lyapunov(cell: Cell, k: int, params: Any, sequence: Sequence, burn_in: Arra
     inputs = (xs, mask, reset, passed, counted, sequence.poisoned)
     _, _, (whole, rest) = over_segments(segment, (carry, q), inputs, (None, None), SEGMENT, False)
     total = whole.sum(0) if rest is None else whole.sum(0) + rest
-    return jnp.sort(total / counted.sum(0).astype(dtype)[:, None], descending=True)
+    return total / counted.sum(0).astype(dtype)[:, None]
 
 
 def _directions(size: int, k: int, dtype: Any) -> Array:

@@ -15,14 +15,16 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_flag, fail
+from gatedrnn._check import fail
 from gatedrnn._forms import Carry
 from gatedrnn._jacobian import kept
 from gatedrnn._jax import gathered, scan
+from gatedrnn._outputs import All
 from gatedrnn._segments import over_segments
-from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
+from gatedrnn._sequence import Sequence, check_sequence, poison
 from gatedrnn._step import restart, select
-from gatedrnn.flow._order import counted_steps, flipped
+from gatedrnn._visit import outputs_of, visit
+from gatedrnn.flow._order import counted_steps, in_order
 
 SEGMENT = 125  # steps whose logarithms are averaged at once
 
@@ -36,7 +38,7 @@ def timescales(
     mask: Array | None = None,
     reset: Array | None = None,
     reverse: bool = False,
-) -> Array:
+) -> Any:
     """The time scale of each unit: the number of steps in which its gate lets the unit's own memory fall by 1/e.
 
     The gate that carries the state is read off the cell's equations, as d after / d before of the carry's last part
@@ -44,7 +46,7 @@ def timescales(
     Elman network.
 
     Args:
-        cell: a cell in three-function form.
+        cell: a cell in three-function form, or a network of such.
         params: its weights.
         xs: inputs that drive it, [T, B, D] or [T, D].
         carry: the carry before the first step; by default `cell.initial_carry`.
@@ -54,11 +56,11 @@ def timescales(
 
     Returns:
         [H], in steps: -1 / (mean over T and B of ln f); 0 where nothing is carried, inf where f is 1 throughout, nan
-        where no step counts.
+        where no step counts. Of a network, such an array for each of its cells, in the places of their carries.
 
     Raises:
-        ValueError: the cell has `step` alone, the sequence has no steps or no rows, or an argument
-            has the wrong rank, width or dtype.
+        ValueError: the cell, or one of the network's, has `step` alone, the sequence has no steps or no rows, or an
+            argument has the wrong rank, width or dtype.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -69,13 +71,18 @@ def timescales(
     References:
         Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188
     """
-    if not isinstance(cell, Cell) or not cell.factored:
-        raise fail("cell", "a Cell with `project`, `recur` and `pointwise`, whose gates can be read off", repr(cell))
-    xs, mask, reset = flipped(check_flag("reverse", reverse), xs, mask, reset)
-    sequence = check_sequence(cell, params, xs, carry, mask, reset)
+    if not isinstance(cell, Cell) or cell.network is None:
+        _check_factored(cell)
+    sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     if 0 in sequence.xs.shape[:2]:
         raise fail("xs", "of at least one step and one row", np.shape(xs))
-    return scales_of(trace_gate(cell, SEGMENT, params, sequence))
+    traces = trace_gate(cell, SEGMENT, params, sequence)
+    return jax.tree.map(scales_of, traces, is_leaf=lambda node: isinstance(node, GateTrace))
+
+
+def _check_factored(cell: Any) -> None:
+    if not isinstance(cell, Cell) or not cell.factored:
+        raise fail("cell", "a Cell with `project`, `recur` and `pointwise`, whose gates can be read off", repr(cell))
 
 
 class GateTrace(NamedTuple):
@@ -94,9 +101,21 @@ class GateTrace(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 @gathered(2)
-def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
-    """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`."""
-    sequence = quarantine(sequence)
+def trace_gate(cell: Cell, length: int, params: Any, sequence: Sequence) -> Any:
+    """Runs a cell in three-function form and records f = d after / d before of the carry's last part, K = `length`.
+
+    Returns:
+        `GateTrace`; of a network one for each of its cells, in the places of their carries.
+    """
+
+    def traced(cell: Cell, params: Any, steps: Sequence) -> tuple[GateTrace, Array]:
+        _check_factored(cell)
+        return _of_cell(cell, length, params, in_order(steps)), outputs_of(cell, params, steps)
+
+    return visit(cell, params, sequence, All(), traced, apart=True)[0]
+
+
+def _of_cell(cell: Cell, length: int, params: Any, sequence: Sequence) -> GateTrace:
     xs, mask, reset = sequence.xs, sequence.mask, sequence.reset
     unit = params.spread(sequence.carry.h)
 

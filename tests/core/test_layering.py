@@ -21,7 +21,7 @@ LAYERS = (
     ("_jacobian", "_noise", "_packing", "_sequence", "initializers"),
     ("_outputs", "cells"),
     ("_method",),
-    ("methods",),
+    ("_visit", "methods"),
     ("networks", "_stream", "_unroll"),
     ("_plan", "_problem"),
     ("_laws",),

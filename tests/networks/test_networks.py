@@ -146,12 +146,11 @@ def test_analyses_are_a_product_of_jacobians(network, draw):
 
 
 def test_what_reads_backwards_has_no_steps(draw):
-    """Analyses and generation say so in one sentence."""
+    """Rollouts and generation say so in one sentence."""
     network = NETWORKS[5]
     params, xs, *_ = draw(network)
-    for analysis in (gr.flow.adjoint, gr.flow.lyapunov):
-        with pytest.raises(ValueError, match="`cell` must be one that is run step by step"):
-            analysis(network, params, xs)
+    with pytest.raises(ValueError, match="`cell` must be one that is run step by step"):
+        gr.flow.replay(network, params, xs, None)
     model = gr.models.Model(network, 3, 4, 3)
     with pytest.raises(ValueError, match=r"`model\.cell` must be one that is run step by step"):
         gr.models.forecast(model, model.init(jax.random.key(0)), xs, 2)
