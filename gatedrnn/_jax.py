@@ -6,10 +6,12 @@
 | `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | a linear function and its own transpose |
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 | `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
+| `pallas`, its `tpu` and `triton` | `jax.experimental` | kernels; nothing is imported before one is asked for |
 """
 
 import contextlib
 import functools
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -111,6 +113,32 @@ def _varies_over(leaf: Any) -> frozenset[str]:
     kind: Any = jax.typeof(leaf)
     kind = getattr(kind, "manual_axis_type", kind)
     return getattr(kind, "varying", None) or getattr(kind, "vma", None) or frozenset()
+
+
+def varies(*arrays: Any) -> bool:
+    """Whether JAX keeps count, inside a `jax.shard_map`, of the axes over which an array varies."""
+    return any(_varies_over(leaf) for leaf in jax.tree.leaves(arrays) if not isinstance(leaf, jax.ShapeDtypeStruct))
+
+
+def split_by_compiler() -> bool:
+    """Whether a mesh is set over several devices of which the compiler splits arrays: a kernel it cannot split."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return any(mesh.shape[axis] > 1 for axis in set(mesh.axis_names) - set(mesh.manual_axes))
+
+
+def pallas(backend: str = "") -> tuple[Any, Any]:
+    """Pallas, and its module for a backend, `tpu` or `triton`; raises ImportError where there is none."""
+    module = importlib.import_module("jax.experimental.pallas")
+    return module, importlib.import_module(f"jax.experimental.pallas.{backend}") if backend else None
+
+
+def without_pallas(backend: str) -> str:
+    """Why this version of JAX has no kernels for a backend; "" where it has."""
+    try:
+        _, module = pallas(backend)
+    except ImportError as error:
+        return f"jax {jax.__version__} has no Pallas for it ({error})"
+    return "" if hasattr(module, "CompilerParams") else f"jax {jax.__version__} has another Pallas for it"
 
 
 def linear_call(
