@@ -127,7 +127,9 @@ class Fused:
             found.append((cell.name, self._refusal(cell, params, sequence.carry, sequence.xs)))
             return Segmented()(cell, params, sequence, outputs)
 
-        run = lambda params, xs: run_whole(ask, cell, params, check_sequence(cell, params, xs, None, stepwise=False), All())
+        run = lambda params, xs: run_whole(
+            ask, cell, params, check_sequence(cell, params, xs, None, stepwise=False), All()
+        )
         jax.eval_shape(run, params, xs)
         reasons = [(name, why) for name, why in found if why]
         if not reasons:
@@ -153,5 +155,5 @@ class Fused:
 
 def _default_platform() -> str:
     """Of the device on which JAX puts arrays."""
-    chosen: Any = jax.config.jax_default_device or jax.devices()[0]
+    chosen: Any = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
     return str(getattr(chosen, "platform", chosen))

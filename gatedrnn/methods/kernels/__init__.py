@@ -1,4 +1,4 @@
-"""Both loops of a segment as Pallas kernels, one each, for any cell: `_body` says what a step does, whatever the device.
+"""Both loops of a segment as Pallas kernels, one each, for any cell: what a step does is said once, for all devices.
 
 | file | what |
 | --- | --- |

@@ -52,13 +52,13 @@ class Part(NamedTuple):
     resident: bool
 
     @property
-    def count(self) -> int:
+    def chunks(self) -> int:
         """How many chunks there are, run one after the other."""
         return -(-self.steps // self.tiles.chunk)
 
     def block(self, index: Any) -> Any:
         """The place of the chunk that is run as the `index`-th."""
-        return self.count - 1 - index if self.reverse else index
+        return self.chunks - 1 - index if self.reverse else index
 
 
 def product(h: Array, u: Array) -> Array:
@@ -92,7 +92,8 @@ def forward(
 
     def step(t: Any, carry: Carry) -> Carry:
         mask, reset = (_flag(ref, t, shape) for ref in (inputs.mask, inputs.reset))
-        carry = advance(cell, recur, unit, first, carry, Inputs(*_at((inputs.gates_x, inputs.damp), t), mask, reset))
+        here = Inputs(_at(inputs.gates_x, t), _at(inputs.damp, t), mask, reset)
+        carry = advance(cell, recur, unit, first, carry, here)
         for ref, value in zip(after, carry, strict=False):
             ref[t] = value
         return carry
@@ -112,8 +113,8 @@ def backward(
 
     def step(t: Any, state: Any) -> Any:
         run, reset = (_flag(ref, t, shape) for ref in (pulls.run, pulls.reset))
-        here = Pulls(*_at((pulls.dh, pulls.blocks, pulls.damp), t), run, reset)
-        state, dcarry = retreat(order, clip, transposed, *state, here)
+        here = Pulls(_at(pulls.dh, t), _at(pulls.blocks, t), _at(pulls.damp, t), run, reset)
+        state, dcarry = retreat(order, clip, transposed, state[0], state[1], here)
         for ref, value in zip(found, dcarry, strict=True):
             ref[t] = value
         return state
@@ -149,27 +150,21 @@ def _flag(ref: Any, t: Any, shape: tuple[int, ...]) -> Array | None:
 def _loop(part: Part, start: Any, end: Any, step: Step) -> None:
     """Carries values from `start` through the steps of a chunk into `end`, which lives on between chunks."""
     pl, _ = pallas()
-    chunk, bound = part.tiles.chunk, np.int32(part.tiles.chunk)
-    if part.count > 1:
+    begin = start
+    chunk = part.tiles.chunk
+    bound: Any = np.int32(chunk)
+    if part.chunks > 1:
         index = pl.program_id(1)
-        _first(index == 0, start, end)
+        pl.when(index == 0)(lambda: _write(end, _read(begin)))
         start = end
         if part.steps % chunk:
             bound = jnp.minimum(bound, np.int32(part.steps) - part.block(index) * bound)
     last = np.int32(1)
     run = lambda i, carry: step(bound - last - i if part.reverse else i, carry)
     found = lax.fori_loop(np.int32(0), bound, run, _read(start))
-    jax.tree.map(_write, end, found)
+    _write(end, found)
 
 
-def _first(condition: Any, start: Any, end: Any) -> None:
-    """Copies `start` to `end` where the condition holds."""
-    pl, _ = pallas()
-
-    @pl.when(condition)
-    def copy() -> None:
-        jax.tree.map(_write, end, _read(start))
-
-
-def _write(ref: Any, value: Array) -> None:
-    ref[...] = value
+def _write(refs: Any, values: Any) -> None:
+    for ref, value in zip(jax.tree.leaves(refs), jax.tree.leaves(values), strict=True):
+        ref[...] = value

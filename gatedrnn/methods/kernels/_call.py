@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gatedrnn._jax import pallas
 from gatedrnn.methods.kernels._backend import Backend
 from gatedrnn.methods.kernels._body import Part
-from gatedrnn.methods.kernels._budget import Load, Tiles
+from gatedrnn.methods.kernels._budget import Load
 
 
 def load_of(streams: Any, flags: Any, held: Any, weights: Any, written: tuple[int, int]) -> Load:
@@ -19,9 +19,7 @@ def load_of(streams: Any, flags: Any, held: Any, weights: Any, written: tuple[in
     rows = [a for a in jax.tree.leaves(weights) if a.shape[-2] == 1]
     matrices = [a for a in jax.tree.leaves(weights) if a.shape[-2] > 1]
     width = matrices[0].dtype.itemsize if matrices else 0
-    return Load(
-        len(matrices), width, len(rows), count(held) + written[1], count(streams) + written[0], count(flags)
-    )
+    return Load(len(matrices), width, len(rows), count(held) + written[1], count(streams) + written[0], count(flags))
 
 
 def call(
@@ -55,7 +53,7 @@ def call(
     last = lambda spec: lambda a: spec(a.shape[-1])
     return pl.pallas_call(
         functools.partial(_run, body),
-        grid=(batch // rows, part.count),
+        grid=(batch // rows, part.chunks),
         in_specs=[
             jax.tree.map(last(streamed), streams),
             jax.tree.map(last(held), carries),

@@ -1,7 +1,6 @@
 """Both loops of `segmented` as kernels, with the same sums as its scans; what is differentiated further is a scan."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from jax.scipy.linalg import block_diag
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
 from gatedrnn._jacobian import recurrence
-from gatedrnn._jax import scan
+from gatedrnn._jax import alike, scan
 from gatedrnn.methods._loops import Inputs, Pulls, advance, retreat
 from gatedrnn.methods.kernels import _body as body
 from gatedrnn.methods.kernels._backend import Backend
@@ -49,9 +48,12 @@ class Kernels:
         self, cell: Cell, weights: Weights, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
     ) -> tuple[Carry, tuple[Array, ...]]:
         """As `Loops.forward`; every part of the carry is kept."""
-        count = len(start) if kept else 1
-        again = None if inputs.reset is None else initial
-        return _forward(self, cell, reverse, count, weights, start, again, inputs)
+        how = (cell, reverse, len(start) if kept else 1)
+        fused, plain = functools.partial(_forward, self, *how), functools.partial(_plain_forward, *how)
+        found: tuple[Carry, tuple[Array, ...]] = alike(
+            fused, plain, weights, start, None if inputs.reset is None else initial, inputs
+        )
+        return found
 
     def backward(
         self,
@@ -64,8 +66,10 @@ class Kernels:
         reverse: bool,
     ) -> tuple[Carry, Carry, Carry]:
         """As `Loops.backward`."""
-        summed = None if pulls.reset is None else dinitial
-        (dcarry, summed), dcarries = _backward(self, tuple(order), clip, reverse, adjoint, (dcarry, summed), pulls)
+        how = (order, clip, reverse)
+        fused, plain = functools.partial(_backward, self, *how), functools.partial(_plain_backward, *how)
+        state = (dcarry, None if pulls.reset is None else dinitial)
+        (dcarry, summed), dcarries = alike(fused, plain, adjoint, state, pulls)
         return dcarry, dinitial if summed is None else summed, dcarries
 
 
@@ -79,7 +83,6 @@ def _matrices(cell: Cell, params: Any, h: Array) -> tuple[Array, ...]:
     return tuple((u if u.ndim == 2 else block_diag(*u)).astype(dtype) for u in found.u)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
 def _forward(
     kernels: Kernels,
     cell: Cell,
@@ -97,34 +100,38 @@ def _forward(
 
     def run(streams: Any, held: Any, weights: Weights, after: Any, end: Any) -> None:
         (gates_x, damp), (mask, reset) = streams
-        body.forward(cell, part, Inputs(gates_x, damp, mask, reset), *held, weights, after, end)
+        body.forward(cell, part, Inputs(gates_x, damp, mask, reset), held[0], held[1], weights, after, end)
 
     writes = (tuple(start)[:count], start)
     after, end = cut(call(kernels.backend, kernels.interpret, run, part, reads, writes), *start.h.shape)
     return end, after
 
 
-@_forward.defjvp
-def _forward_along(kernels: Kernels, cell: Cell, reverse: bool, count: int, primals: Any, tangents: Any) -> Any:
-    def plain(weights: Weights, start: Carry, initial: Carry | None, inputs: Inputs) -> Any:
-        unit = jax.tree.map(lambda a: jnp.broadcast_to(a, start.h.shape), weights.unit)
+def _plain_forward(
+    cell: Cell, reverse: bool, count: int, weights: Weights, start: Carry, initial: Carry | None, inputs: Inputs
+) -> tuple[Carry, tuple[Array, ...]]:
+    """The same by a scan."""
+    unit = jax.tree.map(lambda a: jnp.broadcast_to(a, start.h.shape), weights.unit)
 
-        def recur(h: Array) -> tuple[Array, ...]:
-            pairs = zip(weights.u, weights.b, strict=True)
-            return tuple(product(h, u) + jnp.broadcast_to(b, h.shape) for u, b in pairs)
+    def recur(h: Array) -> tuple[Array, ...]:
+        pairs = zip(weights.u, weights.b, strict=True)
+        return tuple(product(h, u) + jnp.broadcast_to(b, h.shape) for u, b in pairs)
 
-        def step(carry: Carry, inputs: Inputs) -> tuple[Carry, tuple[Array, ...]]:
-            after = advance(cell, recur, unit, initial, carry, inputs)
-            return after, tuple(after)[:count]
+    def step(carry: Carry, inputs: Inputs) -> tuple[Carry, tuple[Array, ...]]:
+        after = advance(cell, recur, unit, initial, carry, inputs)
+        return after, tuple(after)[:count]
 
-        return scan(step, start, inputs, reverse=reverse)
-
-    return jax.jvp(plain, primals, tangents)
+    return scan(step, start, inputs, reverse=reverse)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
 def _backward(
-    kernels: Kernels, order: tuple[int, ...], clip: float | None, reverse: bool, adjoint: Weights, state: Any, pulls: Pulls
+    kernels: Kernels,
+    order: list[int],
+    clip: float | None,
+    reverse: bool,
+    adjoint: Weights,
+    state: Any,
+    pulls: Pulls,
 ) -> tuple[Any, Carry]:
     """The cotangents of the carry before the segment and of `initial`, as `state` comes; that after every step."""
     dcarry = state[0]
@@ -134,23 +141,20 @@ def _backward(
 
     def run(streams: Any, state: Any, adjoint: Weights, found: Any, end: Any) -> None:
         (dh, blocks, damp), (run, reset) = streams
-        body.backward(list(order), clip, part, Pulls(dh, blocks, damp, run, reset), state, adjoint, found, end)
+        body.backward(order, clip, part, Pulls(dh, blocks, damp, run, reset), state, adjoint, found, end)
 
     found = call(kernels.backend, kernels.interpret, run, part, reads, (dcarry, state))
     dcarries, state = cut(found, *dcarry.h.shape)
     return state, dcarries
 
 
-@_backward.defjvp
-def _backward_along(
-    kernels: Kernels, order: tuple[int, ...], clip: float | None, reverse: bool, primals: Any, tangents: Any
-) -> Any:
-    def plain(adjoint: Weights, state: Any, pulls: Pulls) -> Any:
-        transposed = lambda dgates: sum_of([product(d, u) for d, u in zip(dgates, adjoint.u, strict=True)])
-        step = lambda state, pulls: retreat(list(order), clip, transposed, *state, pulls)
-        return scan(step, state, pulls, reverse=reverse)
-
-    return jax.jvp(plain, primals, tangents)
+def _plain_backward(
+    order: list[int], clip: float | None, reverse: bool, adjoint: Weights, state: Any, pulls: Pulls
+) -> tuple[Any, Carry]:
+    """The same by a scan."""
+    transposed = lambda dgates: sum_of([product(d, u) for d, u in zip(dgates, adjoint.u, strict=True)])
+    step = lambda state, pulls: retreat(order, clip, transposed, state[0], state[1], pulls)
+    return scan(step, state, pulls, reverse=reverse)
 
 
 def _cut(
