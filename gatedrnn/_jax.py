@@ -126,6 +126,13 @@ def split_by_compiler() -> bool:
     return any(mesh.shape[axis] > 1 for axis in set(mesh.axis_names) - set(mesh.manual_axes))
 
 
+def outside_meshes() -> contextlib.AbstractContextManager[Any]:
+    """Where something is lowered by itself, also inside a `jax.shard_map`."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
+
+
 def pallas(backend: str = "") -> tuple[Any, Any]:
     """Pallas, and its module for a backend, `tpu` or `triton`; raises ImportError where there is none."""
     module = importlib.import_module("jax.experimental.pallas")
@@ -248,7 +255,9 @@ def _alike_pushed(primals: Sequence[Any], tangents: Sequence[Any], **how: Any) -
 
 
 def _alike_mapped(arrays: Sequence[Any], axes: Sequence[Any], value: Any, plain: Any, types: Any) -> Any:
-    value, plain = (jax.vmap(function, tuple(axes)) for function in (value, plain))
+    (size,) = {a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None}
+    arrays = [a if i is None else batching.bdim_at_front(a, i, size) for a, i in zip(arrays, axes, strict=True)]
+    value, plain = (jax.vmap(f, tuple(None if i is None else 0 for i in axes)) for f in (value, plain))
     wide = tuple(jax.make_jaxpr(value)(*arrays).out_avals)
     return _alike.bind(*arrays, value=value, plain=plain, types=wide), [0] * len(types)
 

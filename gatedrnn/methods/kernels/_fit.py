@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
-from gatedrnn._jax import is_static, split_by_compiler, varies
+from gatedrnn._jax import is_static, outside_meshes, split_by_compiler, varies
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn.methods._loops import Inputs
 from gatedrnn.methods.kernels._body import Weights
@@ -41,7 +41,8 @@ def refusal(kernels: Kernels, cell: Cell, params: Any, carry: Carry, xs: Any) ->
         return f"kernels are for float32 and bfloat16 with carries of float32, not for {', '.join(sorted(dtypes))}"
     like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
     leaves, structure = jax.tree.flatten(jax.tree.map(like, (params, carry, like(xs))))
-    return _untried(kernels, cell, structure, tuple(leaves))
+    with outside_meshes():
+        return _untried(kernels, cell, structure, tuple(leaves))
 
 
 @functools.lru_cache(maxsize=256)
