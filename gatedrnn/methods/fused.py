@@ -121,7 +121,7 @@ class Fused:
             if cell.network is not None:
                 return cell.network(ask, params, sequence, outputs)
             if not cell.factored:
-                found.append((cell.name, f"the cell {cell.name!r} has `step` alone, which `Autodiff` runs"))
+                found.append((cell.name, f"the cell {cell.name!r} has `step` alone"))
                 return Autodiff()(cell, params, sequence, outputs)
             check_factored(self, cell, params, sequence)
             found.append((cell.name, self._refusal(cell, params, sequence.carry, sequence.xs)))
