@@ -14,6 +14,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_flag, check_number, check_size, fail, shown
 from gatedrnn._forms import Carry
+from gatedrnn._jax import varying_alike
 from gatedrnn._method import run_whole
 from gatedrnn._outputs import All, Outputs
 from gatedrnn._sequence import Sequence, check_sequence
@@ -112,8 +113,8 @@ class Fused:
             >>> import jax, gatedrnn as gr
             >>> params = gr.gru.init(jax.random.key(0), 8, 512)
             >>> xs = jax.ShapeDtypeStruct((100, 4, 8), "float32")
-            >>> gr.Fused(platform="cuda").reason(gr.gru, params, xs)[:47]
-            'a kernel takes more than the 232,448 bytes of t'
+            >>> gr.Fused(platform="cuda").reason(gr.gru, params, xs)[:45]
+            'U of 3 gates of H = 512 takes 3,145,728 bytes'
         """
         found: list[tuple[str, str]] = []
 
@@ -127,9 +128,10 @@ class Fused:
             found.append((cell.name, self._refusal(cell, params, sequence.carry, sequence.xs)))
             return Segmented()(cell, params, sequence, outputs)
 
-        run = lambda params, xs: run_whole(
-            ask, cell, params, check_sequence(cell, params, xs, None, stepwise=False), All()
-        )
+        def run(params: Any, xs: Array) -> tuple[Carry, Any]:
+            params, sequence = varying_alike((params, check_sequence(cell, params, xs, None, stepwise=False)))
+            return run_whole(ask, cell, params, sequence, All())
+
         jax.eval_shape(run, params, xs)
         reasons = [(name, why) for name, why in found if why]
         if not reasons:

@@ -49,6 +49,16 @@ class Tiles(NamedTuple):
     chunk: int
 
 
+def vmem_lanes(units: int) -> int:
+    """Whole registers of a TPU, of 128 lanes."""
+    return -(-units // 128) * 128
+
+
+def shared_lanes(units: int) -> int:
+    """A power of two, and no fewer than a product of a GPU takes."""
+    return max(16, 1 << (units - 1).bit_length())
+
+
 def vmem(load: Load, tiles: Tiles) -> int:
     """Bytes on a TPU: what changes from block to block is there twice, a flag takes a row of 128 numbers."""
     rows, lanes, chunk = tiles
@@ -57,8 +67,8 @@ def vmem(load: Load, tiles: Tiles) -> int:
 
 
 def vmem_tiles(load: Load, steps: int, batch: int, units: int) -> Tiles | None:
-    """The largest tiles that fit on a TPU, where registers are 8 rows of 128 lanes; None where none do."""
-    lanes = -(-units // 128) * 128
+    """The largest tiles that fit on a TPU, where registers have 8 rows; None where none do."""
+    lanes = vmem_lanes(units)
     for most in (128, 64, 32, 16, 8):
         programs = -(-batch // most)
         rows = -(-batch // (8 * programs)) * 8
@@ -77,6 +87,6 @@ def shared(load: Load, tiles: Tiles) -> int:
 
 
 def shared_tiles(load: Load, steps: int, units: int, limit: int) -> Tiles | None:
-    """16 rows, the least of a product, and a power of two of lanes; None where that does not fit."""
-    tiles = Tiles(16, max(16, 1 << (units - 1).bit_length()), steps)
+    """16 rows, the least of a product; None where they do not fit."""
+    tiles = Tiles(16, shared_lanes(units), steps)
     return tiles if shared(load, tiles) <= limit else None

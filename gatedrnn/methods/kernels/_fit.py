@@ -55,12 +55,7 @@ def _untried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ..
     inputs = jax.eval_shape(functools.partial(_inputs, cell), params, row)
     for load in (_forward(weights, carry, inputs), _backward(cell, weights, carry, inputs, params)):
         if kernels.backend.tiles(load, steps, batch, units) is None:
-            name, size = kernels.backend.memory()
-            taken = load.matrices * units**2 * load.width
-            return (
-                f"a kernel takes more than the {size:,} bytes of {name}: "
-                f"U of {len(weights.u)} gate{'s' * (len(weights.u) > 1)} of H = {units} alone {taken:,}"
-            )
+            return _too_large(kernels, load, units)
     stretched = jax.tree.map(lambda a: jax.ShapeDtypeStruct((min(steps, STEPS), *a.shape), a.dtype), inputs)
     try:
         _try(kernels, cell, weights, carry, stretched)
@@ -68,6 +63,15 @@ def _untried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ..
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
         return f"no kernel can be made of the cell {cell.name!r}: {first:.200}"
     return ""
+
+
+def _too_large(kernels: Kernels, load: Load, units: int) -> str:
+    name, size = kernels.backend.memory()
+    taken = load.matrices * kernels.backend.lanes(units) ** 2 * load.width
+    if taken <= size:
+        return f"a kernel for H = {units} takes more than the {size:,} bytes of {name}"
+    gates = f"{load.matrices} gate{'s' * (load.matrices > 1)}"
+    return f"U of {gates} of H = {units} takes {taken:,} bytes as it is laid out, and {name} has {size:,}"
 
 
 def _inputs(cell: Cell, params: Any, x: Any) -> Inputs:

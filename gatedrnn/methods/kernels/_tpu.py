@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, vmem_tiles
+from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, vmem_lanes, vmem_tiles
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class TPU:
 
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         return vmem_tiles(load, steps, batch, units)
+
+    def lanes(self, units: int) -> int:
+        return vmem_lanes(units)
 
     def memory(self) -> tuple[str, int]:
         return "the share of VMEM that a kernel may take", VMEM

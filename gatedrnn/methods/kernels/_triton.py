@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, shared_tiles
+from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, shared_lanes, shared_tiles
 
 ANY = "9.0"  # what is compiled for where no GPU is at hand
 
@@ -26,6 +26,9 @@ class Triton:
 
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         return shared_tiles(load, steps, units, SHARED[self.capability])
+
+    def lanes(self, units: int) -> int:
+        return shared_lanes(units)
 
     def memory(self) -> tuple[str, int]:
         return "the shared memory of a block", SHARED[self.capability]
