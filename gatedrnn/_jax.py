@@ -3,13 +3,15 @@
 | name | from | why |
 | --- | --- | --- |
 | `Jaxpr`, `ClosedJaxpr`, `JaxprEqn`, `Var`, `jaxpr_as_fun` | `jax.extend.core` | `pointwise` is read and taken apart |
-| `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | a linear function and its own transpose |
+| `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | functions with derivatives of their own |
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 | `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
+| `pallas`, its `tpu` and `triton` | `jax.experimental` | kernels; nothing is imported before one is asked for |
 """
 
 import contextlib
 import functools
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -113,6 +115,39 @@ def _varies_over(leaf: Any) -> frozenset[str]:
     return getattr(kind, "varying", None) or getattr(kind, "vma", None) or frozenset()
 
 
+def varies(*arrays: Any) -> bool:
+    """Whether JAX keeps count, inside a `jax.shard_map`, of the axes over which an array varies."""
+    return any(_varies_over(leaf) for leaf in jax.tree.leaves(arrays) if not isinstance(leaf, jax.ShapeDtypeStruct))
+
+
+def split_by_compiler() -> bool:
+    """Whether a mesh is set over several devices of which the compiler splits arrays: a kernel it cannot split."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return any(mesh.shape[axis] > 1 for axis in set(mesh.axis_names) - set(mesh.manual_axes))
+
+
+def outside_meshes() -> contextlib.AbstractContextManager[Any]:
+    """Where something is lowered by itself, also inside a `jax.shard_map`."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
+
+
+def pallas(backend: str = "") -> tuple[Any, Any]:
+    """Pallas, and its module for a backend, `tpu` or `triton`; raises ImportError where there is none."""
+    module = importlib.import_module("jax.experimental.pallas")
+    return module, importlib.import_module(f"jax.experimental.pallas.{backend}") if backend else None
+
+
+def without_pallas(backend: str) -> str:
+    """Why this version of JAX has no kernels for a backend; "" where it has."""
+    try:
+        _, module = pallas(backend)
+    except ImportError as error:
+        return f"jax {jax.__version__} has no Pallas for it ({error})"
+    return "" if hasattr(module, "CompilerParams") else f"jax {jax.__version__} has another Pallas for it"
+
+
 def linear_call(
     value: Callable[..., Any], transposed: Callable[..., Any], like: Any, residuals: Any, tangents: Any
 ) -> Any:
@@ -190,3 +225,42 @@ def _linear_mapped(arrays: Sequence[Any], axes: Sequence[Any], forward: Any, bac
 ad.primitive_jvps[_linear] = _linear_pushed
 ad.primitive_transposes[_linear] = _linear_pulled
 batching.primitive_batchers[_linear] = _linear_mapped
+
+
+def alike(value: Callable[..., Any], plain: Callable[..., Any], *arguments: Any) -> Any:
+    """`value(*arguments)`, differentiated as `plain(*arguments)`, which has the same results.
+
+    As `jax.custom_jvp`, whose rule is lost where JAX linearises: a derivative of a gradient would not find it.
+    """
+    leaves, structure = jax.tree.flatten(arguments)
+
+    def flat(function: Callable[..., Any]) -> Callable[..., list[Any]]:
+        return lambda *arrays: jax.tree.leaves(function(*jax.tree.unflatten(structure, arrays)))
+
+    closed, shapes = jax.make_jaxpr(value, return_shape=True)(*arguments)
+    found = _alike.bind(*leaves, value=flat(value), plain=flat(plain), types=tuple(closed.out_avals))
+    return jax.tree.unflatten(jax.tree.structure(shapes), found)
+
+
+_alike = Primitive("differentiated_as")
+_alike.multiple_results = True
+_alike.def_impl(lambda *arrays, value, **_: value(*arrays))
+_alike.def_abstract_eval(lambda *_, types, **__: list(types))
+mlir.register_lowering(_alike, mlir.lower_fun(_alike.impl, multiple_results=True))
+
+
+def _alike_pushed(primals: Sequence[Any], tangents: Sequence[Any], **how: Any) -> tuple[Any, Any]:
+    _, moved = jax.jvp(how["plain"], tuple(primals), tuple(map(ad.instantiate_zeros, tangents)))
+    return _alike.bind(*primals, **how), moved
+
+
+def _alike_mapped(arrays: Sequence[Any], axes: Sequence[Any], value: Any, plain: Any, types: Any) -> Any:
+    (size,) = {a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None}
+    arrays = [a if i is None else batching.bdim_at_front(a, i, size) for a, i in zip(arrays, axes, strict=True)]
+    value, plain = (jax.vmap(f, tuple(None if i is None else 0 for i in axes)) for f in (value, plain))
+    wide = tuple(jax.make_jaxpr(value)(*arrays).out_avals)
+    return _alike.bind(*arrays, value=value, plain=plain, types=wide), [0] * len(types)
+
+
+ad.primitive_jvps[_alike] = _alike_pushed
+batching.primitive_batchers[_alike] = _alike_mapped

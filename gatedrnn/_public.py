@@ -24,6 +24,7 @@ from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
 from gatedrnn.cells.slstm import SLSTMGates, SLSTMState, cell as slstm
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.checkpointed import Checkpointed
+from gatedrnn.methods.fused import Fused
 from gatedrnn.methods.segmented import Segmented
 from gatedrnn.methods.sharded import Sharded
 from gatedrnn.methods.truncated import Truncated, streamed
@@ -42,6 +43,7 @@ __all__ = [
     "Autodiff",
     "Cell",
     "Checkpointed",
+    "Fused",
     "GRUGates",
     "GRUState",
     "LEMGates",

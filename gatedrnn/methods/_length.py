@@ -14,7 +14,7 @@ def default_length(steps: int, units: int, gates: int) -> int:
     """K for T = `steps` and B * H = `units`; see `Segmented.length`. A symbol of `jax.export` could be any number."""
     if not (is_static(steps) and is_static(units)):
         return ANY_LENGTH
-    step = 4 * 6 * gates * max(units, 1)  # bytes
+    step = 4 * 6 * max(gates, 1) * max(units, 1)  # bytes; a cell need not name its gates
     if jax.default_backend() == "cpu":
         shared = min(2**23 // step, 100) if _schedulable_cores() > jax.local_device_count() else 0
         target = min(max(2**19 // step, shared, 25), 200)

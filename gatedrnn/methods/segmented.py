@@ -28,16 +28,18 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._forms import Carry
-from gatedrnn._jacobian import gate_cotangents, jacobian_blocks, recurrence, replay, through, weigh
-from gatedrnn._jax import is_static, linear_call, scan, varying_alike
+from gatedrnn._jacobian import gate_cotangents, jacobian_blocks, replay, weigh
+from gatedrnn._jax import is_static, linear_call, varying_alike
+from gatedrnn._method import Method
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence as Steps
-from gatedrnn._step import restart, select, within
-from gatedrnn.linear import accumulation_dtype, split
+from gatedrnn._step import restart
+from gatedrnn.linear import accumulation_dtype
 from gatedrnn.methods._gradients import normed_gates, recurrent_gradient, rows_of, unit_gradient, weight_gradient
 from gatedrnn.methods._length import default_length
+from gatedrnn.methods._loops import Inputs, Loops, Pulls, Scans
 
 
 @jax.tree_util.register_static
@@ -73,15 +75,7 @@ class Segmented:
     def __call__(self, cell: Cell, params: Any, sequence: Steps, outputs: Outputs) -> tuple[Carry, Any]:
         if cell.network is not None:
             return cell.network(self, params, sequence, outputs)
-        if not cell.factored:
-            raise ValueError(
-                f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {self!r}, which "
-                "needs `project`, `recur` and `pointwise`."
-            )
-        if len({part.dtype for part in sequence.carry}) > 1:
-            dtypes = [part.dtype.name for part in sequence.carry]
-            raise fail("method", f"Autodiff() for a carry of several dtypes ({', '.join(dtypes)})", repr(self))
-        check_laws(cell, params, sequence.xs)
+        check_factored(self, cell, params, sequence)
         end, hs = self._run(cell, params._replace(initial=()), sequence)  # a method is given the carry itself
         return end, outputs.of(sequence, hs)
 
@@ -90,7 +84,7 @@ class Segmented:
         xs, carry, initial = sequence.xs, sequence.carry, sequence.initial
         mask, reset = sequence.mask, sequence.reset
         length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
-        run = functools.partial(_segmented, cell, length, sequence.reverse, self.clip)
+        run = functools.partial(segmented, cell, Scans(), length, sequence.reverse, self.clip)
         if not (is_static(xs.shape[1]) and xs.shape[1] == 1):
             return run(params, xs, carry, initial, mask, reset)
         # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
@@ -100,9 +94,23 @@ class Segmented:
         return jax.tree.map(lambda a: a[None], end), hs[:, None]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
-def _segmented(
+def check_factored(method: Method, cell: Cell, params: Any, sequence: Steps) -> None:
+    """Raises ValueError where the cell is none that this engine runs."""
+    if not cell.factored:
+        raise ValueError(
+            f"`method` must be Autodiff() for the cell {cell.name!r}, which has `step` alone; got {method!r}, which "
+            "needs `project`, `recur` and `pointwise`."
+        )
+    if len({part.dtype for part in sequence.carry}) > 1:
+        dtypes = [part.dtype.name for part in sequence.carry]
+        raise fail("method", f"Autodiff() for a carry of several dtypes ({', '.join(dtypes)})", repr(method))
+    check_laws(cell, params, sequence.xs)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3, 4))
+def segmented(
     cell: Cell,
+    loops: Loops,
     length: int,
     reverse: bool,
     clip: float | None,
@@ -113,101 +121,82 @@ def _segmented(
     mask: Array | None,  # [T, B]
     reset: Array | None,  # [T, B]
 ) -> tuple[Carry, Array]:
-    end, hs, _ = _run(cell, length, reverse, params, xs, carry, initial, mask, reset)
-    return end, hs
+    end, parts, _ = _run(cell, loops, length, reverse, False, params, xs, carry, initial, mask, reset)
+    return end, parts[0]
 
 
-@functools.partial(_segmented.defjvp, symbolic_zeros=True)
+@functools.partial(segmented.defjvp, symbolic_zeros=True)
 def _tangents(
-    cell: Cell, length: int, reverse: bool, clip: float | None, primals: Any, tangents: Any
+    cell: Cell, loops: Loops, length: int, reverse: bool, clip: float | None, primals: Any, tangents: Any
 ) -> tuple[Any, Any]:
     """The tangents of the results as a linear function, whose transpose is the backward pass."""
-    end, hs, starts = _run(cell, length, reverse, *primals)
+    end, parts, starts = _run(cell, loops, length, reverse, True, *primals)
 
     def forward(residuals: Any, tangents: Any) -> tuple[Carry, Array]:
         moving, still = residuals[0][:4], residuals[0][4:]
-        return jax.jvp(lambda *moving: _run(cell, length, reverse, *moving, *still)[:2], moving, tangents)[1]
+        plain = functools.partial(_run, cell, Scans(), length, reverse, False)
+        _, (dend, dparts, _) = jax.jvp(lambda *moving: plain(*moving, *still), moving, tangents)
+        return dend, dparts[0]
 
-    backward = functools.partial(_backward, cell, length, reverse, clip)
-    return (end, hs), linear_call(forward, backward, (end, hs), (primals, hs, starts), tangents[:4])
+    backward = functools.partial(_backward, cell, loops, length, reverse, clip)
+    found = (end, parts[0])
+    return found, linear_call(forward, backward, found, (primals, parts, starts), tangents[:4])
 
 
 def _run(
     cell: Cell,
+    loops: Loops,
     length: int,
     reverse: bool,
+    kept: bool,
     params: Any,
     xs: Array,
     carry: Carry,
     initial: Carry,
     mask: Array | None,
     reset: Array | None,
-) -> tuple[Carry, Array, Any]:
-    """The last carry, the outputs [T, B, H], and the carry at the start of each segment."""
-    unit = params.spread(carry.h)
+) -> tuple[Carry, tuple[Array, ...], Any]:
+    """The last carry, h after every step, [T, B, H] (and, as `loops` keep them, more parts), and segments' starts."""
+    weights = loops.weights(cell, params, carry.h)
 
-    def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Array, Carry]:
+    def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, tuple[Array, ...], Carry]:
         x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
-
-        def step(carry: Carry, inputs: Any) -> tuple[Carry, Array]:
-            gates_x, damp, mask, reset = inputs
-            before = restart(reset, initial, carry)
-            gates_h = cell.heard(params, before.h if damp is None else before.h * damp)
-            after = cell.pointwise(gates_x, gates_h, before, *unit)
-            after = select(mask, after, carry)
-            return after, after.h
-
-        inputs = (cell.project(params.input, x), _damp(cell, params, x), mask, reset)
-        end, hs = scan(step, start, inputs, reverse=reverse)
-        return end, hs, start
+        read = Inputs(cell.project(params.input, x), _damp(cell, params, x), mask, reset)
+        end, parts = loops.forward(cell, weights, start, initial, read, reverse, kept)
+        return end, parts, start
 
     return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
 
 
 def _backward(
-    cell: Cell, length: int, reverse: bool, clip: float | None, saved: Any, cotangents: tuple[Carry, Array]
+    cell: Cell, loops: Loops, length: int, reverse: bool, clip: float | None, saved: Any, cotangents: Any
 ) -> tuple[Any, ...]:
-    (params, xs, _, initial, mask, reset), hs, starts = saved
+    (params, xs, _, initial, mask, reset), kept, starts = saved
     dcarry, dhs = cotangents
-    matrix = recurrence(cell, params, hs)  # laid out once for the whole sequence
+    adjoint = loops.adjoint(cell, params, kept[0])  # laid out once for the whole sequence
 
     def segment(state: Any, inputs: Any, start: Carry) -> tuple[Any, Array, None]:
         dcarry, dinitial, dparams = state
-        x, h, dh, mask, reset = inputs  # [K, B, ...] each
-        before_h = _restart_all(reset, initial.h, _shift(h, start.h, reverse))  # [K, B, H]
+        x, kept, dh, mask, reset = inputs  # [K, B, ...] each
+        known = [_restart_all(reset, *at, reverse) for at in zip(initial, start, kept, strict=False)]
+        before_h = known[0]  # [K, B, H]
         damp = _damp(cell, params, x)  # [K, B, H]
         heard = before_h if damp is None else before_h * damp
         rows_x = rows_of(x)  # [K * B, D]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
         gates_x = tuple(gate.reshape(before_h.shape) for gate in found_x)
         normed = normed_gates(cell, params, heard)
-        before = start._make((before_h, *(jnp.zeros_like(before_h) for _ in start[1:])))
+        before = start._make((*known, *(jnp.zeros_like(before_h) for _ in start[len(known) :])))
         unit = params.spread(before_h)
         values = values_of(gates_x, normed.gates, before, unit)
         parts = take_apart(cell, values, start, unit)
         order = [part.place for part in parts]
-        values = replay(cell, parts, values, start, initial, unit, mask, reset, reverse)
+        if len(known) < len(start):
+            values = replay(cell, parts, values, start, initial, unit, mask, reset, reverse)
         blocks = jacobian_blocks(parts, values, mask)
         in_loop = [block._replace(apart={}, unit=()) for block in blocks]
-
-        def step(state: tuple[Carry, Carry], inputs: Any) -> tuple[tuple[Carry, Carry], Any]:
-            dcarry, dinitial = state
-            dh, blocks, pull, damp, run, reset = inputs
-            dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + dh))
-            dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
-            dgates = tuple(gate_cotangents(blocks, dcarry))
-            dread = matrix.transposed(dgates if pull is None else pull(dgates)[0])
-            dbefore = dbefore._replace(h=dbefore.h + (dread if damp is None else dread * damp))
-            dbefore = dbefore if clip is None else select(run, within(clip, dbefore), dbefore)
-            if reset is not None:
-                dinitial = jax.tree.map(jnp.add, dinitial, select(reset, dbefore, zeros))
-            return (restart(reset, zeros, dbefore), dinitial), jnp.concatenate(dcarry, axis=-1)  # one row to stack
-
-        zeros = jax.tree.map(jnp.zeros_like, dcarry)
-        run = None if clip is None else mask  # a masked step is as if deleted: it clips nothing
-        inputs = (dh, in_loop, normed.pull, damp, run, reset)
-        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), inputs, reverse=not reverse)
-        dcarries = dcarry._make(split(stacked, len(dcarry)))  # [K, B, H] each
+        pulls = Pulls(dh, in_loop, normed.pull, damp, None if clip is None else mask, reset)
+        dcarry, dinitial, dcarries = loops.backward(order, clip, adjoint, dcarry, dinitial, pulls, not reverse)
         dgates_h = gate_cotangents(blocks, dcarries)
         dgates_x = [rows_of(dgate) for dgate in (*dgates_h, *dgates_h[:1] * cell.extra)]  # those beyond stand apart
         for gate in blocks[0].apart:
@@ -224,7 +213,7 @@ def _backward(
         )
 
     wide = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=accumulation_dtype(p.dtype)), params)
-    state, per_step = (dcarry, jax.tree.map(jnp.zeros_like, initial), wide), (xs, hs, dhs, mask, reset)
+    state, per_step = (dcarry, jax.tree.map(jnp.zeros_like, initial), wide), (xs, kept, dhs, mask, reset)
     state, per_step = varying_alike((state, per_step))
     (dcarry, dinitial, dparams), dxs, _ = over_segments(segment, state, per_step, starts, length, not reverse)
     return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial
@@ -234,8 +223,9 @@ def _damp(cell: Cell, params: Any, x: Array) -> Array | None:
     return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
 
 
-def _restart_all(reset: Array | None, initial: Array, before: Array) -> Array:
-    """`restart` for every step of a segment: before [K, B, H], initial [B, H]."""
+def _restart_all(reset: Array | None, initial: Array, start: Array, after: Array, reverse: bool) -> Array:
+    """A part of the carry before every step of a segment: after [K, B, H], start and initial [B, H]."""
+    before = _shift(after, start, reverse)
     return restart(reset, jnp.broadcast_to(initial, before.shape), before)
 
 

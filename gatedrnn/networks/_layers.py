@@ -13,6 +13,7 @@ from gatedrnn._method import Method
 from gatedrnn._outputs import All
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.fused import Fused
 from gatedrnn.methods.segmented import Segmented
 
 PROBED = 64  # units of the weights by whose shapes a cell is looked at, which many heads divide
@@ -28,10 +29,10 @@ class Between(All):
 
 
 def method_for(cell: Cell, method: Method) -> Method:
-    """The method, with a plain scan in the place of `Segmented` for a layer that has `step` alone."""
+    """The method, with a plain scan in the place of `Segmented` or `Fused` for a layer that has `step` alone."""
     if cell.in_segments:
         return method
-    if isinstance(method, Segmented):
+    if isinstance(method, Segmented | Fused):
         return Autodiff(clip=method.clip)
     inner = getattr(method, "method", None)
     if inner is None or not is_dataclass(method) or isinstance(method, type):

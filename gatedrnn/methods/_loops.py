@@ -1,0 +1,167 @@
+"""The two loops of a segment, which alone wait for the carry: as scans here, as kernels in `kernels`.
+
+forward    carry, gates_x [K, B, H]  -> the carry after every step
+backward   dcarry, blocks [K, B, H]  -> the cotangent of the carry after every step
+
+One step of either is `advance` or `retreat`, whatever loops over it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry, Gates
+from gatedrnn._jacobian import Blocks, Recurrence, gate_cotangents, recurrence, through, weigh
+from gatedrnn._jax import scan
+from gatedrnn._step import restart, select, within
+from gatedrnn.linear import split
+
+
+class Inputs(NamedTuple):
+    """What the forward loop reads at every step, [K, B, H] or [K, B] each.
+
+    Attributes:
+        gates_x: as `project` gives them.
+        damp: what h is multiplied by on its way to `recur`, or None.
+        mask: bool, or None.
+        reset: bool, or None.
+    """
+
+    gates_x: Gates
+    damp: Array | None
+    mask: Array | None
+    reset: Array | None
+
+
+class Pulls(NamedTuple):
+    """What the backward loop reads at every step, [K, B, H] or [K, B] each.
+
+    Attributes:
+        dh: cotangents of the outputs.
+        blocks: of every part of the carry, without those of the units' weights and those that stand apart.
+        norm: of every step the transposed derivative of `cell.norm`, a pytree of [K, ...]; None without one.
+        damp: as in `Inputs`.
+        run: the mask, where cotangents are clipped: a masked step is as if deleted, and clips nothing.
+        reset: as in `Inputs`.
+    """
+
+    dh: Array
+    blocks: list[Blocks]
+    norm: Any
+    damp: Array | None
+    run: Array | None
+    reset: Array | None
+
+
+class Loops(Protocol):
+    """A hashable value with both loops; `B` may be absent from every shape where they allow it."""
+
+    def weights(self, cell: Cell, params: Any, h: Array) -> Any:
+        """What the forward loop reads of the weights, laid out once for a whole sequence; h as in the carry."""
+
+    def adjoint(self, cell: Cell, params: Any, h: Array) -> Any:
+        """What the backward loop reads of them, likewise."""
+
+    def forward(
+        self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
+    ) -> tuple[Carry, tuple[Array, ...]]:
+        """The last carry, and the first parts of the carry after every step, [K, B, H] each.
+
+        At least the first, h; with `kept`, those that the backward pass is given.
+        """
+
+    def backward(
+        self,
+        order: list[int],
+        clip: float | None,
+        adjoint: Any,
+        dcarry: Carry,
+        dinitial: Carry,
+        pulls: Pulls,
+        reverse: bool,
+    ) -> tuple[Carry, Carry, Carry]:
+        """The cotangents of the carry before the segment and of `initial`; and of every step's, [K, B, H] each.
+
+        `order` is that of the parts, each after those that it reads; `reverse` whether the last step comes first.
+        """
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Scans:
+    """Both loops by `lax.scan`."""
+
+    def weights(self, cell: Cell, params: Any, h: Array) -> Any:
+        return params, params.spread(h)
+
+    def adjoint(self, cell: Cell, params: Any, h: Array) -> Recurrence:
+        return recurrence(cell, params, h)
+
+    def forward(
+        self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
+    ) -> tuple[Carry, tuple[Array, ...]]:
+        params, unit = weights
+
+        def step(carry: Carry, inputs: Inputs) -> tuple[Carry, Array]:
+            after = advance(cell, lambda h: cell.heard(params, h), unit, initial, carry, inputs)
+            return after, after.h
+
+        end, hs = scan(step, start, inputs, reverse=reverse)
+        return end, (hs,)
+
+    def backward(
+        self,
+        order: list[int],
+        clip: float | None,
+        adjoint: Any,
+        dcarry: Carry,
+        dinitial: Carry,
+        pulls: Pulls,
+        reverse: bool,
+    ) -> tuple[Carry, Carry, Carry]:
+        def step(state: tuple[Carry, Carry], pulls: Pulls) -> tuple[tuple[Carry, Carry], Array]:
+            state, dcarry = retreat(order, clip, adjoint.transposed, *state, pulls)
+            return state, jnp.concatenate(dcarry, axis=-1)  # one row to stack
+
+        (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), pulls, reverse=reverse)
+        return dcarry, dinitial, dcarry._make(split(stacked, len(dcarry)))
+
+
+def advance(
+    cell: Cell, hear: Callable[[Array], Gates], unit: tuple[Any, ...], initial: Carry, carry: Carry, inputs: Inputs
+) -> Carry:
+    """The carry after a step from `carry`; `hear` takes h to the gates' recurrent halves."""
+    before = restart(inputs.reset, initial, carry)
+    gates_h = hear(before.h if inputs.damp is None else before.h * inputs.damp)
+    return select(inputs.mask, cell.pointwise(inputs.gates_x, gates_h, before, *unit), carry)
+
+
+def retreat(
+    order: list[int],
+    clip: float | None,
+    transposed: Callable[[Sequence[Array]], Array],
+    dcarry: Carry,
+    dinitial: Carry,
+    pulls: Pulls,
+) -> tuple[tuple[Carry, Carry], Carry]:
+    """The cotangents of the carry before a step and of `initial`, and that of the carry after the step, in full.
+
+    `transposed` takes the cotangents of the gates' recurrent halves to that of h.
+    """
+    blocks = pulls.blocks
+    dcarry = through(order, blocks, dcarry._replace(h=dcarry.h + pulls.dh))
+    dbefore = dcarry._make(weigh([block.before[i] for block in blocks], dcarry) for i in range(len(dcarry)))
+    dgates = tuple(gate_cotangents(blocks, dcarry))
+    dread = transposed(dgates if pulls.norm is None else pulls.norm(dgates)[0])
+    dbefore = dbefore._replace(h=dbefore.h + (dread if pulls.damp is None else dread * pulls.damp))
+    dbefore = dbefore if clip is None else select(pulls.run, within(clip, dbefore), dbefore)
+    if pulls.reset is not None:
+        zeros = jax.tree.map(jnp.zeros_like, dbefore)
+        dinitial = jax.tree.map(jnp.add, dinitial, select(pulls.reset, dbefore, zeros))
+        dbefore = restart(pulls.reset, zeros, dbefore)
+    return (dbefore, dinitial), dcarry

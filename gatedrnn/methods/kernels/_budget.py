@@ -1,0 +1,92 @@
+"""What a kernel takes of the memory beside the processor, by sizes alone, and how it is cut so that it fits.
+
+R rows of the batch per program, L units with those that fill up, C steps per block.
+"""
+
+from typing import NamedTuple
+
+VMEM = 24 * 2**20  # bytes, of 64 MiB at least from TPU v4 on; the compiler is allowed `VMEM_LIMIT`
+VMEM_LIMIT = 32 * 2**20
+SHARED = {  # bytes per block of threads, by compute capability
+    "8.0": 166_912,
+    "8.6": 101_376,
+    "8.7": 166_912,
+    "8.9": 101_376,
+    "9.0": 232_448,
+    "10.0": 232_448,
+    "10.3": 232_448,
+    "12.0": 101_376,
+    "12.1": 101_376,
+}
+MOST_STEPS, FEW_STEPS = 32, 8  # per block: more gain nothing; for fewer the batch is cut first
+
+
+class Load(NamedTuple):
+    """How many arrays a kernel reads and writes; of float32 but for the matrices.
+
+    Attributes:
+        matrices: [L, L].
+        width: bytes of one of their numbers.
+        rows: [L].
+        held: [R, L], carries.
+        streams: [C, R, L], one row for every step.
+        flags: [C, R].
+    """
+
+    matrices: int
+    width: int
+    rows: int
+    held: int
+    streams: int
+    flags: int
+
+
+class Tiles(NamedTuple):
+    """R, L and C."""
+
+    rows: int
+    lanes: int
+    chunk: int
+
+
+def vmem_lanes(units: int) -> int:
+    """Whole registers of a TPU, of 128 lanes."""
+    return -(-units // 128) * 128
+
+
+def shared_lanes(units: int) -> int:
+    """A power of two, and no fewer than a product of a GPU takes."""
+    return max(16, 1 << (units - 1).bit_length())
+
+
+def vmem(load: Load, tiles: Tiles) -> int:
+    """Bytes on a TPU: what changes from block to block is there twice, a flag takes a row of 128 numbers."""
+    rows, lanes, chunk = tiles
+    step = rows * (load.streams * lanes + load.flags * 128)
+    return load.matrices * lanes**2 * load.width + 8 * (load.rows * 8 * lanes + load.held * rows * lanes + chunk * step)
+
+
+def vmem_tiles(load: Load, steps: int, batch: int, units: int) -> Tiles | None:
+    """The largest tiles that fit on a TPU, where registers have 8 rows; None where none do."""
+    lanes = vmem_lanes(units)
+    for most in (128, 64, 32, 16, 8):
+        programs = -(-batch // most)
+        rows = -(-batch // (8 * programs)) * 8
+        empty = vmem(load, Tiles(rows, lanes, 0))
+        step = vmem(load, Tiles(rows, lanes, 1)) - empty
+        chunk = min((VMEM - empty) // step, steps, MOST_STEPS)
+        if chunk >= min(steps, FEW_STEPS) or (chunk >= 1 and rows == 8):
+            return Tiles(rows, lanes, chunk)
+    return None
+
+
+def shared(load: Load, tiles: Tiles) -> int:
+    """Bytes of a GPU's shared memory: the matrices, and h, or the gates' cotangents, on their way to a product."""
+    rows, lanes, _ = tiles
+    return load.matrices * lanes**2 * load.width + 2 * rows * lanes * 4 * (load.matrices > 0)
+
+
+def shared_tiles(load: Load, steps: int, units: int, limit: int) -> Tiles | None:
+    """16 rows, the least of a product; None where they do not fit."""
+    tiles = Tiles(16, shared_lanes(units), steps)
+    return tiles if shared(load, tiles) <= limit else None

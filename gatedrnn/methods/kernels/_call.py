@@ -1,0 +1,76 @@
+"""A kernel over a grid: tiles of the batch side by side, chunks of time one after the other."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gatedrnn._jax import pallas
+from gatedrnn.methods.kernels._backend import Backend
+from gatedrnn.methods.kernels._body import Part
+from gatedrnn.methods.kernels._budget import Load
+
+
+def load_of(streams: Any, flags: Any, held: Any, weights: Any, written: tuple[int, int]) -> Load:
+    """What a kernel reads, as trees of arrays, and how many streams and carries it writes."""
+    count = lambda tree: len(jax.tree.leaves(tree))
+    rows = [a for a in jax.tree.leaves(weights) if a.shape[-2] == 1]
+    matrices = [a for a in jax.tree.leaves(weights) if a.shape[-2] > 1]
+    width = matrices[0].dtype.itemsize if matrices else 0
+    return Load(len(matrices), width, len(rows), count(held) + written[1], count(streams) + written[0], count(flags))
+
+
+def call(
+    backend: Backend,
+    interpret: bool,
+    body: Callable[..., None],
+    part: Part,
+    reads: tuple[Any, Any, Any],
+    writes: tuple[Any, Any],
+) -> Any:
+    """Runs `body(streams, held, fixed, *writes)`, each a tree of references.
+
+    Args:
+        backend: the device's.
+        interpret: whether Pallas interprets the kernel instead.
+        body: of one program.
+        part: the tiles, and in what order.
+        reads: arrays [K, B, N] of which a program gets a chunk; [B, N], a tile; [M, N], all; of whole tiles.
+        writes: trees of anything: one array [K, B, L] for each leaf of the first, [B, L] for each of the second.
+
+    Returns:
+        Arrays in the place of the leaves of `writes`.
+    """
+    pl, _ = pallas()
+    rows, lanes, chunk = part.tiles
+    batch = jax.tree.leaves(reads[1])[0].shape[0]
+    streamed = lambda n: pl.BlockSpec((chunk, rows, n), lambda b, t: (part.block(t), b, 0))
+    held = lambda n: pl.BlockSpec((rows, n), lambda b, t: (b, 0))
+    streams, carries, fixed = reads
+    made = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+    last = lambda spec: lambda a: spec(a.shape[-1])
+    return pl.pallas_call(
+        functools.partial(_run, body),
+        grid=(batch // rows, part.chunks),
+        in_specs=[
+            jax.tree.map(last(streamed), streams),
+            jax.tree.map(last(held), carries),
+            jax.tree.map(backend.whole, fixed),
+        ],
+        out_specs=tuple(
+            jax.tree.map(lambda _, spec=spec: spec(lanes), tree)
+            for spec, tree in zip((streamed, held), writes, strict=True)
+        ),
+        out_shape=(
+            jax.tree.map(lambda _: made(part.steps, batch, lanes), writes[0]),
+            jax.tree.map(lambda _: made(batch, lanes), writes[1]),
+        ),
+        interpret=interpret,
+        compiler_params=backend.parameters(),
+    )(*reads)
+
+
+def _run(body: Callable[..., None], streams: Any, held: Any, fixed: Any, written: Any, end: Any) -> None:
+    body(streams, held, fixed, written, end)

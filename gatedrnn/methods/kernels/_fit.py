@@ -1,0 +1,113 @@
+"""Whether there are kernels for a cell, its weights and sizes, on a device; or why not, in one sentence."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry
+from gatedrnn._jax import is_static, outside_meshes, split_by_compiler, varies
+from gatedrnn._pointwise import take_apart, values_of
+from gatedrnn.methods._loops import Inputs
+from gatedrnn.methods.kernels._body import Weights
+from gatedrnn.methods.kernels._budget import Load
+from gatedrnn.methods.kernels._call import load_of
+from gatedrnn.methods.kernels._loops import Kernels
+
+STEPS = 2  # of the kernel that is tried
+
+
+def refusal(kernels: Kernels, cell: Cell, params: Any, carry: Carry, xs: Any) -> str:
+    """Why `kernels` do not run the cell over xs [T, B, D] from a carry [B, H] each; "" where they do.
+
+    Only shapes and dtypes of the arrays matter, and the mesh that is set.
+    """
+    missing = kernels.backend.missing()
+    if missing:
+        return missing
+    if not all(map(is_static, xs.shape)):
+        return "no kernel is made for a number of steps or rows that is a symbol"
+    if 0 in xs.shape[:2]:
+        return "there is nothing to run"
+    if cell.norm is not None:
+        return f"in the cell {cell.name!r} a norm stands between `recur` and `pointwise`, which sees a whole row"
+    if varies(xs, params, carry):
+        return "inside a `jax.shard_map` with `check_vma` no kernel says over which axes it varies; use `Sharded`"
+    if split_by_compiler() and not kernels.interpret:
+        return "the compiler does not split a kernel over the mesh that is set; use `Sharded`"
+    dtypes = {jnp.dtype(leaf.dtype).name for leaf in jax.tree.leaves(params.recurrent)}
+    dtypes = {part.dtype.name for part in carry} - {"float32"} or dtypes - {"float32", "bfloat16"}
+    if dtypes:
+        return f"kernels are for float32 and bfloat16 with carries of float32, not for {', '.join(sorted(dtypes))}"
+    like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
+    leaves, structure = jax.tree.flatten(jax.tree.map(like, (params, carry, like(xs))))
+    with outside_meshes():
+        return _untried(kernels, cell, structure, tuple(leaves))
+
+
+@functools.lru_cache(maxsize=256)
+def _untried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ...]) -> str:
+    """What follows from shapes alone: too large, or a `pointwise` that cannot be lowered."""
+    params, carry, xs = jax.tree.unflatten(structure, leaves)
+    steps, (batch, units) = xs.shape[0], carry.h.shape
+    weights = jax.eval_shape(functools.partial(kernels.weights, cell), params, carry.h)
+    row = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
+    inputs = jax.eval_shape(functools.partial(_inputs, cell), params, row)
+    for load in (_forward(weights, carry, inputs), _backward(cell, weights, carry, inputs, params)):
+        if kernels.backend.tiles(load, steps, batch, units) is None:
+            return _too_large(kernels, load, units)
+    stretched = jax.tree.map(lambda a: jax.ShapeDtypeStruct((min(steps, STEPS), *a.shape), a.dtype), inputs)
+    try:
+        _try(kernels, cell, weights, carry, stretched)
+    except Exception as error:  # of many kinds: each compiler has its own way to say what it does not know
+        first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+        return f"no kernel can be made of the cell {cell.name!r}: {first:.200}"
+    return ""
+
+
+def _too_large(kernels: Kernels, load: Load, units: int) -> str:
+    name, size = kernels.backend.memory()
+    taken = load.matrices * kernels.backend.lanes(units) ** 2 * load.width
+    if taken <= size:
+        return f"a kernel for H = {units} takes more than the {size:,} bytes of {name}"
+    gates = f"{load.matrices} gate{'s' * (load.matrices > 1)}"
+    return f"U of {gates} of H = {units} takes {taken:,} bytes as it is laid out, and {name} has {size:,}"
+
+
+def _inputs(cell: Cell, params: Any, x: Any) -> Inputs:
+    """What the forward loop reads of one step, with both flags."""
+    flag = jnp.ones(x.shape[:1], bool)
+    damp = None if cell.damp is None else cell.damp(params.input, x)
+    return Inputs(cell.project(params.input, x), damp, flag, flag)
+
+
+def _forward(weights: Weights, carry: Carry, inputs: Inputs) -> Load:
+    """The most that the forward kernel moves."""
+    flags = (inputs.mask, inputs.reset)
+    return load_of((inputs.gates_x, inputs.damp), flags, (carry, carry), weights, (len(carry), len(carry)))
+
+
+def _backward(cell: Cell, weights: Weights, carry: Carry, inputs: Inputs, params: Any) -> Load:
+    """The most that the backward kernel moves: a block for every value that a part of the carry reads."""
+    unit = jax.eval_shape(lambda params, h: params.spread(h), params, carry.h)
+    gates_h = (carry.h,) * len(weights.u)
+    parts = take_apart(cell, values_of(inputs.gates_x, gates_h, carry, unit), carry, unit)
+    blocks = [[kind for kind, _ in part.reads if kind in ("h", "after")] for part in parts]
+    square = len(carry) ** 2  # by the carry before, of which a mask needs the diagonal
+    streams = (carry.h, [carry.h] * (sum(map(len, blocks)) + square), inputs.damp)
+    counts = (len(carry), 2 * len(carry))
+    return load_of(streams, (inputs.mask, inputs.reset), (carry, carry), Weights(weights.u), counts)
+
+
+def _try(kernels: Kernels, cell: Cell, weights: Weights, carry: Carry, inputs: Inputs) -> None:
+    """Traces the forward kernel and, but where it is interpreted, lowers it; raises what that raises."""
+
+    def run(weights: Weights, carry: Carry, inputs: Inputs) -> Any:
+        return kernels.forward(cell, weights, carry, carry, inputs, False, True)
+
+    if kernels.interpret:
+        jax.eval_shape(run, weights, carry, inputs)
+    else:
+        jax.jit(run).trace(weights, carry, inputs).lower(lowering_platforms=(kernels.backend.platform,))

@@ -1,0 +1,35 @@
+"""Mosaic for TPUs: U lies in VMEM, carries in blocks of VMEM that stay from chunk to chunk."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gatedrnn._jax import pallas, without_pallas
+from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, vmem_lanes, vmem_tiles
+
+
+@dataclass(frozen=True)
+class TPU:
+    """Any TPU with 64 MiB of VMEM or more: from v4 on."""
+
+    platform = "tpu"
+    resident = False
+
+    def missing(self) -> str:
+        return without_pallas("tpu")
+
+    def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
+        return vmem_tiles(load, steps, batch, units)
+
+    def lanes(self, units: int) -> int:
+        return vmem_lanes(units)
+
+    def memory(self) -> tuple[str, int]:
+        return "the share of VMEM that a kernel may take", VMEM
+
+    def whole(self, array: Any) -> Any:
+        pl, _ = pallas()
+        return pl.BlockSpec(array.shape, lambda b, t: (0, 0), pipeline_mode=pl.Buffered(1))  # there once, not twice
+
+    def parameters(self) -> Any:
+        _, tpu = pallas("tpu")
+        return tpu.CompilerParams(dimension_semantics=("parallel", "arbitrary"), vmem_limit_bytes=VMEM_LIMIT)
