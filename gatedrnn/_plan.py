@@ -17,9 +17,8 @@ from gatedrnn._memory import machine_bytes, readable
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
 from gatedrnn._unroll import unroll
-from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.auto import Auto
 from gatedrnn.methods.checkpointed import Checkpointed
-from gatedrnn.methods.segmented import Segmented
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
         cell: any cell.
         params: its weights.
         xs: inputs [T, B, D] or [T, D], or a `jax.ShapeDtypeStruct` of them.
-        budget: bytes; by default the machine's memory.
+        budget: bytes; by default the memory of the device, on a CPU the machine's.
 
     Returns:
         A `Plan`; its `method` goes to `unroll`.
@@ -89,9 +88,9 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
         xs = check_array("xs", "an array, or a jax.ShapeDtypeStruct, [T, B, D] or [T, D]", xs)
     if len(xs.shape) not in (2, 3):
         raise fail("xs", "[T, B, D] or [T, D]", xs.shape)
-    budget = machine_bytes() if budget is None else check_size("budget", budget)
+    budget = device_bytes() if budget is None else check_size("budget", budget)
     options: list[Option] = []
-    for extra, method in enumerate(_methods(cell, xs.shape[0])):
+    for extra, method in enumerate(_methods(xs.shape[0])):
         options.append(Option(method, _peak_bytes(cell, method, params, xs), extra))
         if options[-1].peak_bytes <= budget:
             return Plan(options[-1], tuple(options), budget)
@@ -99,9 +98,15 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
     raise fail("budget", f"at least {readable(least)}, what the leanest method takes", readable(budget))
 
 
-def _methods(cell: Cell, steps: int) -> list[Method]:
-    inner: Method = Segmented() if cell.in_segments else Autodiff()
-    return [inner, Checkpointed(method=inner), Checkpointed.nested(max(steps, 1), inner)]
+def device_bytes() -> int:
+    """What JAX may take of the memory of the device that it computes on; the machine's, where that is a CPU."""
+    chosen: Any = jax.config.jax_default_device or jax.devices()[0]
+    found = getattr(chosen, "memory_stats", dict)() or {}  # None on a CPU
+    return int(found.get("bytes_limit") or machine_bytes())
+
+
+def _methods(steps: int) -> list[Method]:
+    return [Auto(), Checkpointed(), Checkpointed.nested(max(steps, 1))]
 
 
 def _peak_bytes(cell: Cell, method: Method, params: Any, xs: Any) -> int:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gatedrnn import cells, flow, initializers, linear, models, networks, tasks
 from gatedrnn._cell import Cell
+from gatedrnn._explain import explain
 from gatedrnn._forms import Params, PerHead
 from gatedrnn._jacobian import recurrence
 from gatedrnn._laws import check_cell, check_method
@@ -22,6 +23,7 @@ from gatedrnn.cells.lstm import LSTMGates, LSTMState, cell as lstm
 from gatedrnn.cells.relu_rnn import cell as relu_rnn
 from gatedrnn.cells.rnn import RNNGates, RNNState, cell as rnn
 from gatedrnn.cells.slstm import SLSTMGates, SLSTMState, cell as slstm
+from gatedrnn.methods.auto import Auto
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.checkpointed import Checkpointed
 from gatedrnn.methods.fused import Fused
@@ -40,6 +42,7 @@ if TYPE_CHECKING:  # optax: only for those who train
     from gatedrnn import train
 
 __all__ = [
+    "Auto",
     "Autodiff",
     "Cell",
     "Checkpointed",
@@ -69,6 +72,7 @@ __all__ = [
     "cells",
     "check_cell",
     "check_method",
+    "explain",
     "flow",
     "gate_activations",
     "gru",

@@ -24,7 +24,7 @@ from gatedrnn._packing import mask_of, reset_of
 from gatedrnn._sequence import Sequence, check_inputs, check_sequence, input_size, poison, unbatched
 from gatedrnn._step import guarded_step, restart, select
 from gatedrnn._visit import visit
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 
 
 def unroll(
@@ -40,7 +40,7 @@ def unroll(
     reverse: bool = False,
     batch_major: bool = False,
     key: Array | None = None,
-    method: Method = Segmented(),
+    method: Method | None = None,
     outputs: Any = "all",
 ) -> tuple[CarryT, Any]:
     """Runs a cell over a sequence.
@@ -61,9 +61,9 @@ def unroll(
         batch_major: `xs` is [B, T, D], and so is everything else with a time axis, the outputs [B, T, H], too.
         key: a `jax.random.key`, for a cell with noise (dropout, zoneout), which without one has none. The same key
             gives the same numbers by every method.
-        method: how to evaluate and differentiate: `Segmented()`, `Autodiff()`, `Checkpointed()`, `Truncated(window)` or
-            `Sharded(mesh)`, or a `gr.Method` of your own. All compute the same function, and all but `Truncated` the
-            same gradient.
+        method: how to evaluate and differentiate: `Segmented()`, `Autodiff()`, `Checkpointed()`, `Truncated(window)`,
+            `Sharded(mesh)` or `Fused()`, or a `gr.Method` of your own; by default `Auto()`, whose choice `gr.explain`
+            tells. All compute the same function, and all but `Truncated` the same gradient.
         outputs: `"all"`; `"last"`, of each row the output of the step that is run last (zero where none is); or a
             `Readout`, whose sum over time is returned instead. With `Checkpointed`, the outputs [T, B, H] then never
             exist.
@@ -83,7 +83,7 @@ def unroll(
         >>> ys.shape, carry.c.shape
         ((100, 4, 16), (4, 16))
     """
-    method = check_method_value(method)
+    method = check_method_value(Auto() if method is None else method)
     xs = check_array("xs", "an array [T, B, D] or [T, D] of a floating dtype", xs)
     turn = check_flag("batch_major", batch_major) and np.ndim(xs) == 3
     found: Outputs = check_outputs(outputs, np.shape(xs)[:-1])

@@ -1,8 +1,8 @@
 """Microseconds per step of streams that are served: python -m benchmarks.speed.latency writes the record.
 
 One call, one step, with the state handed from call to call: `gr.Stream`, the cell's step under `jax.jit`, flax nnx's
-cell under `nnx.jit`, and torch's layer on a sequence of one step. All have the same weights, and all outputs are
-compared before a time is taken.
+cell under `nnx.jit`, torch's layer on a sequence of one step, and onnxruntime on a graph of one. All have the same
+weights, and all outputs are compared before a time is taken.
 """
 
 import argparse
@@ -88,11 +88,29 @@ def torch(cell: gr.Cell, params: Any, _: int) -> Step:
     return run
 
 
+def onnxruntime(cell: gr.Cell, params: Any, batch: int) -> Step:
+    import onnxruntime as ort
+
+    from gatedrnn.interop.onnx import to_onnx
+
+    graph = to_onnx(cell, params, step=True)
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [value.name for value in graph.graph.input]
+    state = [np.asarray(part) for part in cell.initial_carry(params, batch)]
+
+    def run(x: Any) -> Any:
+        y, *state[:] = session.run(None, dict(zip(names, (x, *state), strict=True)))
+        return y
+
+    return run
+
+
 SYSTEMS: dict[str, Callable[[gr.Cell, Any, int], Step]] = {
     "gatedrnn.Stream": ours,
     "jax.jit(cell.step)": jitted,
     "flax nnx": nnx,
     "torch.nn": torch,
+    "onnxruntime": onnxruntime,
 }
 
 
@@ -122,7 +140,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small size, few calls, to see that it runs")
     parser.add_argument("--out", type=Path, default=RECORD, help="the record")
     options = parser.parse_args()
-    record = described(["jax", "jaxlib", "torch", "flax"]) | {"rows": []}
+    record = described(["jax", "jaxlib", "torch", "flax", "onnxruntime"]) | {"rows": []}
     for size in QUICK if options.quick else SIZES:
         for name, cell in CELLS.items():
             found = measured(cell, size, 50 if options.quick else 2_000)

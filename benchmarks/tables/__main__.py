@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
+from benchmarks.speed.latency import latency_table
+from benchmarks.speed.options import options_table
 from benchmarks.tables import (
     agents,
     durations,
@@ -42,6 +44,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "compile": speed_tables.compile_table,
     "grid": grid.grid_table,
     "models": model_tables.models_table,
+    "options": options_table,
+    "latency": latency_table,
     "learning": learning_tables.learning_table,
     "digits": learning_tables.digits_table,
     "agreement": learning_tables.agreement_table,

@@ -59,12 +59,10 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
     cell = find_cell(settings.cell)
     if settings.init not in inits_of(cell):
         raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
-    inner: Any = gr.Segmented() if cell.in_segments else gr.Autodiff()
-    method: Any = {"segmented": inner, "checkpointed": gr.Checkpointed(method=inner), "autodiff": gr.Autodiff()}[
-        settings.backward
-    ]
+    methods = {"auto": gr.Auto, "segmented": gr.Segmented, "checkpointed": gr.Checkpointed, "autodiff": gr.Autodiff}
+    method: Any = methods[settings.backward]()
     if settings.window is not None:
-        method = gr.Truncated(settings.window, inner)
+        method = gr.Truncated(settings.window)
     share_seeds = mesh is not None and settings.seeds % mesh.size == 0
     if mesh is not None and not share_seeds:
         if settings.backward == "checkpointed" or settings.window is not None:

@@ -101,8 +101,8 @@ class Settings:
     target: float | None = option(None, "Stop when every seed's test loss is this low.", check=_finite)
     test_every: int = option(50, "Updates between tests.", check=size(most=COUNTED))
     test_batches: int = option(4, "Batches of held-out data per test.", check=size(most=1_000_000))
-    backward: Literal["segmented", "checkpointed", "autodiff"] = option(
-        "segmented", "How gradients are computed; segments need a cell in three functions.", name="method"
+    backward: Literal["auto", "segmented", "checkpointed", "autodiff"] = option(
+        "auto", "How gradients are computed; segments need a cell in three functions.", name="method"
     )
     window: int | None = option(None, "Truncate the backward pass to windows of N steps.", check=size(most=COUNTED))
     devices: int = option(

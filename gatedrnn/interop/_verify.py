@@ -17,8 +17,6 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import fail
 from gatedrnn._forms import Carry
 from gatedrnn._unroll import unroll
-from gatedrnn.methods.segmented import Segmented
-from gatedrnn.networks._layers import method_for
 
 Outputs = tuple[Carry, Array]
 Gradients = tuple[Any, Array, Carry]
@@ -85,7 +83,7 @@ def largest_errors(
     xs, carry = _start(cell, convert(weights), xs)
 
     def ours(weights: Any, xs: Array, carry: Carry) -> Outputs:
-        return unroll(cell, convert(weights), xs, carry, lengths=lengths, method=method_for(cell, Segmented()))
+        return unroll(cell, convert(weights), xs, carry, lengths=lengths)
 
     (end, ys), pull = jax.vjp(ours, weights, xs, carry)
     cotangents = _normal(1, (end, ys))
@@ -118,7 +116,7 @@ def forward_errors(
         ValueError: `xs` has another rank or width, or as `unroll` of the options.
     """
     xs, carry = _start(cell, params, xs)
-    end, ys = unroll(cell, params, xs, carry, method=method_for(cell, Segmented()), **options)
+    end, ys = unroll(cell, params, xs, carry, **options)
     peer_end, peer_ys = run(xs, carry)
     return ForwardErrors(_error(ys, peer_ys), _worst(end, peer_end))
 

@@ -16,7 +16,7 @@ from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry, Gates
-from gatedrnn._jacobian import Blocks, Recurrence, gate_cotangents, recurrence, through, weigh
+from gatedrnn._jacobian import Blocks, gate_cotangents, recurrence, through, weigh
 from gatedrnn._jax import scan
 from gatedrnn._step import restart, select, within
 from gatedrnn.linear import split
@@ -59,7 +59,14 @@ class Pulls(NamedTuple):
 
 
 class Loops(Protocol):
-    """A hashable value with both loops; `B` may be absent from every shape where they allow it."""
+    """A hashable value with both loops; `B` may be absent from every shape where they allow it.
+
+    Attributes:
+        plain: where no derivative is asked for, one `lax.scan` of the cell's step runs in the place of segments.
+    """
+
+    @property
+    def plain(self) -> bool: ...
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         """What the forward loop reads of the weights, laid out once for a whole sequence; h as in the carry."""
@@ -94,13 +101,27 @@ class Loops(Protocol):
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Scans:
-    """Both loops by `lax.scan`."""
+    """Both loops by `lax.scan`.
+
+    Attributes:
+        plain: as in `Loops`.
+        laid_out: U^T is laid out before the loop; else every step transposes as it goes, which takes longer, but
+            nothing before the first.
+    """
+
+    plain: bool = False
+    laid_out: bool = True
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         return params, params.spread(h)
 
-    def adjoint(self, cell: Cell, params: Any, h: Array) -> Recurrence:
-        return recurrence(cell, params, h)
+    def adjoint(self, cell: Cell, params: Any, h: Array) -> Callable[[Sequence[Array]], Array]:
+        if self.laid_out:
+            return recurrence(cell, params, h).transposed
+        like = jnp.zeros_like(h, shape=h.shape[1:])  # [B, H]
+        product = jax.linearize(lambda h: tuple(cell.recur(params.recurrent, h)), like)[1]
+        pull = jax.linear_transpose(product, like)
+        return lambda dgates: pull(tuple(dgates))[0]
 
     def forward(
         self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
@@ -125,7 +146,7 @@ class Scans:
         reverse: bool,
     ) -> tuple[Carry, Carry, Carry]:
         def step(state: tuple[Carry, Carry], pulls: Pulls) -> tuple[tuple[Carry, Carry], Array]:
-            state, dcarry = retreat(order, clip, adjoint.transposed, *state, pulls)
+            state, dcarry = retreat(order, clip, adjoint, *state, pulls)
             return state, jnp.concatenate(dcarry, axis=-1)  # one row to stack
 
         (dcarry, dinitial), stacked = scan(step, (dcarry, dinitial), pulls, reverse=reverse)

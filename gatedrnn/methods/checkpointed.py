@@ -18,7 +18,7 @@ from gatedrnn._outputs import Outputs
 from gatedrnn._segments import nearest_divisor
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods._pieces import over_pieces
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 
 
 @jax.tree_util.register_static
@@ -45,7 +45,7 @@ class Checkpointed:
     """
 
     length: int | None = None
-    method: Method = Segmented()
+    method: Method = Auto()
 
     def __post_init__(self) -> None:
         if self.length is not None:
@@ -53,12 +53,12 @@ class Checkpointed:
         check_method_value(self.method)
 
     @classmethod
-    def in_segments(cls, count: int, steps: int, method: Method = Segmented()) -> Self:
+    def in_segments(cls, count: int, steps: int, method: Method = Auto()) -> Self:
         """The method that keeps about `count` carries of a sequence of `steps`."""
         return cls(-(-check_size("steps", steps) // check_size("count", count)), method)
 
     @classmethod
-    def nested(cls, steps: int, method: Method = Segmented()) -> Self:
+    def nested(cls, steps: int, method: Method = Auto()) -> Self:
         """Two levels for a sequence of `steps`: about T^(1/3) segments of as many segments.
 
         It pays where T and B * H are large; 16 sequences of 128 units take less so at T = 1,000,000, not at 100,000.

@@ -29,13 +29,13 @@ from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._forms import Carry
 from gatedrnn._jacobian import gate_cotangents, jacobian_blocks, replay, weigh
-from gatedrnn._jax import is_static, linear_call, varying_alike
+from gatedrnn._jax import is_static, linear_call, scan, varying_alike
 from gatedrnn._method import Method
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence as Steps
-from gatedrnn._step import restart
+from gatedrnn._step import guarded_step, restart
 from gatedrnn.linear import accumulation_dtype
 from gatedrnn.methods._gradients import normed_gates, recurrent_gradient, rows_of, unit_gradient, weight_gradient
 from gatedrnn.methods._length import default_length
@@ -76,22 +76,26 @@ class Segmented:
         if cell.network is not None:
             return cell.network(self, params, sequence, outputs)
         check_factored(self, cell, params, sequence)
-        end, hs = self._run(cell, params._replace(initial=()), sequence)  # a method is given the carry itself
+        end, hs = in_scans(Scans(), self.length, self.clip, cell, params, sequence)
         return end, outputs.of(sequence, hs)
 
-    def _run(self, cell: Cell, params: Any, sequence: Steps) -> tuple[Carry, Array]:
-        """The last carry and the outputs [T, B, H], at masked steps the h that is held."""
-        xs, carry, initial = sequence.xs, sequence.carry, sequence.initial
-        mask, reset = sequence.mask, sequence.reset
-        length = self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
-        run = functools.partial(segmented, cell, Scans(), length, sequence.reverse, self.clip)
-        if not (is_static(xs.shape[1]) and xs.shape[1] == 1):
-            return run(params, xs, carry, initial, mask, reset)
-        # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
-        xs, mask, reset = jax.tree.map(lambda a: jnp.squeeze(a, 1), (xs, mask, reset))
-        carry, initial = jax.tree.map(lambda a: jnp.squeeze(a, 0), (carry, initial))
-        end, hs = run(params, xs, carry, initial, mask, reset)
-        return jax.tree.map(lambda a: a[None], end), hs[:, None]
+
+def in_scans(
+    loops: Scans, length: int | None, clip: float | None, cell: Cell, params: Any, sequence: Steps
+) -> tuple[Carry, Array]:
+    """The last carry and the outputs [T, B, H], at masked steps the h that is held."""
+    xs, carry, initial = sequence.xs, sequence.carry, sequence.initial
+    mask, reset = sequence.mask, sequence.reset
+    length = length or default_length(xs.shape[0], carry.h.size, len(cell.gates))
+    params = params._replace(initial=())  # a method is given the carry itself
+    run = functools.partial(segmented, cell, loops, length, sequence.reverse, clip)
+    if not (is_static(xs.shape[1]) and xs.shape[1] == 1):
+        return run(params, xs, carry, initial, mask, reset)
+    # One sequence runs without its batch axis: before a product XLA copies [1, H] into another layout, but not [H].
+    xs, mask, reset = jax.tree.map(lambda a: jnp.squeeze(a, 1), (xs, mask, reset))
+    carry, initial = jax.tree.map(lambda a: jnp.squeeze(a, 0), (carry, initial))
+    end, hs = run(params, xs, carry, initial, mask, reset)
+    return jax.tree.map(lambda a: a[None], end), hs[:, None]
 
 
 def check_factored(method: Method, cell: Cell, params: Any, sequence: Steps) -> None:
@@ -121,6 +125,8 @@ def segmented(
     mask: Array | None,  # [T, B]
     reset: Array | None,  # [T, B]
 ) -> tuple[Carry, Array]:
+    if loops.plain:
+        return scan(guarded_step(cell, params, initial), carry, (xs, mask, reset), reverse=reverse)
     end, parts, _ = _run(cell, loops, length, reverse, False, params, xs, carry, initial, mask, reset)
     return end, parts[0]
 

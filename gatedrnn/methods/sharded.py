@@ -13,7 +13,7 @@ from gatedrnn._forms import Carry
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 
 
 @jax.tree_util.register_static
@@ -42,7 +42,7 @@ class Sharded:
 
     mesh: Mesh
     axes: tuple[str, ...] | None = None
-    method: Method = Segmented()
+    method: Method = Auto()
 
     def __post_init__(self) -> None:
         if not isinstance(self.mesh, Mesh):

@@ -17,7 +17,7 @@ from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods._pieces import over_pieces
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 
 
 @jax.tree_util.register_static
@@ -42,7 +42,7 @@ class Truncated:
     """
 
     window: int
-    method: Method = Segmented()
+    method: Method = Auto()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", check_size("window", self.window, most=LARGEST))

@@ -13,9 +13,7 @@ from jax import Array, lax
 from gatedrnn._check import check_array, check_kind, check_size, fail
 from gatedrnn._sequence import check_causal
 from gatedrnn._unroll import unroll
-from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.checkpointed import Checkpointed
-from gatedrnn.methods.segmented import Segmented
 from gatedrnn.models._model import Model, ModelParams, read_out
 
 
@@ -62,7 +60,7 @@ def forecast(model: Model, params: ModelParams, xs: Array, length: int) -> Array
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _forecast(model: Model, length: int, params: ModelParams, xs: Array) -> Array:
-    method = Checkpointed(method=Segmented() if model.cell.in_segments else Autodiff())
+    method = Checkpointed()
     carry, last = unroll(model.cell, params.cell, xs, method=method, outputs="last")
 
     def step(state: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], Array]:

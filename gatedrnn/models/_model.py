@@ -19,7 +19,7 @@ from gatedrnn._forms import Carry, Params, serialisable
 from gatedrnn._method import Method
 from gatedrnn._unroll import unroll
 from gatedrnn.linear import add_bias, product
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 from gatedrnn.networks import width_of
 
 
@@ -99,7 +99,7 @@ class Model:
         mask: Array | None = None,
         reset: Array | None = None,
         key: Array | None = None,
-        method: Method = Segmented(),
+        method: Method = Auto(),
     ) -> tuple[Carry, Array]:
         """The last carry, and the outputs [T, B, O]; arguments as in `gr.unroll`."""
         xs = self.features(params, xs)

@@ -12,7 +12,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_flag, check_floating, check_size, fail, shown
 from gatedrnn._method import Method, check_method_value
 from gatedrnn.cells import gru, lstm
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 from gatedrnn.modules._edge import Layout, run
 from gatedrnn.networks import bidirectional as both_ways, stack
 
@@ -62,7 +62,7 @@ class Recurrent(nnx.Module):
         return_carry: bool = False,
         reverse: bool = False,
         keep_order: bool = False,
-        method: Method = Segmented(),
+        method: Method = Auto(),
         **options: Any,
     ):
         if not isinstance(cell, Cell):

@@ -12,7 +12,7 @@ from gatedrnn._check import check_floating, fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._unroll import unroll
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 
 
 class Recurrent(eqx.Module):
@@ -44,7 +44,7 @@ class Recurrent(eqx.Module):
         *,
         key: Array,
         dtype: DTypeLike = jnp.float32,
-        method: Method = Segmented(),
+        method: Method = Auto(),
         **options: Any,
     ):
         """Draws the weights.

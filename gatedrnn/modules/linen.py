@@ -16,7 +16,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_floating, fail, shown
 from gatedrnn._method import Method, check_method_value
 from gatedrnn.interop._flax_cells import linen_cell, linen_weights
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 from gatedrnn.modules._edge import Layout, run
 from gatedrnn.modules._flax import run_flax
 
@@ -61,7 +61,7 @@ class RNN(nn.RNN):
         https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/layers.html#recurrent
     """
 
-    method: Method = Segmented()
+    method: Method = Auto()
 
     def __call__(
         self,
@@ -149,7 +149,7 @@ class Recurrent(nn.Module):
     return_carry: bool = False
     reverse: bool = False
     keep_order: bool = False
-    method: Method = Segmented()
+    method: Method = Auto()
 
     @nn.compact
     def __call__(

@@ -13,7 +13,7 @@ from jax import Array
 
 from gatedrnn._method import Method, check_method_value
 from gatedrnn.interop._flax_cells import nnx_cell, nnx_weights
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 from gatedrnn.modules._edge import Layout
 from gatedrnn.modules._flax import run_flax
 from gatedrnn.modules._nnx import GRU, LSTM, Recurrent
@@ -82,7 +82,7 @@ class RNN(nnx.RNN):
         return_carry: bool = False,
         reverse: bool = False,
         keep_order: bool = False,
-        method: Method = Segmented(),
+        method: Method = Auto(),
         **options: Any,
     ):
         super().__init__(

@@ -13,7 +13,7 @@ import numpy as np
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size, fail, shown
 from gatedrnn._method import Method, check_method_value
-from gatedrnn.methods.segmented import Segmented
+from gatedrnn.methods.auto import Auto
 from gatedrnn.models import Model
 from gatedrnn.tasks import Task
 from gatedrnn.train._described import transformation_in_words, words
@@ -65,7 +65,7 @@ class Setup:
     hidden_size: int = 32
     batch: int = 16
     optimiser: Any = Optimiser()
-    method: Method = Segmented()
+    method: Method = Auto()
     embedding_size: int = 32
     cell_options: Any = field(default_factory=dict)
 

@@ -67,7 +67,7 @@ def test_each_shell_has_a_script(asked, shell, mark):
         (["train", "--cell", ""], CELLS),
         (["train", "adding", "--cell", "l"], ["lstm", "lem"]),
         (["train", "adding", "--init", ""], ["default", "chrono"]),
-        (["train", "adding", "--method", ""], ["segmented", "checkpointed", "autodiff"]),
+        (["train", "adding", "--method", ""], ["auto", "segmented", "checkpointed", "autodiff"]),
         (["train", "adding", "--rule", "a"], ["adam"]),
         (["train", "adding", "--devices", ""], [str(number) for number in range(1, os.cpu_count() + 1)]),
         (["compare", "--cells", "rnn,"], [f"rnn,{name}" for name in CELLS if name != "rnn"]),

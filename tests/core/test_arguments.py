@@ -156,7 +156,7 @@ SEQUENCES = {
         jax.tree.map(lambda a: a.astype(int), PARAMS),
         jax.tree.map(str, PARAMS),
     ],
-    "method": [None, "segmented", gr.Segmented, [1]],
+    "method": ["segmented", gr.Segmented, [1]],
     "outputs": [None, "first", 3, object()],
     "cell": [None, "lstm", 3],
 }

@@ -47,14 +47,13 @@ CELLS = {**gr.cells.CLASSICS, "foreign": FOREIGN}
 def test_prediction(name):
     """Within 20 % of the user's own program, for every option; memory falls as work rises."""
     cell = CELLS[name]
-    inner = gr.Segmented() if cell.factored else gr.Autodiff()
     params, xs = problem(gr.lstm if cell is FOREIGN else cell)
     with pytest.raises(ValueError, match="`budget` must be at least"):
         gr.plan(cell, params, xs, budget=1)
     ample = gr.plan(cell, params, xs, budget=10**12)
     tight = gr.plan(cell, params, xs, budget=ample.chosen.peak_bytes - 1)
-    assert (ample.method, ample.chosen.extra_forward) == (inner, 0)
-    assert (tight.method, tight.chosen.extra_forward) == (gr.Checkpointed(method=inner), 1)
+    assert (ample.method, ample.chosen.extra_forward) == (gr.Auto(), 0)
+    assert (tight.method, tight.chosen.extra_forward) == (gr.Checkpointed(), 1)
     assert tight.options == (ample.chosen, tight.chosen)
     assert tight.chosen.peak_bytes < ample.chosen.peak_bytes / 2
     for option in tight.options:
@@ -65,8 +64,8 @@ def test_exactly_the_budget_fits():
     """A budget equal to the prediction is enough; one byte less is not."""
     params, xs = problem(gr.rnn)
     need = gr.plan(gr.rnn, params, xs).chosen.peak_bytes
-    assert gr.plan(gr.rnn, params, xs, budget=need).method == gr.Segmented()
-    assert gr.plan(gr.rnn, params, xs, budget=need - 1).method != gr.Segmented()
+    assert gr.plan(gr.rnn, params, xs, budget=need).method == gr.Auto()
+    assert gr.plan(gr.rnn, params, xs, budget=need - 1).method != gr.Auto()
 
 
 @pytest.mark.slow
@@ -78,7 +77,7 @@ def test_the_leanest_method_where_nothing_else_fits(cell, innermost_loops):
     once = gr.plan(cell, params, xs, budget=gr.plan(cell, params, xs).chosen.peak_bytes - 1)
     twice = gr.plan(cell, params, xs, budget=once.chosen.peak_bytes - 1)
     assert [option.method for option in twice.options] == [
-        gr.Segmented(),
+        gr.Auto(),
         gr.Checkpointed(),
         gr.Checkpointed.nested(T),
     ]

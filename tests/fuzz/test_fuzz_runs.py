@@ -130,7 +130,7 @@ VALUES = {
     "rule": ["adam", "sgd", "rmsprop"],
     "rate": ["0.01", "0.02", "1e-3", "1e-37", "1e-400"],
     "clip": ["1", "0", "0.5", "1e-37", "1e-46", "1e-400"],
-    "method": ["segmented", "checkpointed", "autodiff"],
+    "method": ["auto", "segmented", "checkpointed", "autodiff"],
     "window": ["1", "3", "4"],
     "hidden": ["2", "3"],
     "batch": ["2", "4"],

@@ -34,6 +34,8 @@ class Kernels:
     backend: Backend
     interpret: bool
 
+    plain = False
+
     def weights(self, cell: Cell, params: Any, h: Array) -> Weights:
         """U of every gate, in the weights' dtype; b; weights of the units."""
         row = jnp.zeros_like(h, shape=(1, h.shape[-1]))

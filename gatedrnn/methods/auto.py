@@ -1,0 +1,87 @@
+"""The default: of the ways that compute the same, the one that fits the cell, its sizes and the device.
+
+Shapes and the machine decide, nothing is tried: equal calls are run alike. `gr.explain` says what was chosen, and why.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+
+from gatedrnn._cell import Cell
+from gatedrnn._check import check_number
+from gatedrnn._forms import Carry
+from gatedrnn._outputs import Outputs
+from gatedrnn._sequence import Sequence
+from gatedrnn.methods._length import default_length
+from gatedrnn.methods._loops import Scans
+from gatedrnn.methods._way import Way
+from gatedrnn.methods.autodiff import Autodiff
+from gatedrnn.methods.segmented import check_factored, in_scans
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Auto:
+    """What `unroll` does where no method is given.
+
+    A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
+    its gradient. On a CPU, where no derivative is asked for, one `lax.scan` of the step runs in the place of segments
+    at sizes at which it is faster; and U^T is laid out for the reverse loop where there are rows enough to pay for it.
+    A network's cells are each run their own way.
+
+    Attributes:
+        clip: as in `Segmented`.
+
+    Raises:
+        ValueError: `clip` is no number above 0; of a cell in three-function form, as `Segmented`.
+
+    Example:
+        >>> import jax, gatedrnn as gr
+        >>> params = gr.lstm.init(jax.random.key(0), 8, 16)
+        >>> xs = jax.numpy.ones((1000, 4, 8))
+        >>> carry, ys = gr.unroll(gr.lstm, params, xs)
+        >>> gr.explain(gr.lstm, params, xs)[0].gradient
+        'segments'
+    """
+
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip is not None:
+            object.__setattr__(self, "clip", check_number("clip", self.clip, above=0.0))
+
+    def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
+        if cell.network is not None:
+            return cell.network(self, params, sequence, outputs)
+        chosen = _chosen(cell, sequence)
+        if chosen.loops is None:
+            return Autodiff(clip=self.clip)(cell, params, sequence, outputs)
+        check_factored(self, cell, params, sequence)
+        end, hs = in_scans(chosen.loops, chosen.length, self.clip, cell, params, sequence)
+        return end, outputs.of(sequence, hs)
+
+    def way(self, cell: Cell, params: Any, sequence: Sequence) -> Way:
+        """How it runs a single cell; of arrays only shapes and dtypes matter."""
+        chosen = _chosen(cell, sequence)
+        if chosen.loops is None:
+            return Way("scan", "scan", None, chosen.why)
+        return Way("scan" if chosen.loops.plain else "segments", "segments", chosen.length, chosen.why)
+
+
+class _Chosen(NamedTuple):
+    """None for a plain scan, differentiated by JAX; else the loops of segments of `length` steps."""
+
+    loops: Scans | None
+    length: int
+    why: str
+
+
+def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
+    carry, xs = sequence.carry, sequence.xs
+    if not cell.factored:
+        return _Chosen(None, 0, "the cell has `step` alone")
+    if len({part.dtype for part in jax.tree.leaves(carry)}) > 1:
+        return _Chosen(None, 0, "the parts of the carry differ in dtype")
+    length = default_length(xs.shape[0], carry.h.size, len(cell.gates))
+    return _Chosen(Scans(), length, "")
