@@ -207,7 +207,7 @@ class Cell(Generic[CarryT, ParamsT]):
             initial_carry: `(params, batch_size=None) -> carry`, a pytree of floating arrays [B, ...].
 
         Returns:
-            A cell for `unroll(..., method=Autodiff())` and every analysis in `flow` that needs no gates.
+            A cell for `unroll`, which runs it by `Autodiff`, and every analysis in `flow` that needs no gates.
 
         Example:
             >>> import jax, jax.numpy as jnp, gatedrnn as gr
@@ -220,7 +220,7 @@ class Cell(Generic[CarryT, ParamsT]):
             ...     init=lambda key, input_size, hidden_size: jnp.full(hidden_size, 0.5),
             ...     initial_carry=lambda a, batch_size=None: gr.RNNState(gr.linear.zeros(a.size, a.dtype, batch_size)),
             ... )
-            >>> carry, ys = gr.unroll(decay, jnp.array([0.5]), jnp.ones((3, 1, 1)), method=gr.Autodiff())
+            >>> carry, ys = gr.unroll(decay, jnp.array([0.5]), jnp.ones((3, 1, 1)))
             >>> ys.ravel().tolist()
             [1.0, 1.5, 1.75]
         """
