@@ -100,9 +100,9 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
 
 def device_bytes() -> int:
     """What JAX may take of the memory of the device that it computes on; the machine's, where that is a CPU."""
-    chosen: Any = jax.config.jax_default_device or jax.devices()[0]
-    found = getattr(chosen, "memory_stats", dict)() or {}  # None on a CPU
-    return int(found.get("bytes_limit") or machine_bytes())
+    chosen: Any = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
+    stats: Any = chosen.memory_stats() if hasattr(chosen, "memory_stats") else None  # None on a CPU
+    return int((stats or {}).get("bytes_limit", 0)) or machine_bytes()
 
 
 def _methods(steps: int) -> list[Method]:

@@ -11,6 +11,7 @@ import jax
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_number
 from gatedrnn._forms import Carry
+from gatedrnn._jax import is_static
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods._length import default_length
@@ -19,6 +20,17 @@ from gatedrnn.methods._way import Way
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import check_factored, in_scans
 
+ROWS, STEPS = 64, 64  # from here on many, and up to here few
+
+ALONE = "the cell has `step` alone"
+MIXED = "the parts of the carry differ in dtype"
+OTHER = "all that need not wait for the carry is one product per segment"
+SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} steps are few to keep"
+NARROW = "D < H, and to hoist the inputs' product gains less than it costs"
+WIDE = "D >= H, and the inputs' product is hoisted"
+LONG = "T > 2 H, and U^T is laid out before the reverse loop"
+FEW = "T <= 2 H, and the reverse loop reads U as it is"
+
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
@@ -26,9 +38,9 @@ class Auto:
     """What `unroll` does where no method is given.
 
     A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
-    its gradient. On a CPU, where no derivative is asked for, one `lax.scan` of the step runs in the place of segments
-    at sizes at which it is faster; and U^T is laid out for the reverse loop where there are rows enough to pay for it.
-    A network's cells are each run their own way.
+    its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`. Where no derivative is asked for and
+    D < H, one `lax.scan` of the step runs in the place of segments. At T <= 2 H the reverse loop reads U as it is, and
+    does not lay U^T out first. A network's cells are each run their own way.
 
     Attributes:
         clip: as in `Segmented`.
@@ -55,9 +67,10 @@ class Auto:
         if cell.network is not None:
             return cell.network(self, params, sequence, outputs)
         chosen = _chosen(cell, sequence)
+        if _in_segments(cell, sequence.carry):
+            check_factored(self, cell, params, sequence)  # at all sizes alike
         if chosen.loops is None:
             return Autodiff(clip=self.clip)(cell, params, sequence, outputs)
-        check_factored(self, cell, params, sequence)
         end, hs = in_scans(chosen.loops, chosen.length, self.clip, cell, params, sequence)
         return end, outputs.of(sequence, hs)
 
@@ -77,11 +90,22 @@ class _Chosen(NamedTuple):
     why: str
 
 
+def _in_segments(cell: Cell, carry: Carry) -> bool:
+    """Whether the cell is one that segments are made of."""
+    return cell.factored and len({part.dtype for part in carry}) == 1
+
+
 def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
-    carry, xs = sequence.carry, sequence.xs
-    if not cell.factored:
-        return _Chosen(None, 0, "the cell has `step` alone")
-    if len({part.dtype for part in jax.tree.leaves(carry)}) > 1:
-        return _Chosen(None, 0, "the parts of the carry differ in dtype")
+    """A rule for what was measured, at sizes drawn at random."""
+    xs, carry = sequence.xs, sequence.carry
+    if not _in_segments(cell, carry):
+        return _Chosen(None, 0, MIXED if cell.factored else ALONE)
     length = default_length(xs.shape[0], carry.h.size, len(cell.gates))
-    return _Chosen(Scans(), length, "")
+    if jax.default_backend() != "cpu" or not all(map(is_static, xs.shape)):
+        return _Chosen(Scans(), length, OTHER)
+    steps, batch, width = xs.shape
+    units = carry.h.shape[-1]
+    if batch >= ROWS and steps <= STEPS:
+        return _Chosen(None, 0, SHORT)
+    plain, laid_out = width < units, steps > 2 * units
+    return _Chosen(Scans(plain, laid_out), length, f"{NARROW if plain else WIDE}; {LONG if laid_out else FEW}")

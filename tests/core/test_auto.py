@@ -1,0 +1,106 @@
+"""The default method: which way is chosen at which sizes, that all ways are one function, and what `explain` says."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from tolerances import assert_close
+
+import gatedrnn as gr
+from gatedrnn.methods import auto
+
+SIZES = {  # B D H T: the way forward, and that of the gradient
+    (2, 3, 5, 7): ("scan", "segments"),  # narrow, few steps
+    (2, 6, 5, 7): ("segments", "segments"),  # wide
+    (3, 2, 4, 21): ("scan", "segments"),  # U^T laid out
+    (1, 5, 4, 21): ("segments", "segments"),  # one row
+    (64, 2, 3, 5): ("scan", "scan"),  # many rows, few steps
+}
+
+
+def shapes(batch, width, steps):
+    return jax.ShapeDtypeStruct((steps, batch, width), "float32")
+
+
+@pytest.mark.parametrize("cell", [gr.gru, gr.lstm], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_every_way_is_one_function(cell, size):
+    """Values and gradients are those of a plain scan, with flags, in both directions."""
+    batch, width, hidden, steps = size
+    keys = jax.random.split(jax.random.key(0), 4)
+    params, xs = cell.init(keys[0], width, hidden), jax.random.normal(keys[1], (steps, batch, width))
+    flags = {"mask": jax.random.bernoulli(keys[2], 0.8, (steps, batch))}
+    flags["reset"] = jax.random.bernoulli(keys[3], 0.2, (steps, batch))
+    found = gr.explain(cell, params, xs)
+    assert [(each.forward, each.gradient) for each in found] == [SIZES[size]]
+
+    def both(method, reverse):
+        def loss(params, xs):
+            end, ys = gr.unroll(cell, params, xs, method=method, reverse=reverse, **flags)
+            return jnp.sum(jnp.sin(ys)) + sum(jnp.sum(jnp.cos(part)) for part in end)
+
+        run = gr.unroll(cell, params, xs, method=method, reverse=reverse, **flags)
+        return run, jax.grad(loss, (0, 1))(params, xs)
+
+    for reverse in (False, True):
+        assert_close(both(None, reverse), both(gr.Autodiff(), reverse), "float32", 60 * steps)
+
+
+def test_the_default_is_auto_and_equal_values_are_one():
+    assert gr.Auto() == gr.Auto() and hash(gr.Auto()) == hash(gr.Auto()) and gr.Auto(clip=1) == gr.Auto(1.0)
+    assert gr.Checkpointed().method == gr.Auto() == gr.Truncated(3).method
+    with pytest.raises(ValueError, match="`clip` must be"):
+        gr.Auto(clip=0)
+
+
+def test_cells_that_are_not_made_of_segments():
+    """One with `step` alone, by itself and in a network; a carry of two dtypes. Each cell is asked for itself."""
+    network = gr.bidirectional(gr.stack(gr.gru, gr.lem))
+    params = network.init(jax.random.key(0), 3, 4)
+    found = gr.explain(network, params, shapes(2, 3, 9))
+    assert [each.cell for each in found] == ["gru", "lem", "gru", "lem"]
+    assert [each.gradient for each in found] == ["segments", "scan"] * 2
+    assert [each.input_size for each in found] == [3, 4, 3, 4]
+    assert found[1].why == auto.ALONE and found[1].length is None and found[0].length == 9
+    xs = jax.random.normal(jax.random.key(1), (9, 2, 3))
+    assert_close(gr.unroll(network, params, xs), gr.unroll(network, params, xs, method=gr.Autodiff()), "float32", 60)
+    mixed = gr.Cell.from_step("mixed", lambda p, c, x: (c, c[0] + x), init=gr.rnn.init, initial_carry=_mixed)
+    assert gr.explain(mixed, gr.rnn.init(jax.random.key(0), 3, 3), shapes(2, 3, 9))[0].gradient == "scan"
+
+
+def _mixed(params, batch=None):
+    rows = () if batch is None else (batch,)
+    return jnp.zeros((*rows, 3)), jnp.zeros((*rows, 3), jnp.bfloat16)
+
+
+def test_broken_laws_are_refused_at_all_sizes():
+    """Not only where segments run."""
+    mixing = lambda x, h, carry: gr.RNNState(jnp.tanh(x[0] + h[0]) - h[0].mean(-1, keepdims=True))
+    cell = gr.Cell("mixing", (), gr.rnn.init, gr.rnn.initial_carry, gr.rnn.project, gr.rnn.recur, mixing)
+    params = cell.init(jax.random.key(0), 2, 3)
+    for batch in (2, 64):
+        with pytest.raises(ValueError, match="elementwise"):
+            gr.unroll(cell, params, jnp.ones((5, batch, 2)))
+
+
+def test_what_explain_says():
+    """In a sentence; of methods that hold another one, what that one does; of a given one, that it was given."""
+    params = gr.gru.init(jax.random.key(0), 3, 4)
+    line = "gru (B = 2, D = 3, H = 4, T = 30): forward scan, gradient segments, K = 30; "
+    assert str(gr.explain(gr.gru, params, shapes(2, 3, 30))[0]) == f"{line}{auto.NARROW}; {auto.LONG}"
+    inside = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Checkpointed(10, gr.Autodiff()))[0]
+    assert (inside.gradient, inside.why) == ("Autodiff(unroll=1, clip=None)", "it was asked for")
+    with pytest.raises(ValueError, match="`method` must be"):
+        gr.explain(gr.gru, params, shapes(2, 3, 30), method="fast")
+    with pytest.raises(ValueError, match="`xs` must be"):
+        gr.explain(gr.gru, params, shapes(2, 5, 30))
+
+
+def test_one_choice_for_symbols():
+    """A program whose T and B are symbols has segments, whatever they come to be."""
+    params = gr.gru.init(jax.random.key(0), 3, 4)
+    steps, rows = jax.export.symbolic_shape("t, b")
+    exported = jax.export.export(jax.jit(lambda xs: gr.unroll(gr.gru, params, xs)[1]))(
+        jax.ShapeDtypeStruct((steps, rows, 3), "float32")
+    )
+    xs = jax.random.normal(jax.random.key(1), (70, 2, 3))
+    assert_close(exported.call(xs), gr.unroll(gr.gru, params, xs)[1], "float32", 60)
