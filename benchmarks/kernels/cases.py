@@ -1,0 +1,72 @@
+"""What is timed, in order of importance: a run that is cut short has the first."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+import gatedrnn as gr
+
+INPUTS = 32  # D
+SIZES = ((16, 128), (1, 64), (64, 512), (128, 768))  # B, H
+STEPS, LONG, DRY_STEPS = 4096, 100_000, 12
+SIDES = ("forward", "gradient")
+
+
+class Case(NamedTuple):
+    """One problem.
+
+    Attributes:
+        cell: its name.
+        batch: B.
+        units: H.
+        steps: T.
+        dtype: of weights and inputs.
+        side: "forward", or "gradient" by weights and inputs.
+    """
+
+    cell: str
+    batch: int
+    units: int
+    steps: int
+    dtype: str
+    side: str
+
+
+def all_cases(dry: bool) -> list[Case]:
+    """The LSTM before the GRU, short sequences before the long ones; `dry` has one small size."""
+    sizes, steps = (((2, 8),), DRY_STEPS) if dry else (SIZES, STEPS)
+    short = [
+        Case(cell, batch, units, steps, dtype, side)
+        for batch, units in sizes
+        for cell in ("lstm", "gru")
+        for side in SIDES
+        for dtype in ("float32", "bfloat16")
+    ]
+    long = [
+        Case(cell, *sizes[0], 2 * steps if dry else LONG, "float32", side) for cell in ("lstm", "gru") for side in SIDES
+    ]
+    return short + long
+
+
+def cell_of(case: Case) -> gr.Cell:
+    """The cell by its name."""
+    return gr.cells.CELLS[case.cell]
+
+
+class Drawn(NamedTuple):
+    """Weights, inputs [T, B, D] and the weights of a loss that is their product with the outputs, [T, B, H]."""
+
+    params: Any
+    xs: Array
+    weights: Array
+
+
+def drawn(case: Case) -> Drawn:
+    """The same numbers for every system."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    dtype = jnp.dtype(case.dtype)
+    params = cell_of(case).init(keys[0], INPUTS, case.units, dtype=dtype)
+    xs = jax.random.normal(keys[1], (case.steps, case.batch, INPUTS)).astype(dtype)
+    return Drawn(params, xs, jax.random.normal(keys[2], (case.steps, case.batch, case.units)))
