@@ -2,8 +2,8 @@
 
 python -m benchmarks.kernels.compiled tpu cuda
 
-Needs libtpu, or CUDA's wheels for JAX, in an environment made for it; says so where they are missing. The floor is the larger of
-two times: that of the numbers a step reads and writes in main memory, at its full rate, and that of its products, at the peak.
+Needs libtpu, or CUDA's wheels for JAX, in an environment made for it; says so where they are missing. The floor of a step
+is the larger of two times: of what it reads and writes in main memory, at the full rate; of its products, at the peak.
 """
 
 import argparse
