@@ -2,7 +2,7 @@
 
 python -m benchmarks.kernels.compiled tpu cuda
 
-Needs libtpu, or CUDA's wheels for JAX, in an environment made for it; says so where they are missing. The floor of a step
+Needs libtpu, or CUDA's wheels for JAX, in an environment made for it; says so where they are missing. A step's floor
 is the larger of two times: of what it reads and writes in main memory, at the full rate; of its products, at the peak.
 """
 

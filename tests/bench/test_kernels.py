@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
+
 from benchmarks.kernels.__main__ import rows
-from benchmarks.kernels.cases import LONG, STEPS, all_cases
+from benchmarks.kernels.cases import DRY, LONG, STEPS, all_cases
 from benchmarks.kernels.compiled import PEAKS, floors
 from benchmarks.shared import ROOT
-
 from gatedrnn.methods.kernels._budget import Load
 
 
@@ -17,7 +17,7 @@ def test_the_program_for_a_device_runs_dry(peers):
     """The record names the card, then equality, then one line per system and case."""
     made, check, *timed = rows(dry=True, limit=1000)
     assert made["card"] == "cpu" and check["reason"] == "" and check["worst"] < 1e-5
-    assert len(timed) == 5 * len(all_cases(dry=True))
+    assert len(timed) == 5 * len(DRY)
     assert not [row for row in timed if "error" in row]
     assert {row["system"] for row in timed if "us" in row} == {"Fused", "torch", "Segmented", "Autodiff"}
     assert all(row["from_segmented"] < 1e-2 for row in timed if "from_segmented" in row)
@@ -31,7 +31,7 @@ def test_it_stops_at_its_limit():
 
 def test_cases_are_in_order_of_importance():
     """The size that fits first, long sequences last."""
-    cases = all_cases(dry=False)
+    cases = all_cases()
     assert (cases[0].batch, cases[0].units, cases[0].steps) == (16, 128, STEPS)
     assert [case.steps for case in cases[-4:]] == [LONG] * 4
 
