@@ -8,7 +8,10 @@ is the larger of two times: of what it reads and writes in main memory, at the f
 
 import argparse
 import json
+import re
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +60,19 @@ def floors(load: Load, units: int, batch: int, peak: Peak) -> Row:
     }
 
 
+def loop_instructions(text: str) -> int:
+    """Of a kernel in PTX, those of its longest loop, of one thread: a step of the recurrence."""
+    lines = [line.strip() for line in text.splitlines()]
+    labels = {line.removesuffix(":"): i for i, line in enumerate(lines) if re.fullmatch(r"\$\w+:", line)}
+    longest = 0
+    for i, line in enumerate(lines):
+        jump = re.search(r"\bbra\S*\s+(\$\w+);", line)
+        start = labels.get(jump[1], i) if jump else i
+        body = [each for each in lines[start : i + 1] if each.endswith(";") and not each.startswith(".")]
+        longest = max(longest, len(body)) if start < i else longest
+    return longest
+
+
 def forward_load(cell: gr.Cell, params: Any, batch: int) -> Load:
     """What the forward kernel of a gradient reads and writes, with both flags."""
     gates = jax.eval_shape(cell.project, params.input, jax.ShapeDtypeStruct((batch, INPUTS), params.input["w"].dtype))
@@ -67,7 +83,7 @@ def forward_load(cell: gr.Cell, params: Any, batch: int) -> Load:
 
 
 def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Row:
-    """One gradient: whether it compiles, how many kernels it has, what it keeps in main memory."""
+    """One gradient: whether it compiles, its kernels, what it keeps in main memory; for a GPU, a step's instructions."""
     place, cell = one_device(platform), gr.cells.CELLS[name]
     method = gr.Fused(LENGTH, platform=platform)
     like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place)
@@ -87,7 +103,11 @@ def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Ro
         start = time.perf_counter()
         lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(*jax.tree.map(like, (params, xs, flag, flag)))
         row["kernels"] = lowered.as_text().count(KERNELS[platform])
-        found: Any = lowered.compile().memory_analysis()
+        with tempfile.TemporaryDirectory() as folder:
+            dump = {"xla_dump_to": folder, "xla_dump_hlo_pass_re": "NONE"} if platform == "cuda" else {}
+            found: Any = lowered.compile(compiler_options=dump).memory_analysis()
+            texts = [path.read_text() for path in sorted(Path(folder).glob("*.ptx"))]
+    row["instructions"] = [loop_instructions(text) for text in texts if ".entry _run" in text]
     row |= {"seconds": round(time.perf_counter() - start, 1), "temporary_bytes": found.temp_size_in_bytes}
     return row | floors(forward_load(cell, params, batch), units, batch, PEAKS[platform])
 

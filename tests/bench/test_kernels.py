@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.kernels.__main__ import rows
 from benchmarks.kernels.cases import DRY, LONG, STEPS, all_cases
-from benchmarks.kernels.compiled import PEAKS, floors
+from benchmarks.kernels.compiled import PEAKS, floors, loop_instructions
 from benchmarks.shared import ROOT
 from gatedrnn.methods.kernels._budget import Load
 
@@ -44,6 +44,23 @@ def test_floors():
     assert found["memory_us"] == pytest.approx(49_280 / 819e3) and found["products_us"] == pytest.approx(
         2_097_152 / 197e6
     )
+
+
+def test_instructions_of_a_step():
+    """Between the label and the jump back, without labels and declarations; a jump forward is no loop."""
+    text = """
+    .entry _run(
+    mov.u32 a, 1;
+    @p bra $L__BB0_2;
+    $L__BB0_1:
+    .loc 1 2;
+    add.f32 a, b;
+    // comment
+    mul.f32 a, b;
+    @p1 bra $L__BB0_1;
+    $L__BB0_2:
+    ret;"""
+    assert loop_instructions(text) == 3
 
 
 def test_what_compiling_lacks():
