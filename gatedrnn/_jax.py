@@ -103,9 +103,14 @@ def varying_alike(tree: Any) -> Any:
 
     def cast(leaf: Any) -> Any:
         missing = tuple(sorted(axes - _varies_over(leaf)))
-        return lax.pcast(leaf, missing, to="varying") if missing else leaf
+        return _vary(leaf, missing) if missing else leaf
 
     return jax.tree.map(cast, tree) if axes else tree
+
+
+def _vary(leaf: Any, axes: tuple[str, ...]) -> Any:
+    module: Any = lax  # whose `pcast` is `pvary` before jax 0.9
+    return module.pcast(leaf, axes, to="varying") if hasattr(module, "pcast") else module.pvary(leaf, axes)
 
 
 def _varies_over(leaf: Any) -> frozenset[str]:

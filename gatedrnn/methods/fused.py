@@ -19,6 +19,7 @@ from gatedrnn._method import run_whole
 from gatedrnn._outputs import All, Outputs
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn.methods._length import default_length
+from gatedrnn.methods._way import Way
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import Segmented, check_factored, segmented
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # Pallas takes its time to load
 
 PLATFORMS = ("cuda", "tpu")
 NO_CPU = "there is no kernel for the CPU"
+STEP_ALONE = "the cell has `step` alone"
 
 
 @jax.tree_util.register_static
@@ -91,12 +93,19 @@ class Fused:
         if self._refusal(cell, params, sequence.carry, sequence.xs):
             return Segmented(self.length, self.clip)(cell, params, sequence, outputs)
         xs, carry = sequence.xs, sequence.carry
-        length = min(self.length or default_length(xs.shape[0], carry.h.size, len(cell.gates)), xs.shape[0])
         end, hs = segmented(
-            *(cell, self._kernels(), length, sequence.reverse, self.clip),
+            *(cell, self._kernels(), min(self._length(cell, sequence), xs.shape[0]), sequence.reverse, self.clip),
             *(params._replace(initial=()), xs, carry, sequence.initial, sequence.mask, sequence.reset),
         )
         return end, outputs.of(sequence, hs)
+
+    def way(self, cell: Cell, params: Any, sequence: Sequence) -> Way:
+        """How it runs a single cell; of arrays only shapes and dtypes matter."""
+        if not cell.factored:
+            return Way("scan", "scan", None, STEP_ALONE)
+        why = self._refusal(cell, params, sequence.carry, sequence.xs)
+        runs = "segments" if why else "kernel"
+        return Way(runs, runs, self._length(cell, sequence), why or "the kernels fit")
 
     def reason(self, cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct) -> str:
         """Why `Segmented` runs in the place of kernels; "" where kernels run.
@@ -122,7 +131,7 @@ class Fused:
             if cell.network is not None:
                 return cell.network(ask, params, sequence, outputs)
             if not cell.factored:
-                found.append((cell.name, f"the cell {cell.name!r} has `step` alone"))
+                found.append((cell.name, STEP_ALONE))
                 return Autodiff()(cell, params, sequence, outputs)
             check_factored(self, cell, params, sequence)
             found.append((cell.name, self._refusal(cell, params, sequence.carry, sequence.xs)))
@@ -137,6 +146,9 @@ class Fused:
         if not reasons:
             return ""
         return reasons[0][1] if cell.network is None else f"layer {reasons[0][0]!r}: {reasons[0][1]}"
+
+    def _length(self, cell: Cell, sequence: Sequence) -> int:
+        return self.length or default_length(sequence.xs.shape[0], sequence.carry.h.size, len(cell.gates))
 
     def _refusal(self, cell: Cell, params: Any, carry: Carry, xs: Any) -> str:
         if self.platform is None and not self.interpret and _default_platform() == "cpu":

@@ -153,7 +153,7 @@ def test_networks(drawn, pulled_back):
     run = lambda method: lambda *given: gr.unroll(cell, *given, **flags, method=method)
     got, want = (pulled_back(run(method), params, xs) for method in (LAYOUTS["tpu"], gr.Segmented()))
     assert_close(got, want, "float32", 3 * 7 * 8)
-    assert LAYOUTS["tpu"].reason(cell, params, xs) == "layer 'lem': the cell 'lem' has `step` alone"
+    assert LAYOUTS["tpu"].reason(cell, params, xs) == "layer 'lem': the cell has `step` alone"
 
 
 @pytest.mark.slow
