@@ -89,6 +89,9 @@ def test_what_explain_says():
     assert str(gr.explain(gr.gru, params, shapes(2, 3, 30))[0]) == f"{line}{auto.NARROW}; {auto.LONG}"
     inside = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Checkpointed(10, gr.Autodiff()))[0]
     assert (inside.gradient, inside.why) == ("Autodiff(unroll=1, clip=None)", "it was asked for")
+    fused = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Fused())[0]
+    assert (fused.gradient, fused.why) == ("segments", "there is no kernel for the CPU")
+    assert gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Fused(interpret=True))[0].gradient == "kernel"
     with pytest.raises(ValueError, match="`method` must be"):
         gr.explain(gr.gru, params, shapes(2, 3, 30), method="fast")
     with pytest.raises(ValueError, match="`xs` must be"):
