@@ -34,7 +34,7 @@ class Option(NamedTuple):
 
     Attributes:
         make: the network.
-        given: what `unroll` is given beside the inputs.
+        given: what `unroll` is given beside the inputs; "clip", for a method that clips; "drop", for weights dropped.
         beside: the network without it.
         times: how often that one is run.
     """
@@ -57,6 +57,8 @@ OPTIONS: dict[str, Option] = {
     "recurrent dropout": Option(lambda cell: gr.regularised(cell, recurrent_dropout=0.3), ("key",)),
     "zoneout of h": Option(lambda cell: gr.regularised(cell, zoneout={"h": 0.1}), ("key",)),
     "zoneout of h and c": Option(lambda cell: gr.regularised(cell, zoneout=0.1), ("key",)),
+    "weight drop": Option(lambda cell: cell, ("drop",)),
+    "clipped cotangents": Option(lambda cell: cell, ("clip",)),
     "recurrent RMS norm": Option(lambda cell: gr.normalised(cell, gr.networks.rms_norm)),
     "recurrent layer norm": Option(gr.normalised),
     "dropout between two layers": Option(partial(two_layers, dropout=0.3), ("key",), two_layers),
@@ -76,10 +78,13 @@ def program(cell: gr.Cell, size: Size, given: tuple[str, ...]) -> Program:
         "reset": jax.random.bernoulli(keys[3], 0.01, xs.shape[:2]),
         "key": keys[4],
     }
-    flags = {name: flags[name] for name in given}
+    flags = {name: flags[name] for name in given if name in flags}
+    method = gr.Segmented(clip=1.0) if "clip" in given else None
 
     def loss(params: Any, xs: Array, flags: Any) -> Array:
-        return jnp.square(gr.unroll(cell, params, xs, **flags)[1]).mean()
+        if "drop" in given:
+            params = gr.networks.weight_drop(keys[4], params, 0.3)
+        return jnp.square(gr.unroll(cell, params, xs, method=method, **flags)[1]).mean()
 
     return Program(jax.jit(jax.grad(loss, (0, 1))).lower(params, xs, flags).compile(), (params, xs, flags))
 
