@@ -22,6 +22,7 @@ from gatedrnn.methods.kernels._budget import (
 
 CALLS = {"tpu": "@tpu_custom_call(", "cuda": "xla.gpu.triton("}
 each_platform = pytest.mark.parametrize("platform", CALLS)
+pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")  # from jax 0.12 on
 LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel with both flags
 
 
