@@ -83,7 +83,7 @@ def forward_load(cell: gr.Cell, params: Any, batch: int) -> Load:
 
 
 def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Row:
-    """One gradient: whether it compiles, its kernels, its main memory; for a GPU the instructions of a step."""
+    """One gradient: whether it compiles, what it keeps in main memory, and for a GPU a step's instructions."""
     place, cell = one_device(platform), gr.cells.CELLS[name]
     method = gr.Fused(LENGTH, platform=platform)
     like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place)
@@ -104,12 +104,12 @@ def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Ro
         lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(*jax.tree.map(like, (params, xs, flag, flag)))
         row["kernels"] = lowered.as_text().count(KERNELS[platform])
         with tempfile.TemporaryDirectory() as folder:
-            dump: dict[str, str | bool] = (
-                {"xla_dump_to": folder, "xla_dump_hlo_pass_re": "NONE"} if platform == "cuda" else {}
-            )
-            found: Any = lowered.compile(compiler_options=dump).memory_analysis()
-            texts = [path.read_text() for path in sorted(Path(folder).glob("*.ptx"))]
-    row["instructions"] = [loop_instructions(text) for text in texts if ".entry _run" in text]
+            dump: dict[str, str | bool] = {"xla_dump_to": folder, "xla_dump_hlo_pass_re": "NONE"}
+            found: Any = lowered.compile(compiler_options=dump if platform == "cuda" else None).memory_analysis()
+            texts = [path.read_text() for path in Path(folder).glob("*.ptx")]
+    for text in texts:
+        for name in re.findall(r"\.entry (forward_steps|backward_steps)\w*\(", text):
+            row[f"{name}_instructions"] = loop_instructions(text)
     row |= {"seconds": round(time.perf_counter() - start, 1), "temporary_bytes": found.temp_size_in_bytes}
     return row | floors(forward_load(cell, params, batch), units, batch, PEAKS[platform])
 

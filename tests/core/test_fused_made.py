@@ -22,6 +22,7 @@ from gatedrnn.methods.kernels._budget import (
 
 CALLS = {"tpu": "@tpu_custom_call(", "cuda": "xla.gpu.triton("}
 each_platform = pytest.mark.parametrize("platform", CALLS)
+pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")  # from jax 0.12 on
 LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel with both flags
 
 
@@ -155,3 +156,13 @@ def test_pallas_waits_until_it_is_asked_for():
     program = "import sys, gatedrnn as gr; gr.Fused(); gr.unroll; print('jax.experimental.pallas' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_explained():
+    """Cell by cell, where a kernel runs, and why not elsewhere."""
+    network = gr.stack(gr.gru, gr.lem)
+    params = jax.eval_shape(lambda: network.init(jax.random.key(0), 3, 5))
+    told = lambda method: gr.explain(network, params, jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=method)
+    found = [(each.forward, each.gradient, each.length, each.why) for each in told(gr.Fused(4, interpret=True))]
+    assert found == [("kernel", "kernel", 4, "the kernels fit"), ("scan", "scan", None, "the cell has `step` alone")]
+    assert told(gr.Checkpointed(method=gr.Fused(4)))[0].why == "there is no kernel for the CPU"

@@ -25,6 +25,7 @@ def load_of(streams: Any, flags: Any, held: Any, weights: Any, written: tuple[in
 def call(
     backend: Backend,
     interpret: bool,
+    name: str,
     body: Callable[..., None],
     part: Part,
     reads: tuple[Any, Any, Any],
@@ -35,6 +36,7 @@ def call(
     Args:
         backend: the device's.
         interpret: whether Pallas interprets the kernel instead.
+        name: what a profile calls the kernel.
         body: of one program.
         part: the tiles, and in what order.
         reads: arrays [K, B, N] of which a program gets a chunk; [B, N], a tile; [M, N], all; of whole tiles.
@@ -68,6 +70,7 @@ def call(
             jax.tree.map(lambda _: made(batch, lanes), writes[1]),
         ),
         interpret=interpret,
+        name=name,
         compiler_params=backend.parameters(),
     )(*reads)
 

@@ -1,6 +1,7 @@
 """Whether there are kernels for a cell, its weights and sizes, on a device; or why not, in one sentence."""
 
 import functools
+import warnings
 from typing import Any
 
 import jax
@@ -60,7 +61,8 @@ def _untried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ..
             return _too_large(kernels, load, units)
     stretched = jax.tree.map(lambda a: jax.ShapeDtypeStruct((min(steps, STEPS), *a.shape), a.dtype), inputs)
     try:
-        _try(kernels, cell, weights, carry, stretched)
+        with warnings.catch_warnings(action="ignore"):  # that a backend is to be given up is no reason: it is there
+            _try(kernels, cell, weights, carry, stretched)
     except Exception as error:  # of many kinds: each compiler has its own way to say what it does not know
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
         return f"no kernel can be made of the cell {cell.name!r}: {first:.200}"

@@ -105,7 +105,9 @@ def _forward(
         body.forward(cell, part, Inputs(gates_x, damp, mask, reset), held[0], held[1], weights, after, end)
 
     writes = (tuple(start)[:count], start)
-    after, end = cut(call(kernels.backend, kernels.interpret, run, part, reads, writes), *start.h.shape)
+    after, end = cut(
+        call(kernels.backend, kernels.interpret, "forward_steps", run, part, reads, writes), *start.h.shape
+    )
     return end, after
 
 
@@ -145,7 +147,7 @@ def _backward(
         (dh, blocks, damp), (run, reset) = streams
         body.backward(order, clip, part, Pulls(dh, blocks, None, damp, run, reset), state, adjoint, found, end)
 
-    found = call(kernels.backend, kernels.interpret, run, part, reads, (dcarry, state))
+    found = call(kernels.backend, kernels.interpret, "backward_steps", run, part, reads, (dcarry, state))
     dcarries, state = cut(found, *dcarry.h.shape)
     return state, dcarries
 
