@@ -62,7 +62,7 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
     methods = {"auto": gr.Auto, "segmented": gr.Segmented, "checkpointed": gr.Checkpointed, "autodiff": gr.Autodiff}
     method: Any = methods[settings.backward]()
     if settings.window is not None:
-        method = gr.Truncated(settings.window)
+        method = gr.Truncated(settings.window, method)
     share_seeds = mesh is not None and settings.seeds % mesh.size == 0
     if mesh is not None and not share_seeds:
         if settings.backward == "checkpointed" or settings.window is not None:

@@ -171,9 +171,11 @@ class Settings:
         check_fields(self, self.task, given)
         if self.first_seed + self.seeds > END_OF_SEEDS:
             raise fail("seed", f"at most {END_OF_SEEDS - self.seeds:,}", f"{self.first_seed:,}")
-        if self.window is not None and self.backward != "segmented":
+        if self.window is not None and self.backward not in ("auto", "segmented"):
             got = f"{self.window}, beside the method {self.backward!r}"
-            raise fail("window", "left out, or the method be 'segmented', whose backward pass it truncates", got)
+            raise fail(
+                "window", "left out, or the method be 'auto' or 'segmented', whose backward pass it truncates", got
+            )
         if self.task == "series" and self.series is None:
             raise fail("series", "given for the task 'series': FILE[:COLUMN]", "nothing")
 

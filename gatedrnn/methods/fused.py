@@ -62,9 +62,6 @@ class Fused:
         >>> method = gr.Fused(interpret=True)
         >>> method.reason(gr.lstm, params, xs)
         ''
-        >>> carry, ys = gr.unroll(gr.lstm, params, xs, method=method)
-        >>> ys.shape
-        (100, 4, 16)
 
     References:
         Appleyard, Kocisky, Blunsom, "Optimizing performance of recurrent neural networks on GPUs", 2016,

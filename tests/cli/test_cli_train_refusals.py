@@ -73,7 +73,7 @@ BAD = {
     f"train adding --rate {'f' * 90}": "'--rate': must be a number; got 'ffffffff",
     "train adding --steps 2147483648": "`steps` must be at most 2,147,483,647; got 2,147,483,648.",
     "train adding --window 3 --method checkpointed": "got 3, beside the method 'checkpointed'.",
-    "train adding --window 3 --method autodiff": "`window` must be left out, or the method be 'segmented', whose back",
+    "train adding --window 3 --method autodiff": "`window` must be left out, or the method be 'auto' or 'segmented', ",
     "race adding --method autodiff --window 1": "got 1, beside the method 'autodiff'.",
     "train adding --target nan": "`target` must be a finite number; got nan.",
     "train adding --save-every -1": "`save-every` must be a number of seconds of at least 0; got -1.0.",

@@ -21,6 +21,7 @@ def shapes(batch, width, steps):
     return jax.ShapeDtypeStruct((steps, batch, width), "float32")
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("cell", [gr.gru, gr.lstm], ids=lambda cell: cell.name)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_way_is_one_function(cell, size):

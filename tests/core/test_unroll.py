@@ -211,8 +211,8 @@ def test_default_length_by_backend(case, monkeypatch):
     assert _length.default_length(steps, units, gates) == LENGTHS[case]
 
 
-def test_a_carry_of_several_dtypes_is_refused(problem):
-    """The blocks of one derivative are of one dtype; the sentence names the method that takes any."""
+def test_a_carry_of_several_dtypes(problem):
+    """The blocks of one derivative are of one dtype; the sentence names the method that takes any, and is the default."""
     mixed = lambda params, batch=None: (zero := gr.lstm.initial_carry(params, batch))._replace(
         c=zero.c.astype(jnp.bfloat16)
     )
@@ -224,7 +224,8 @@ def test_a_carry_of_several_dtypes_is_refused(problem):
     cell = dataclasses.replace(gr.lstm, initial_carry=mixed, pointwise=narrow)
     params, xs, _, _, _ = problem(gr.lstm)
     with pytest.raises(ValueError, match=r"`method` must be Autodiff\(\) for a carry of several dtypes"):
-        gr.unroll(cell, params, xs)
+        gr.unroll(cell, params, xs, method=gr.Segmented())
+    assert gr.unroll(cell, params, xs)[0].c.dtype == jnp.bfloat16
 
 
 @pytest.mark.slow

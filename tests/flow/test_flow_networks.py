@@ -168,6 +168,7 @@ def test_layers_apart_are_the_stack(options, unscaled):
     assert_close(unscaled(got), unscaled(want), "float32", 40)
 
 
+@pytest.mark.slow
 def test_far_below_any_float():
     """At rest all is linear: 10^-1500 of two layers, each sum of cotangents from both directions, in long doubles."""
     steps, network = 1500, gr.stack(gr.bidirectional(gr.rnn), layers=2)
@@ -241,6 +242,7 @@ def test_exponents_are_those_of_every_direction(name):
         gr.flow.lyapunov(NETWORKS[name], params, xs, k=len(want) + 1)
 
 
+@pytest.mark.slow
 def test_gates_and_time_scales_of_every_cell():
     """In the places of their carries, each cell driven by what it reads, in its own direction."""
     network = gr.stack(gr.bidirectional(gr.lstm), gr.gru)
@@ -255,7 +257,7 @@ def test_gates_and_time_scales_of_every_cell():
     turned = gr.gate_activations(gr.lstm, weights.backward, xs[::-1])
     np.testing.assert_allclose(gates.backward.forget, turned.forget[::-1], rtol=1e-5)
     np.testing.assert_allclose(top.update, gr.gate_activations(gr.gru, params.layers[1], below).update, rtol=1e-5)
-    network = gr.stack(gr.normalised(gr.gru), gr.gru)
+    network = gr.stack(gr.projected(gr.lstm), gr.gru)
     params = network.init(jax.random.key(0), D, H)
     for analysis in (gr.flow.timescales, gr.gate_activations):
         with pytest.raises(ValueError, match="`cell` must be a Cell"):

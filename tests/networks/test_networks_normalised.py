@@ -46,6 +46,7 @@ def test_methods_agree(cell, draw, differentiated):
     assert gr.networks.named(cell.name, gr.cells.CELLS) == cell
 
 
+@pytest.mark.slow
 def test_laws_and_what_is_made_of_it():
     """Heads, a learned carry and noise, by the laws; gates and time scales as of the cell, of the normalised halves."""
     assert "gradient" in gr.check_cell(gr.normalised(gr.slstm), heads=2)
