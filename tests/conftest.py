@@ -107,8 +107,8 @@ def pytest_addoption(parser) -> None:
 def pytest_collection_modifyitems(config, items) -> None:
     """`thinned(n)`: of a test's cases every n-th is quick, the others are slow.
 
-    `sampled`: of those only three tenths run, but with `--exhaustive`; which, a hash of the case's name decides. n has no
-    divisor in common with the cases' numbers.
+    `sampled`: of those only three tenths run, but with `--exhaustive`; which, a hash of the case's name decides. n has
+    no divisor in common with the cases' numbers.
     """
     seen, kept = collections.Counter(), []
     for item in items:

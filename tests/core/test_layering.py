@@ -42,6 +42,7 @@ APART = {  # folders whose files import none of each other, but for these and he
     "cells": (),
     "methods": ("autodiff", "segmented", "auto"),  # those that evaluate, by which the others run their pieces
 }
+CHOICE = "auto"  # that of the methods which chooses among those that evaluate
 VARIANTS = {"gru_before": "gru", "indrnn": "rnn", "relu_rnn": "rnn"}  # a cell may take the carry of the one it varies
 CELL, LOOP = (
     ("initializers", "linear", "cells"),
@@ -75,6 +76,7 @@ def test_the_rule_bites():
         (("cells", "lstm"), ("methods", "segmented")),
         (("methods", "segmented"), ("cells", "lstm")),
         (("methods", "segmented"), ("methods", "autodiff")),
+        (("methods", "segmented"), ("methods", "auto")),
         (("methods", "autodiff"), ("methods", "checkpointed")),
         (("methods", "truncated"), ("methods", "checkpointed")),
         (("_jacobian",), ("cells", "lstm")),
@@ -92,6 +94,7 @@ def test_the_rule_bites():
         (("cells", "gru_before"), ("cells", "gru")),
         (("_unroll",), ("methods", "segmented")),
         (("methods", "truncated"), ("methods", "segmented")),
+        (("methods", "auto"), ("methods", "segmented")),
         (("flow", "compare"), ("flow", "adjoint")),
         (("cli",), ("__init__",)),
     ]
@@ -202,7 +205,8 @@ def allowed(here, there):
     if here[0] == there[0]:
         free = here[0] not in APART or here[-1] == "__init__" or there[-1].startswith("_")
         free = free or (here[0] == "cells" and VARIANTS.get(here[-1]) == there[-1])
-        return free or (there[-1] in APART[here[0]] and here[-1] not in APART[here[0]])
+        chooses = here[-1] == CHOICE != there[-1]
+        return free or (there[-1] in APART[here[0]] and (chooses or here[-1] not in APART[here[0]]))
     if there == ("linear",) and here[0] == "methods":  # dtypes of sums: nothing of a cell
         return True
     if any(here[0] in one and there[0] in other for one, other in ((CELL, LOOP), (LOOP, CELL))):

@@ -212,7 +212,7 @@ def test_default_length_by_backend(case, monkeypatch):
 
 
 def test_a_carry_of_several_dtypes(problem):
-    """The blocks of one derivative are of one dtype; the sentence names the method that takes any, and is the default."""
+    """The blocks of a derivative are of one dtype; the sentence names the method that takes any, the default here."""
     mixed = lambda params, batch=None: (zero := gr.lstm.initial_carry(params, batch))._replace(
         c=zero.c.astype(jnp.bfloat16)
     )
