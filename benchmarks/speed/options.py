@@ -34,7 +34,7 @@ class Option(NamedTuple):
 
     Attributes:
         make: the network.
-        given: what `unroll` is given beside the inputs; "clip", for a method that clips; "drop", for weights dropped.
+        given: what `unroll` is given beside the inputs; of "clip" and "autodiff" the method; "drop" for dropped weights.
         beside: the network without it.
         times: how often that one is run.
     """
@@ -61,6 +61,7 @@ OPTIONS: dict[str, Option] = {
     "clipped cotangents": Option(lambda cell: cell, ("clip",)),
     "recurrent RMS norm": Option(lambda cell: gr.normalised(cell, gr.networks.rms_norm)),
     "recurrent layer norm": Option(gr.normalised),
+    "recurrent layer norm, by Autodiff": Option(gr.normalised, ("autodiff",)),
     "dropout between two layers": Option(partial(two_layers, dropout=0.3), ("key",), two_layers),
     "RMS norm between two layers": Option(partial(two_layers, norm=gr.networks.rms_norm), (), two_layers),
     "two layers, to two cells": Option(two_layers, times=2),
@@ -79,7 +80,8 @@ def program(cell: gr.Cell, size: Size, given: tuple[str, ...]) -> Program:
         "key": keys[4],
     }
     flags = {name: flags[name] for name in given if name in flags}
-    method = gr.Segmented(clip=1.0) if "clip" in given else None
+    methods = {"clip": gr.Segmented(clip=1.0), "autodiff": gr.Autodiff()}
+    method = next((methods[name] for name in given if name in methods), None)
 
     def loss(params: Any, xs: Array, flags: Any) -> Array:
         if "drop" in given:
@@ -122,7 +124,7 @@ def main() -> None:
         for cell in CELLS.values():
             for row in measured(cell, size, 3 if options.quick else 25):
                 record["rows"].append(row)
-                print(f"{row['cell']:5} {row['hidden']:4} {row['option']:30} {row['ratio']:.2f}", flush=True)
+                print(f"{row['cell']:5} {row['hidden']:4} {row['option']:34} {row['ratio']:.2f}", flush=True)
     write_whole(options.out, record)
 
 
