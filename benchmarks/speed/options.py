@@ -34,7 +34,7 @@ class Option(NamedTuple):
 
     Attributes:
         make: the network.
-        given: what `unroll` is given beside the inputs; of "clip" and "autodiff" the method; "drop" for dropped weights.
+        given: what `unroll` is given beside the inputs; "clip" and "autodiff", a method; "drop", dropped weights.
         beside: the network without it.
         times: how often that one is run.
     """
@@ -80,7 +80,7 @@ def program(cell: gr.Cell, size: Size, given: tuple[str, ...]) -> Program:
         "key": keys[4],
     }
     flags = {name: flags[name] for name in given if name in flags}
-    methods = {"clip": gr.Segmented(clip=1.0), "autodiff": gr.Autodiff()}
+    methods: dict[str, gr.Method] = {"clip": gr.Segmented(clip=1.0), "autodiff": gr.Autodiff()}
     method = next((methods[name] for name in given if name in methods), None)
 
     def loss(params: Any, xs: Array, flags: Any) -> Array:
