@@ -45,7 +45,7 @@ from gatedrnn.methods._loops import Inputs, Loops, Pulls, Scans
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Segmented:
-    """The default: for cells in three-function form.
+    """Segment by segment, for cells in three-function form: the gradient of the default, `Auto`.
 
     Reverse mode is its own; forward mode is that of a plain scan, and higher derivatives are those of what it computes.
 
