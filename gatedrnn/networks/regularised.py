@@ -8,8 +8,6 @@ The noise is drawn where the inputs are projected, for whole segments, and the r
 is differentiated as fast as without.
 """
 
-import functools
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +27,7 @@ INPUT, RECURRENT, ZONED = 101, 102, 103  # salts: no two draw the same numbers
 
 @dataclass(frozen=True)
 class _Project:
-    """The gates' halves, and after them, where parts are zoned, which of them a unit takes anew: bit i for part i."""
+    """The gates' halves, and after them the masks of the parts that are zoned: 0 where a unit keeps what it has."""
 
     project: Callable[[Any, Array], Gates]
     input_dropout: float
@@ -39,12 +37,8 @@ class _Project:
         x, noise = parted(x)
         gates = tuple(self.project(weights, dropped(noise.row, self.input_dropout, x, INPUT)))
         width, dtype = gates[0].shape[-1], gates[0].dtype
-        bits = [
-            kept(noise.step, rate, width, ZONED + part, dtype) * jnp.full(width, 2**part, dtype)
-            for part, rate in enumerate(self.zoneout)
-            if rate
-        ]
-        return (*gates, functools.reduce(operator.add, bits)) if bits else gates
+        zoned = enumerate(self.zoneout, ZONED)
+        return (*gates, *(kept(noise.step, rate, width, salt, dtype) for salt, rate in zoned if rate))
 
 
 @dataclass(frozen=True)
@@ -62,20 +56,19 @@ class _Damp:
 
 @dataclass(frozen=True)
 class _Zoned:
-    """`pointwise`, each part of whose result is held where its bit is 0; on average, without bits."""
+    """`pointwise`, each part of whose result is held where its mask is 0; on average, without masks."""
 
     pointwise: Callable[..., Carry]
     zoneout: tuple[float, ...]
     noisy: bool
 
     def __call__(self, gates_x: Gates, gates_h: Gates, carry: Carry, *unit: Any) -> Carry:
+        masks = iter(gates_x[len(gates_h) :])
         after = self.pointwise(gates_x[: len(gates_h)], gates_h, carry, *unit)
-        parts = list(zip(after, carry, self.zoneout, strict=True))
-        if not self.noisy:
-            return after._make(new * (1 - rate) + old * rate if rate else new for new, old, rate in parts)
-        bits = gates_x[-1].astype(jnp.int32)
-        anew = lambda part: bits & jnp.full_like(bits, 2**part) != 0
-        return after._make(jnp.where(anew(i), new, old) if rate else new for i, (new, old, rate) in enumerate(parts))
+        parts = zip(after, carry, self.zoneout, strict=True)
+        if self.noisy:
+            return after._make(jnp.where(next(masks) > 0, new, old) if rate else new for new, old, rate in parts)
+        return after._make(new * (1 - rate) + old * rate if rate else new for new, old, rate in parts)
 
 
 def regularised(
@@ -138,7 +131,7 @@ def regularised(
         quiet,
         project=_Project(project, input_dropout, zoned),
         pointwise=_Zoned(cell.pointwise, zoned, True) if any(zoned) else cell.pointwise,
-        extra=int(any(zoned)),
+        extra=sum(rate > 0 for rate in zoned),
         damp=_Damp(project, recurrent_dropout) if recurrent_dropout else None,
         activations=nothing,
     )
