@@ -33,9 +33,9 @@ CALLS = 9
 
 
 def program(cell: gr.Cell, size: Size, forward: bool) -> Program:
-    """`unroll` as it comes, or its gradient in everything."""
+    """`unroll` in segments, or its gradient in everything."""
     arguments = problem(cell, size)
-    run = lambda params, xs, carry: gr.unroll(cell, params, xs, carry)[1]
+    run = lambda params, xs, carry: gr.unroll(cell, params, xs, carry, method=gr.Segmented())[1]
     loss = lambda *given: jnp.mean(run(*given) ** 2)
     return Program(
         jax.jit(run if forward else jax.grad(loss, argnums=(0, 1, 2))).lower(*arguments).compile(), arguments

@@ -54,13 +54,14 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
     import optax
 
     import gatedrnn as gr
+    from gatedrnn.networks._layers import method_for
 
     mesh = _mesh(settings.devices) if settings.devices > 1 else None
     cell = find_cell(settings.cell)
     if settings.init not in inits_of(cell):
         raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
     methods = {"auto": gr.Auto, "segmented": gr.Segmented, "checkpointed": gr.Checkpointed, "autodiff": gr.Autodiff}
-    method: Any = methods[settings.backward]()
+    method: Any = method_for(cell, methods[settings.backward]())
     if settings.window is not None:
         method = gr.Truncated(settings.window, method)
     share_seeds = mesh is not None and settings.seeds % mesh.size == 0

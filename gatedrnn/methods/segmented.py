@@ -126,7 +126,7 @@ def segmented(
     reset: Array | None,  # [T, B]
 ) -> tuple[Carry, Array]:
     if loops.plain:
-        return scan(guarded_step(cell, params, initial), carry, (xs, mask, reset), reverse=reverse)
+        return _placed(scan(guarded_step(cell, params, initial), carry, (xs, mask, reset), reverse=reverse))
     end, parts, _ = _run(cell, loops, length, reverse, False, params, xs, carry, initial, mask, reset)
     return end, parts[0]
 
@@ -145,7 +145,7 @@ def _tangents(
         return dend, dparts[0]
 
     backward = functools.partial(_backward, cell, loops, length, reverse, clip)
-    found = (end, parts[0])
+    found = _placed((end, parts[0])) if loops.plain else (end, parts[0])
     return found, linear_call(forward, backward, found, (primals, parts, starts), tangents[:4])
 
 
@@ -223,6 +223,14 @@ def _backward(
     state, per_step = varying_alike((state, per_step))
     (dcarry, dinitial, dparams), dxs, _ = over_segments(segment, state, per_step, starts, length, not reverse)
     return jax.tree.map(lambda d, p: d.astype(p.dtype), dparams, params), dxs, dcarry, dinitial
+
+
+def _placed(tree: Any) -> Any:
+    """The same arrays; under `jax.vmap` with the mapped axis first, as a reshape leaves it.
+
+    JAX takes it for granted that a function and its derivative's rule leave that axis in one place.
+    """
+    return jax.tree.map(lambda a: lax.reshape(lax.reshape(a, (a.size,)), a.shape), tree)
 
 
 def _damp(cell: Cell, params: Any, x: Array) -> Array | None:

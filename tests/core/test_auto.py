@@ -108,3 +108,17 @@ def test_one_choice_for_symbols():
     )
     xs = jax.random.normal(jax.random.key(1), (70, 2, 3))
     assert_close(exported.call(xs), gr.unroll(gr.gru, params, xs)[1], "float32", 60)
+
+
+@pytest.mark.parametrize("batch", [(), (2,)], ids=["one", "batch"])
+def test_mapped_and_then_differentiated(batch):
+    """The scan in the place of segments, and the rule of its derivative, leave a mapped axis in one place."""
+    params = gr.gru.init(jax.random.key(0), 2, 3)
+    xs = jax.random.normal(jax.random.key(1), (4, 5, *batch, 2))
+
+    def both(method):
+        run = jax.vmap(lambda xs: gr.unroll(gr.gru, params, xs, method=method))
+        return run(xs), jax.grad(lambda xs: sum(jnp.sin(a).sum() for a in jax.tree.leaves(run(xs))))(xs)
+
+    assert gr.explain(gr.gru, params, xs[0])[0].forward == "scan"
+    assert_close(both(None), both(gr.Autodiff()), "float32", 60)
