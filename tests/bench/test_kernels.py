@@ -23,6 +23,7 @@ def test_the_program_for_a_device_runs_dry(peers):
     assert all(row["from_segmented"] < 1e-2 for row in timed if "from_segmented" in row)
 
 
+@pytest.mark.slow
 def test_it_stops_at_its_limit():
     """Cases that are not begun are said."""
     *_, last = rows(dry=True, limit=0)

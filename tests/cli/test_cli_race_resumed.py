@@ -124,6 +124,7 @@ def test_refused_beside_one_that_was_interrupted(stopped, check_refused, succeed
     assert [path.name for path in Path("part/entrants").iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_one_that_is_done_has_nothing_to_go_on_with(succeeds, check_refused):
     succeeds(*LINE, "--out", "done")
     check_refused(("race", "--resume", "done"), "`resume` must be the folder of a race that was interrupted; got 'done")

@@ -191,6 +191,7 @@ def test_no_rows(cell, method):
         gr.flow.lyapunov(cell, params, xs[:0])
 
 
+@pytest.mark.slow
 def test_what_is_checked_eagerly_runs_under_transformations():
     """generate over temperatures and prompts, selectivity under jit: as one by one."""
     model = Model(gr.gru, 5, 6, 5, embedding_size=3)

@@ -93,6 +93,7 @@ def test_round_trip(kind, dtype, params_of, inputs):
     chex.assert_trees_all_equal(again, params, strict=True)
 
 
+@pytest.mark.slow
 def test_cells_on_each_other(network_params, inputs):
     """A list or a tuple is a stack, there and back; one alone is the cell."""
     lower, upper = module_of(eqx.nn.LSTMCell), eqx.nn.GRUCell(H, 4, key=jax.random.key(1))

@@ -62,6 +62,7 @@ def test_relu(inputs, network_params):
 
 
 @bounded(3)
+@pytest.mark.slow
 def test_any_module_over_any_lengths(data):
     """Layers, directions, biases, layouts, dtypes; rows of no steps among the lengths."""
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))

@@ -77,6 +77,7 @@ class Model(nn.Module):
         return both(xs, seq_lengths=lengths)
 
 
+@pytest.mark.slow
 def test_a_model_changes_by_an_import(xs):
     """Its variables and its outputs are those that it had."""
     mine, theirs = Model(rnn), Model(nn)

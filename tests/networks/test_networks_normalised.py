@@ -34,6 +34,7 @@ def test_a_normalised_lstm_is_its_equations(norm, draw):
 
 @pytest.mark.thinned(3)
 @pytest.mark.parametrize("cell", [gr.normalised(gr.gru, rms_norm), gr.normalised(gr.rnn)], ids=lambda cell: cell.name)
+@pytest.mark.slow
 def test_methods_agree(cell, draw, differentiated):
     """With masks and resets, inside a stack, too; in float64, for the norm of a small row is a large factor."""
     with jax.enable_x64(True):

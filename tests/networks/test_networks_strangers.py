@@ -75,6 +75,7 @@ def test_an_earlier_episode_is_kept_away(cell):
     assert jnp.isnan(ys[:3, 0]).any() and jnp.isfinite(ys[3:, 0]).all() and jnp.isfinite(ys[:, 1]).all()
 
 
+@pytest.mark.slow
 def test_saved_under_a_name_that_makes_another(tmp_path):
     """A network of one's own cell under the house's name, a norm under another's, names that no expression has."""
     own = dataclasses.replace(gr.lstm, pointwise=lambda x, h, carry: gr.LSTMState(carry.c, carry.h))
@@ -120,6 +121,7 @@ def test_deep_networks_are_hashed_once():
     assert hash(cell) == hash(named(cell.name, gr.cells.CELLS)) and cell == named(cell.name, gr.cells.CELLS)
 
 
+@pytest.mark.slow
 def test_what_is_damped_or_has_more_is_no_part_of_others():
     """By no maker silently left out; a damp is constant for every method."""
     damped = dataclasses.replace(gr.gru, name="damped", damp=lambda w, x: jax.nn.sigmoid(x.sum() + w["w"].sum(0)[:H]))
@@ -162,6 +164,7 @@ def test_casts_and_widths():
     assert gr.Stream(network, network.init(jax.random.key(0), D, H))(XS[0, :1]).shape == (1, H)
 
 
+@pytest.mark.slow
 def test_more_zoned_parts_than_gates():
     """A carry of several parts over one gate."""
     pointwise = lambda x, h, carry: gr.LSTMState(jnp.tanh(x[0] + h[0]), 0.5 * carry.c + x[0])

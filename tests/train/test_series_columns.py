@@ -118,6 +118,7 @@ def test_the_loss_is_the_mean_over_the_columns():
     assert float(metrics.accuracy) == pytest.approx((np.abs(errors) < setup.task.tolerance).mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_one_column_twice_over():
     """[N, 1] trains as [N] does."""
     values = table()[:, 0]

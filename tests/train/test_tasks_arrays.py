@@ -97,6 +97,7 @@ def test_padded_sequences():
     assert float(found.loss) == pytest.approx(losses.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_symbols():
     """Whole numbers [N, T] are embedded; what a mask leaves out may be anything."""
     symbols = RNG.integers(0, 5, (20, 4))

@@ -181,6 +181,7 @@ def test_narrow_weights_train(dtype, rule):
     assert set(floats) == {"float32"} and isinstance(state.optimiser, Master)
 
 
+@pytest.mark.slow
 def test_updates_too_small_for_float16_add_up():
     """Each is a tenth of the spacing of float16 at 1: rounded away one by one, and 100 of them not lost."""
     rule = optax.stateless(lambda updates, params: jax.tree.map(lambda a: jax.numpy.full_like(a, 1e-4), updates))
