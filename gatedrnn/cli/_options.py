@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gatedrnn._check import fail
+from gatedrnn._cores import schedulable_cores
 from gatedrnn._registry import CELLS
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def complete_cells(incomplete: str) -> list[str]:
 
 def complete_devices() -> list[str]:
     """What a shell offers for a number of devices: up to the CPU's cores; nothing is loaded to ask for others."""
-    return [str(number) for number in range(1, (os.cpu_count() or 1) + 1)]
+    return [str(number) for number in range(1, schedulable_cores() + 1)]
 
 
 def split_column(asked: str) -> tuple[str, str | None]:

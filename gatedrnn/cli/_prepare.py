@@ -1,16 +1,19 @@
 """What is made of the settings of a training: its task, its setup and the devices that share it."""
 
 import contextlib
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatedrnn._check import fail
+from gatedrnn._cores import schedulable_cores
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn.cli._options import find_cell, split_column
 from gatedrnn.cli._settings import GENERATED, Init, Settings
 
 if TYPE_CHECKING:
     from gatedrnn import Cell
+
+
+ROWS = 8  # of a batch that a device takes at least: with fewer, two can be slower than one
 
 
 class Run(NamedTuple):
@@ -33,9 +36,24 @@ def ask_for_devices(settings: Settings) -> None:
     """Loads JAX; before anything else does, a user's module for instance, which may put JAX to work."""
     import jax
 
-    if settings.devices > 1:
+    cores = schedulable_cores()
+    wanted = _devices(settings, cores)
+    if wanted > 1:
         with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
-            jax.config.update("jax_num_cpu_devices", min(settings.devices, os.cpu_count() or 1))
+            jax.config.update("jax_num_cpu_devices", min(wanted, cores))
+
+
+def _devices(settings: Settings, most: int) -> int:
+    """How many share the work: as many as were asked for, or by default as many as gain by it."""
+    if settings.devices is not None:
+        return settings.devices
+    return max(n for n in range(1, most + 1) if settings.seeds % n == 0 or _batch_gains(settings, n))
+
+
+def _batch_gains(settings: Settings, count: int) -> bool:
+    """Whether the batch can be split over devices, in parts that are worth it."""
+    splits = settings.backward != "checkpointed" and settings.window is None and settings.batch % count == 0
+    return splits and settings.batch // count >= ROWS
 
 
 def inits_of(cell: "Cell") -> tuple[Init, ...]:
@@ -51,12 +69,14 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
         begun: the model whose weights it begins with, loaded.
     """
     ask_for_devices(settings)
+    import jax
     import optax
 
     import gatedrnn as gr
     from gatedrnn.networks._layers import method_for
 
-    mesh = _mesh(settings.devices) if settings.devices > 1 else None
+    devices = _devices(settings, len(jax.devices()))
+    mesh = _mesh(devices) if devices > 1 else None
     cell = find_cell(settings.cell)
     if settings.init not in inits_of(cell):
         raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))

@@ -105,9 +105,9 @@ class Settings:
         "auto", "How gradients are computed; segments need a cell in three functions.", name="method"
     )
     window: int | None = option(None, "Truncate the backward pass to windows of N steps.", check=size(most=COUNTED))
-    devices: int = option(
-        1,
-        "Devices (on a CPU: cores) that share the seeds, or else the batch.",
+    devices: int | None = option(
+        None,
+        "Devices (on a CPU: cores) that share the seeds, or else the batch; by default all that gain by it.",
         check=size(),
         autocompletion=complete_devices,
     )

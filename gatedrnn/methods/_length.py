@@ -1,10 +1,9 @@
 """How long a segment is where nobody says: as long as its arrays stay near, as `Segmented.length` describes."""
 
-import os
-
 import jax
 
 from gatedrnn._jax import is_static
+from gatedrnn._cores import schedulable_cores
 from gatedrnn._segments import nearest_divisor
 
 ANY_LENGTH = 64  # steps per segment where sizes are not known
@@ -16,15 +15,10 @@ def default_length(steps: int, units: int, gates: int) -> int:
         return ANY_LENGTH
     step = 4 * 6 * max(gates, 1) * max(units, 1)  # bytes; a cell need not name its gates
     if jax.default_backend() == "cpu":
-        shared = min(2**23 // step, 100) if _schedulable_cores() > jax.local_device_count() else 0
+        shared = min(2**23 // step, 100) if schedulable_cores() > jax.local_device_count() else 0
         target = min(max(2**19 // step, shared, 25), 200)
     else:
         target = max(min(2**30 // step, 256), 16)
     if steps <= target:
         return max(steps, 1)
     return nearest_divisor(steps, target)
-
-
-def _schedulable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

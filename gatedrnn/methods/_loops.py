@@ -6,6 +6,7 @@ backward   dcarry, blocks [K, B, H]  -> the cotangent of the carry after every s
 One step of either is `advance` or `retreat`, whatever loops over it.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -58,6 +59,18 @@ class Pulls(NamedTuple):
     reset: Array | None
 
 
+class Kept(NamedTuple):
+    """What the forward loop hands on of every step, [K, B, H] each.
+
+    Attributes:
+        parts: the first parts of the carry after it, at least h; all, or those from which the rest is replayed.
+        gates: the recurrent halves of its gates; () where they are recomputed.
+    """
+
+    parts: tuple[Array, ...]
+    gates: Gates = ()
+
+
 class Loops(Protocol):
     """A hashable value with both loops; `B` may be absent from every shape where they allow it.
 
@@ -76,11 +89,8 @@ class Loops(Protocol):
 
     def forward(
         self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
-    ) -> tuple[Carry, tuple[Array, ...]]:
-        """The last carry, and the first parts of the carry after every step, [K, B, H] each.
-
-        At least the first, h; with `kept`, those that the backward pass is given.
-        """
+    ) -> tuple[Carry, Kept]:
+        """The last carry, and what is known of every step: h, and with `kept` what the backward pass is given."""
 
     def backward(
         self,
@@ -107,10 +117,13 @@ class Scans:
         plain: as in `Loops`.
         laid_out: U^T is laid out before the loop; else every step transposes as it goes, which takes longer, but
             nothing before the first.
+        keeps: the whole carry and the gates' recurrent halves are kept, and not computed again from h: of a cell
+            without `norm`.
     """
 
     plain: bool = False
     laid_out: bool = True
+    keeps: bool = False
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         return params, params.spread(h)
@@ -125,15 +138,16 @@ class Scans:
 
     def forward(
         self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
-    ) -> tuple[Carry, tuple[Array, ...]]:
+    ) -> tuple[Carry, Kept]:
         params, unit = weights
+        hear = functools.partial(cell.heard, params)
+        whole = self.keeps and kept
 
-        def step(carry: Carry, inputs: Inputs) -> tuple[Carry, Array]:
-            after = advance(cell, lambda h: cell.heard(params, h), unit, initial, carry, inputs)
-            return after, after.h
+        def step(carry: Carry, inputs: Inputs) -> tuple[Carry, Kept]:
+            after, gates_h = advance(cell, hear, unit, initial, carry, inputs)
+            return after, Kept(tuple(after), gates_h) if whole else Kept((after.h,))
 
-        end, hs = scan(step, start, inputs, reverse=reverse)
-        return end, (hs,)
+        return scan(step, start, inputs, reverse=reverse)
 
     def backward(
         self,
@@ -155,11 +169,11 @@ class Scans:
 
 def advance(
     cell: Cell, hear: Callable[[Array], Gates], unit: tuple[Any, ...], initial: Carry, carry: Carry, inputs: Inputs
-) -> Carry:
-    """The carry after a step from `carry`; `hear` takes h to the gates' recurrent halves."""
+) -> tuple[Carry, Gates]:
+    """The carry after a step from `carry`, and the gates' recurrent halves, to which `hear` takes h."""
     before = restart(inputs.reset, initial, carry)
-    gates_h = hear(before.h if inputs.damp is None else before.h * inputs.damp)
-    return select(inputs.mask, cell.pointwise(inputs.gates_x, gates_h, before, *unit), carry)
+    gates_h = tuple(hear(before.h if inputs.damp is None else before.h * inputs.damp))
+    return select(inputs.mask, cell.pointwise(inputs.gates_x, gates_h, before, *unit), carry), gates_h
 
 
 def retreat(

@@ -37,9 +37,16 @@ from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import guarded_step, restart
 from gatedrnn.linear import accumulation_dtype
-from gatedrnn.methods._gradients import normed_gates, recurrent_gradient, rows_of, unit_gradient, weight_gradient
+from gatedrnn.methods._gradients import (
+    Normed,
+    normed_gates,
+    recurrent_gradient,
+    rows_of,
+    unit_gradient,
+    weight_gradient,
+)
 from gatedrnn.methods._length import default_length
-from gatedrnn.methods._loops import Inputs, Loops, Pulls, Scans
+from gatedrnn.methods._loops import Inputs, Kept, Loops, Pulls, Scans
 
 
 @jax.tree_util.register_static
@@ -127,8 +134,8 @@ def segmented(
 ) -> tuple[Carry, Array]:
     if loops.plain:
         return _placed(scan(guarded_step(cell, params, initial), carry, (xs, mask, reset), reverse=reverse))
-    end, parts, _ = _run(cell, loops, length, reverse, False, params, xs, carry, initial, mask, reset)
-    return end, parts[0]
+    end, steps, _ = _run(cell, loops, length, reverse, False, params, xs, carry, initial, mask, reset)
+    return end, steps.parts[0]
 
 
 @functools.partial(segmented.defjvp, symbolic_zeros=True)
@@ -136,17 +143,18 @@ def _tangents(
     cell: Cell, loops: Loops, length: int, reverse: bool, clip: float | None, primals: Any, tangents: Any
 ) -> tuple[Any, Any]:
     """The tangents of the results as a linear function, whose transpose is the backward pass."""
-    end, parts, starts = _run(cell, loops, length, reverse, True, *primals)
+    end, steps, starts = _run(cell, loops, length, reverse, True, *primals)
 
     def forward(residuals: Any, tangents: Any) -> tuple[Carry, Array]:
         moving, still = residuals[0][:4], residuals[0][4:]
         plain = functools.partial(_run, cell, Scans(), length, reverse, False)
-        _, (dend, dparts, _) = jax.jvp(lambda *moving: plain(*moving, *still), moving, tangents)
-        return dend, dparts[0]
+        _, (dend, dsteps, _) = jax.jvp(lambda *moving: plain(*moving, *still), moving, tangents)
+        return dend, dsteps.parts[0]
 
     backward = functools.partial(_backward, cell, loops, length, reverse, clip)
-    found = _placed((end, parts[0])) if loops.plain else (end, parts[0])
-    return found, linear_call(forward, backward, found, (primals, parts, starts), tangents[:4])
+    found = (end, steps.parts[0])
+    found = _placed(found) if loops.plain else found
+    return found, linear_call(forward, backward, found, (primals, steps, starts), tangents[:4])
 
 
 def _run(
@@ -161,15 +169,15 @@ def _run(
     initial: Carry,
     mask: Array | None,
     reset: Array | None,
-) -> tuple[Carry, tuple[Array, ...], Any]:
-    """The last carry, h after every step, [T, B, H] (and, as `loops` keep them, more parts), and segments' starts."""
+) -> tuple[Carry, Kept, Any]:
+    """The last carry, h after every step, [T, B, H] (and, as `loops` keep them, more), and segments' starts."""
     weights = loops.weights(cell, params, carry.h)
 
-    def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, tuple[Array, ...], Carry]:
+    def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Kept, Carry]:
         x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
         read = Inputs(cell.project(params.input, x), _damp(cell, params, x), mask, reset)
-        end, parts = loops.forward(cell, weights, start, initial, read, reverse, kept)
-        return end, parts, start
+        end, steps = loops.forward(cell, weights, start, initial, read, reverse, kept)
+        return end, steps, start
 
     return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
 
@@ -179,19 +187,19 @@ def _backward(
 ) -> tuple[Any, ...]:
     (params, xs, _, initial, mask, reset), kept, starts = saved
     dcarry, dhs = cotangents
-    adjoint = loops.adjoint(cell, params, kept[0])  # laid out once for the whole sequence
+    adjoint = loops.adjoint(cell, params, kept.parts[0])  # laid out once for the whole sequence
 
     def segment(state: Any, inputs: Any, start: Carry) -> tuple[Any, Array, None]:
         dcarry, dinitial, dparams = state
         x, kept, dh, mask, reset = inputs  # [K, B, ...] each
-        known = [_restart_all(reset, *at, reverse) for at in zip(initial, start, kept, strict=False)]
+        known = [_restart_all(reset, *at, reverse) for at in zip(initial, start, kept.parts, strict=False)]
         before_h = known[0]  # [K, B, H]
         damp = _damp(cell, params, x)  # [K, B, H]
         heard = before_h if damp is None else before_h * damp
         rows_x = rows_of(x)  # [K * B, D]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
         gates_x = tuple(gate.reshape(before_h.shape) for gate in found_x)
-        normed = normed_gates(cell, params, heard)
+        normed = Normed(kept.gates, (), None) if kept.gates else normed_gates(cell, params, heard)
         before = start._make((*known, *(jnp.zeros_like(before_h) for _ in start[len(known) :])))
         unit = params.spread(before_h)
         values = values_of(gates_x, normed.gates, before, unit)

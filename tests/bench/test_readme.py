@@ -46,7 +46,6 @@ def test_coming_from_elsewhere(readme, peers):
     code = blocks(readme)[1]
     assert len(blocks(readme)) == 2
     assert all(len(part.splitlines()) <= 5 for part in code.split("\n\n"))
-    import equinox as eqx
     import flax.linen as nn
     import torch
     from flax import nnx
@@ -55,7 +54,7 @@ def test_coming_from_elsewhere(readme, peers):
 
     xs, key = jax.numpy.ones((20, 4, 8)), jax.random.key(0)
     variables = nn.GRUCell(16).init(key, jax.numpy.ones((4, 16)), xs[0])
-    given = {"gr": gr, "torch": torch, "nn": nn, "nnx": nnx, "eqx": eqx, "xs": xs, "key": key, "variables": variables}
+    given = {"gr": gr, "torch": torch, "nn": nn, "nnx": nnx, "xs": xs, "key": key, "variables": variables}
     given |= {"xs": xs.swapaxes(0, 1), "observations": xs, "lengths": jax.numpy.array([20, 0, 3, 7])}
     given |= {"dones": jax.numpy.zeros((20, 4), bool)}
     exec(code.replace("observations, carry, reset", "observations, None, reset"), given)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gatedrnn._cores import schedulable_cores
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._settings import TASKS
 
@@ -69,7 +70,7 @@ def test_each_shell_has_a_script(asked, shell, mark):
         (["train", "adding", "--init", ""], ["default", "chrono"]),
         (["train", "adding", "--method", ""], ["auto", "segmented", "checkpointed", "autodiff"]),
         (["train", "adding", "--rule", "a"], ["adam"]),
-        (["train", "adding", "--devices", ""], [str(number) for number in range(1, os.cpu_count() + 1)]),
+        (["train", "adding", "--devices", ""], [str(number) for number in range(1, schedulable_cores() + 1)]),
         (["compare", "--cells", "rnn,"], [f"rnn,{name}" for name in CELLS if name != "rnn"]),
         (["race", "--cells", ""], CELLS),
         (["compare", "--dtype", ""], ["float32", "float64", "bfloat16"]),

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 import gatedrnn as gr
-from gatedrnn.cli import _progress
+from gatedrnn.cli import _prepare, _progress
+from gatedrnn.cli._settings import Settings
 from gatedrnn.train import Progress
 
 RNN = ("--cell", "rnn")
@@ -88,6 +89,27 @@ def test_two_devices(adding, seeds, tiny, succeeds, read_json):
     got = np.loadtxt(f"shared by {seeds}/metrics.csv", delimiter=",", skiprows=1)
     want = np.loadtxt(folder / "metrics.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(got, want[want[:, 1] < 5 + seeds], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "devices"),
+    [
+        ({"seeds": 4}, 4),  # one each
+        ({"seeds": 3}, 3),
+        ({"seeds": 6, "batch": 3}, 3),  # two each, of four
+        ({"batch": 64}, 4),  # its rows
+        ({"batch": 18}, 2),  # eight at least
+        ({"batch": 15}, 1),
+        ({"batch": 64, "window": 5}, 1),
+        ({"batch": 64, "seeds": 2, "backward": "checkpointed"}, 2),
+        ({"batch": 64, "devices": 1}, 1),
+        ({"batch": 2, "devices": 2}, 2),
+    ],
+    ids=str,
+)
+def test_every_core_that_gains(given, devices):
+    """Of four; those that were asked for, whatever they gain."""
+    assert _prepare._devices(Settings(task="adding", **given), 4) == devices
 
 
 def test_a_line_per_test_where_there_is_no_terminal(adding):

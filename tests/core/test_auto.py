@@ -13,7 +13,10 @@ SIZES = {  # B D H T: the way forward, and that of the gradient
     (2, 6, 5, 7): ("segments", "segments"),  # wide
     (3, 2, 4, 21): ("scan", "segments"),  # U^T laid out
     (1, 5, 4, 21): ("segments", "segments"),  # one row
-    (64, 2, 3, 5): ("scan", "scan"),  # many rows, few steps
+    (64, 2, 3, 5): ("scan", "segments"),  # many rows, few steps, narrow
+    (64, 2, 64, 5): ("scan", "scan"),  # many rows, few steps
+    (2, 3, 32, 7): ("scan", "segments"),  # few steps, kept
+    (2, 129, 128, 65): ("segments", "segments"),  # wide, kept
 }
 
 
@@ -78,7 +81,7 @@ def test_broken_laws_are_refused_at_all_sizes():
     mixing = lambda x, h, carry: gr.RNNState(jnp.tanh(x[0] + h[0]) - h[0].mean(-1, keepdims=True))
     cell = gr.Cell("mixing", (), gr.rnn.init, gr.rnn.initial_carry, gr.rnn.project, gr.rnn.recur, mixing)
     params = cell.init(jax.random.key(0), 2, 3)
-    for batch in (2, 64):
+    for batch in (2, 64):  # segments for both; `Autodiff` for the second where H >= 64
         with pytest.raises(ValueError, match="elementwise"):
             gr.unroll(cell, params, jnp.ones((5, batch, 2)))
 

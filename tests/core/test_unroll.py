@@ -207,7 +207,7 @@ def test_default_length_by_backend(case, monkeypatch):
     backend, cores, steps, units, gates = case
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
-    monkeypatch.setattr(_length, "_schedulable_cores", lambda: cores)
+    monkeypatch.setattr(_length, "schedulable_cores", lambda: cores)
     assert _length.default_length(steps, units, gates) == LENGTHS[case]
 
 

@@ -93,7 +93,7 @@ def forward(
     def step(t: Any, carry: Carry) -> Carry:
         mask, reset = (_flag(ref, t, shape) for ref in (inputs.mask, inputs.reset))
         here = Inputs(_at(inputs.gates_x, t), _at(inputs.damp, t), mask, reset)
-        carry = advance(cell, recur, unit, first, carry, here)
+        carry, _ = advance(cell, recur, unit, first, carry, here)
         for ref, value in zip(after, carry, strict=False):
             ref[t] = value
         return carry

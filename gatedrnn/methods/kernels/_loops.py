@@ -13,7 +13,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
 from gatedrnn._jacobian import recurrence
 from gatedrnn._jax import alike, scan
-from gatedrnn.methods._loops import Inputs, Pulls, advance, retreat
+from gatedrnn.methods._loops import Inputs, Kept, Pulls, advance, retreat
 from gatedrnn.methods.kernels import _body as body
 from gatedrnn.methods.kernels._backend import Backend
 from gatedrnn.methods.kernels._body import Part, Weights, product, sum_of
@@ -48,14 +48,12 @@ class Kernels:
 
     def forward(
         self, cell: Cell, weights: Weights, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
-    ) -> tuple[Carry, tuple[Array, ...]]:
+    ) -> tuple[Carry, Kept]:
         """As `Loops.forward`; every part of the carry is kept."""
         how = (cell, reverse, len(start) if kept else 1)
         fused, plain = functools.partial(_forward, self, *how), functools.partial(_plain_forward, *how)
-        found: tuple[Carry, tuple[Array, ...]] = alike(
-            fused, plain, weights, start, None if inputs.reset is None else initial, inputs
-        )
-        return found
+        end, parts = alike(fused, plain, weights, start, None if inputs.reset is None else initial, inputs)
+        return end, Kept(parts)
 
     def backward(
         self,
@@ -122,7 +120,7 @@ def _plain_forward(
         return tuple(product(h, u) + jnp.broadcast_to(b, h.shape) for u, b in pairs)
 
     def step(carry: Carry, inputs: Inputs) -> tuple[Carry, tuple[Array, ...]]:
-        after = advance(cell, recur, unit, initial, carry, inputs)
+        after, _ = advance(cell, recur, unit, initial, carry, inputs)
         return after, tuple(after)[:count]
 
     return scan(step, start, inputs, reverse=reverse)
