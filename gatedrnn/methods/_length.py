@@ -2,8 +2,8 @@
 
 import jax
 
-from gatedrnn._jax import is_static
 from gatedrnn._cores import schedulable_cores
+from gatedrnn._jax import is_static
 from gatedrnn._segments import nearest_divisor
 
 ANY_LENGTH = 64  # steps per segment where sizes are not known

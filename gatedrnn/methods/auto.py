@@ -41,10 +41,10 @@ class Auto:
     """What `unroll` does where no method is given.
 
     A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
-    its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. Where no derivative is
-    asked for and D < H, one `lax.scan` of the step runs in the place of segments. At T <= 2 H the reverse loop reads U
-    as it is, and does not lay U^T out first. At H >= 128, and at T <= 64 and H >= 32, gates and carry are kept for the
-    gradient and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
+    its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. Where no derivative
+    is asked for and D < H, one `lax.scan` of the step runs in the place of segments. At T <= 2 H the reverse loop reads
+    U as it is, and does not lay U^T out first. At H >= 128, and at T <= 64 and H >= 32, gates and carry are kept for
+    the gradient and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
 
     Attributes:
         clip: as in `Segmented`.
