@@ -1,6 +1,6 @@
 """What an audit is made of: a loss's own cotangents at the outputs of a recurrence, found once and looked at.
 
-    ys = outputs of (cell, params, xs),      dys = d loss(ys) / d ys
+ys = outputs of (cell, params, xs),      dys = d loss(ys) / d ys
 """
 
 import functools
@@ -27,9 +27,7 @@ from gatedrnn.flow.adjoint import check_dys
 Loss = Callable[[Array], Array]
 
 
-def cotangents(
-    cell: Cell, params: Any, sequence: Sequence, loss: Loss | None, dys: Any, batched: bool
-) -> Array:
+def cotangents(cell: Cell, params: Any, sequence: Sequence, loss: Loss | None, dys: Any, batched: bool) -> Array:
     """dL/dys [T, B, H] in the order of time: of `loss(ys)`, as given, or of the last output with norm 1.
 
     Raises:
@@ -93,5 +91,14 @@ def sizes(tree: Any) -> int:
 
 
 def paths(tree: Any) -> list[str]:
-    """The places of a tree's leaves, such as `recurrent.w`."""
+    """The places of the leaves of weights, such as `recurrent.w`; a bare array is `params`."""
+    return [place or "params" for place in _places(tree)]
+
+
+def under(root: str, tree: Any) -> list[str]:
+    """The same below a name, such as `carry.h`; a bare array is that name."""
+    return [f"{root}.{place}" if place else root for place in _places(tree)]
+
+
+def _places(tree: Any) -> list[str]:
     return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(tree)]

@@ -105,5 +105,3 @@ def scalars(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, flo
             yield from ((f"{place}/{i}", each) for i, each in enumerate(value) if each is not None)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield place, float(value)
-
-

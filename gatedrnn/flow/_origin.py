@@ -1,7 +1,7 @@
 """Where the first number that is not finite arose: a recurrence run again with a look at every step.
 
-    forward:   the smallest t at which x_t, carry_t or y_t is not finite, while carry_{t-1} is
-    backward:  the largest t at which dL/dcarry before step t is not finite, while what arrived at step t is
+forward:   the smallest t at which x_t, carry_t or y_t is not finite, while carry_{t-1} is
+backward:  the largest t at which dL/dcarry before step t is not finite, while what arrived at step t is
 """
 
 import functools
@@ -17,7 +17,7 @@ from gatedrnn._jax import scan
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn._step import guarded_step, select
 from gatedrnn._unroll import unroll
-from gatedrnn.flow._audited import of_loss, outputs, paths
+from gatedrnn.flow._audited import of_loss, outputs, under
 from gatedrnn.flow._watched import Probe
 
 
@@ -36,7 +36,9 @@ class Origin(NamedTuple):
     row: int | None = None
 
     def __str__(self) -> str:
-        where = [f"{name} {value}" for name, value in (("time step", self.time), ("row", self.row)) if value is not None]
+        where = [
+            f"{name} {value}" for name, value in (("time step", self.time), ("row", self.row)) if value is not None
+        ]
         return f"`{self.tensor}`" + (f" at {', '.join(where)}" if where else "")
 
 
@@ -48,9 +50,9 @@ def origin(probe: Probe) -> Origin | None:
     which the others read.
     """
     cell, params, xs, loss, carry, mask, reset = probe
-    for name, leaf in zip(paths(params), jax.tree.leaves(params), strict=True):
+    for name, leaf in zip(under("params", params), jax.tree.leaves(params), strict=True):
         if not _finite(leaf):
-            return Origin(f"params.{name}")
+            return Origin(name)
     sequence = check_sequence(cell, params, xs, carry, mask, reset, stepwise=False)
     batched = jnp.ndim(xs) == 3
     if cell.causal:
@@ -72,7 +74,7 @@ def origin(probe: Probe) -> Origin | None:
     run = lambda params: unroll(cell, params, xs, carry, mask=mask, reset=reset)[1]
     (gradient,) = jax.vjp(run, params)[1](dys if batched else dys[:, 0])
     broken = [not _finite(leaf) for leaf in jax.tree.leaves(gradient)]
-    return Origin(f"dL/dparams.{paths(params)[broken.index(True)]}") if any(broken) else None
+    return Origin(under("dL/dparams", params)[broken.index(True)]) if any(broken) else None
 
 
 def _finite(a: Any) -> bool:
@@ -85,7 +87,7 @@ def _first(tensor: str, a: Array) -> Origin:
 
 
 def _forward(cell: Cell, params: Any, sequence: Sequence) -> Origin | None:
-    names = [f"carry.{name}" if name else "carry" for name in paths(sequence.carry)]
+    names = under("carry", sequence.carry)
     begin = np.asarray(_rows(sequence.carry))  # [parts, B]
     if begin.any():
         part, row = np.argwhere(begin)[0].tolist()
@@ -95,8 +97,10 @@ def _forward(cell: Cell, params: Any, sequence: Sequence) -> Origin | None:
 
 
 def _backward(cell: Cell, params: Any, sequence: Sequence, dys: Array) -> Origin | None:
-    names = [f"dL/dcarry.{name}" if name else "dL/dcarry" for name in paths(sequence.carry)]
-    broken = np.asarray(_looked_back(cell, params, sequence, dys))[::-1]  # [T, parts, B], from the last step to the first
+    names = under("dL/dcarry", sequence.carry)
+    broken = np.asarray(_looked_back(cell, params, sequence, dys))[
+        ::-1
+    ]  # [T, parts, B], from the last step to the first
     found = _earliest(broken, names)
     return None if found is None or found.time is None else found._replace(time=len(broken) - 1 - found.time)
 
@@ -122,7 +126,9 @@ def _looked_forward(cell: Cell, params: Any, sequence: Sequence) -> Array:
 
     def look(carry: Any, forced: Any) -> tuple[Any, Array]:
         after, y = step(carry, forced)
-        return after, jnp.concatenate([_rows(forced[0]), _rows(after)[::-1], _rows(select(forced[1], y, jnp.zeros_like(y)))])
+        return after, jnp.concatenate(
+            [_rows(forced[0]), _rows(after)[::-1], _rows(select(forced[1], y, jnp.zeros_like(y)))]
+        )
 
     xs = select(sequence.mask, sequence.xs, jnp.zeros_like(sequence.xs))
     return scan(look, sequence.carry, (xs, sequence.mask, sequence.reset))[1]

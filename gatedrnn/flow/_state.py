@@ -43,13 +43,15 @@ def changed(held: Held, arguments: tuple[Any, ...]) -> dict[int, Any]:
     }
 
 
-def broken(tree: Any) -> list[str]:
-    """The places of floating arrays that hold a number which is not finite, in the order of the tree."""
+def broken(tree: dict[str, Any]) -> list[str]:
+    """The places of floating arrays that hold a number which is not finite, such as `results[0].recurrent['w']`."""
     pairs = [(path, a) for path, a in jax.tree.leaves_with_path(tree) if _floating(a)]
     if not pairs:
         return []
     bad = jax.device_get(_not_finite([a for _, a in pairs]))
-    return [jax.tree_util.keystr(path) for (path, _), flag in zip(pairs, bad, strict=True) if flag]
+    return [
+        f"{path[0].key}{jax.tree_util.keystr(path[1:])}" for (path, _), flag in zip(pairs, bad, strict=True) if flag
+    ]
 
 
 def _floating(a: Any) -> bool:
@@ -98,7 +100,9 @@ def restored(results: Any, held: Held, arguments: tuple[Any, ...]) -> Any:
 def _put_back(module: Any, before: Any) -> None:
     nnx: Any = sys.modules.get("flax.nnx")
     if nnx is None or not isinstance(module, nnx.Pytree):
-        raise fail("guard", "'stop' for arguments that a step changes, other than flax's modules", type(module).__name__)
+        raise fail(
+            "guard", "'stop' for arguments that a step changes, other than flax's modules", type(module).__name__
+        )
     nnx.update(module, nnx.state(before))
 
 

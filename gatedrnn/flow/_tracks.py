@@ -78,9 +78,7 @@ def backward_along(run: Ran, dys: Array, cuts: Array, learns: bool, kept: bool) 
     )
     held = Scaled(nothing, jnp.zeros((tracks, batch), jnp.int32)), Scaled(none, jnp.zeros(tracks, jnp.int32))
     inputs = (run.before, (sequence.xs, sequence.mask, sequence.reset), dys, cuts)
-    (first, total), rows, _ = over_segments(
-        segment, held, inputs, (None, None), nearest_divisor(steps, SEGMENT), True
-    )
+    (first, total), rows, _ = over_segments(segment, held, inputs, (None, None), nearest_divisor(steps, SEGMENT), True)
     if learns:
         common = _common(first)
         empty = jax.tree.map(jnp.zeros_like, none[0])

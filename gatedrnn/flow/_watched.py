@@ -114,5 +114,8 @@ def plain(tree: Any) -> Any:
     """Arrays as lists and numbers of strict JSON; None for what is not finite."""
     if isinstance(tree, dict):
         return {name: plain(value) for name, value in tree.items()}
-    values = np.asarray(tree, np.float64)
+    values = np.asarray(tree)
+    if values.dtype.kind in "iu":
+        return values.tolist()
+    values = values.astype(np.float64)
     return finite(values) if values.ndim == 0 else [finite(value) for value in values]

@@ -1,6 +1,6 @@
 """A training step that looks at itself: measurements every n steps, and a guard against what is not finite.
 
-    step = gr.flow.monitor(step, probe, every=100, log="run.jsonl")
+step = gr.flow.monitor(step, probe, every=100, log="run.jsonl")
 """
 
 from collections.abc import Callable

@@ -195,9 +195,7 @@ def _check_dtypes(dtypes: Any) -> list[str]:
     return found
 
 
-def _run(
-    cell: Cell, held: Any, flags: dict[str, Any], loss: Any, batched: bool, dtype: str
-) -> _Path:
+def _run(cell: Cell, held: Any, flags: dict[str, Any], loss: Any, batched: bool, dtype: str) -> _Path:
     """The recurrence and its gradient in one format."""
     with jax.enable_x64(True):
         rounded = lambda a: jnp.asarray(a, dtype) if jnp.issubdtype(a.dtype, jnp.floating) else jnp.asarray(a)

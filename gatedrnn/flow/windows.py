@@ -169,9 +169,7 @@ def _along(cell: Cell, learns: bool, params: Any, sequence: Sequence, dys: Array
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 @gathered(3)
-def _by_method(
-    cell: Cell, method: Truncated, learns: bool, params: Any, sequence: Sequence, dys: Array
-) -> Any:
+def _by_method(cell: Cell, method: Truncated, learns: bool, params: Any, sequence: Sequence, dys: Array) -> Any:
     """The same by the method itself, in plain floats: for what has no single steps."""
 
     def outputs(params: Any) -> Array:
