@@ -107,11 +107,10 @@ def main() -> None:
     sizes = [size._replace(steps=size.steps // 100) for size in SIZES] if options.quick else SIZES
     runs = [measure(name, size, options.turns, options.calls) for size in sizes for name in CELLS]
     columns = ("step_ms", "measurement_ms", "guard_ms")
-    lines = [
-        (run["cell"], f"{run['batch']} {run['steps']} {run['hidden']}", *(number(run[c], ".2f") for c in columns))
-        + (number(100 * run["cost"], ".2f"),)
-        for run in runs
-    ]
+    lines = []
+    for run in runs:
+        size = f"{run['batch']} {run['steps']} {run['hidden']}"
+        lines.append((run["cell"], size, *(number(run[c], ".2f") for c in columns), number(100 * run["cost"], ".2f")))
     print(table(("cell", "B T H", "step (ms)", "measurement (ms)", "guard (ms)", "cost at n = 100 (%)"), lines))
     if not options.quick:
         write_whole(RESULTS / "monitor.json", {"made": made, "runs": runs})

@@ -48,7 +48,7 @@ def _whole(file: Any) -> int:
 
 
 def monitored(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """What `monitor` wrote: its records, by step; of a step that was run again after a restart, the last.
+    r"""What `monitor` wrote: its records, by step; of a step that was run again after a restart, the last.
 
     A half line at the end, of a run that was killed or is writing, is left out.
 
@@ -61,7 +61,7 @@ def monitored(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Example:
         >>> import gatedrnn as gr
         >>> with open("run.jsonl", "w") as file:
-        ...     print('{"step": 0, "loss": 2.5}', '{"step": 100, "lo', sep="\\n", end="", file=file)
+        ...     print('{"step": 0, "loss": 2.5}', '{"step": 100, "lo', sep="\n", end="", file=file)
         >>> gr.flow.monitored("run.jsonl")
         [{'step': 0, 'loss': 2.5}]
     """

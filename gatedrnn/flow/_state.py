@@ -64,7 +64,7 @@ def _not_finite(arrays: list[Any]) -> Array:
 
 
 def parts(results: Any, held: Held) -> Iterator[tuple[int | None, Any]]:
-    """What of the results is the state after the step: the number of a part, None for all of it, and what it was before.
+    """What of the results is the state: the number of a part, None for all of it, and what it was before the step.
 
     A part is the state where its structure, shapes and dtypes are those of an argument; the first such one.
     """

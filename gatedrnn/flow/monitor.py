@@ -175,7 +175,7 @@ class Monitor:
         now = {"results": results, "arguments": changed(held, arguments)}
         if self._excused is None:
             begun = dict(parts(results, held))
-            before = {"results": begun[None] if None in begun else begun, "arguments": dict(enumerate(held.values))}
+            before = {"results": begun.get(None, begun), "arguments": dict(enumerate(held.values))}
             self._excused = frozenset(broken(before))
         bad = [place for place in broken(now) if place not in self._excused]
         if not bad:

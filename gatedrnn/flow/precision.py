@@ -65,7 +65,7 @@ class PrecisionAudit(NamedTuple):
     tolerance: float
 
     def record(self) -> dict[str, Any]:
-        """As strict JSON holds it: at about 200 steps, and lags, the largest distance of any row; None for no number."""
+        """As strict JSON holds it: at about 200 steps, and lags, the largest of any row; None where not finite."""
         steps = len(self.log10_norm)
         marks = np.unique(np.geomspace(1, steps, POINTS).round()).astype(int)  # 1..T: steps run, and lags
         curves = {

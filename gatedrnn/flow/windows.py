@@ -40,7 +40,7 @@ WHOLE = "all"
 
 
 class WindowAudit(NamedTuple):
-    """Result of `window_audit`. A weight is named by its place in `params`, such as `recurrent.w`; `all` is all of them.
+    """Result of `window_audit`; a weight is named by its place in `params`, as `recurrent.w`, all together `all`.
 
     Attributes:
         windows: those measured, in steps, increasing, [N].

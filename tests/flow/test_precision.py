@@ -65,7 +65,7 @@ def test_against_explicit_loops(strict_json):
 
 
 def test_unheld():
-    """At rest with a gain of 0.1 the norm at lag k is 10^-k, and 1.2e-38 the least normal number; nothing is rounded off."""
+    """At rest with a gain of 0.1 the norm at lag k is 10^-k, and 1.2e-38 is the least normal number."""
     params = gr.rnn.init(jax.random.key(0), 1, 4, recurrent_init=gr.initializers.orthogonal(0.1))
     audit = gr.flow.precision_audit(gr.rnn, params, jnp.zeros((60, 1)), dtypes=("float32", "float16"))
     np.testing.assert_allclose(audit.log10_norm, -np.arange(60, 0, -1.0), atol=1e-5)
