@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gatedrnn._forms import Carry
 from gatedrnn._jax import scan
@@ -72,17 +72,15 @@ def backward_along(run: Ran, dys: Array, cuts: Array, learns: bool, kept: bool) 
         state, (arriving, rows) = scan(back, state, inputs, reverse=True)
         return (state, _plus(total, _share(run, inputs[0], inputs[1], arriving))), rows, None
 
-    nothing = jax.tree.map(lambda a: jnp.zeros((tracks, *a.shape), accumulation_dtype(a.dtype)), sequence.carry)
-    none = jax.tree.map(
-        lambda a: jnp.zeros((tracks, *a.shape), accumulation_dtype(a.dtype)), (run.params, sequence.initial)
-    )
+    zeros = lambda a: jnp.zeros((tracks, *a.shape), accumulation_dtype(a.dtype))
+    nothing, *none = jax.tree.map(zeros, (sequence.carry, run.params, sequence.initial))
+    none = lax.optimization_barrier(tuple(none))  # else XLA takes seconds to find out the largest of so many zeros
     held = Scaled(nothing, jnp.zeros((tracks, batch), jnp.int32)), Scaled(none, jnp.zeros(tracks, jnp.int32))
     inputs = (run.before, (sequence.xs, sequence.mask, sequence.reset), dys, cuts)
     (first, total), rows, _ = over_segments(segment, held, inputs, (None, None), nearest_divisor(steps, SEGMENT), True)
     if learns:
         common = _common(first)
-        empty = jax.tree.map(jnp.zeros_like, none[0])
-        total = _plus(total, Scaled((empty, common.mantissa), common.exponent))
+        total = _plus(total, Scaled((none[0], common.mantissa), common.exponent))
     return Tracks(_through_initial(run, total), rows)
 
 

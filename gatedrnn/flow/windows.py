@@ -161,7 +161,7 @@ def _along(cell: Cell, learns: bool, params: Any, sequence: Sequence, dys: Array
     """The gradient in the weights by every window, a first axis of W."""
     found, _ = visit(cell, params, sequence, All(), ran)
     runs: list[Ran] = jax.tree.leaves(found)
-    steps = jnp.arange(dys.shape[0])
+    steps = jnp.arange(dys.shape[0], dtype=windows.dtype)
     begins = steps + 1 if sequence.reverse else steps  # a multiple of W where a window does, in the order of running
     cuts = turned(sequence.reverse, begins[:, None] % windows[None] == 0).at[0].set(False)  # [T, W]
     return backward_along(runs[0], turned(sequence.reverse, dys), cuts, learns, False).gradient

@@ -33,7 +33,7 @@ def own(name, function):
 
 
 PRODUCT = own("product", lambda a, h, x: a * h * x)
-ROOT = own("root", lambda a, h, x: jnp.sqrt(a * h * x))
+ROOT = own("root", lambda a, h, x: 1 + jnp.sqrt(a * h * x))
 A, XS = jnp.ones(1, "float32"), jnp.ones((6, 2, 1), "float32")
 
 
@@ -131,7 +131,7 @@ PLANTED = {
     "weight": (PRODUCT, A * jnp.nan, XS, jnp.mean, "params", None, None),
     "carry": (PRODUCT, A, XS.at[2:4, 1].set(1e30), jnp.mean, "carry.h", 3, 1),  # 10^30, then 10^60
     "loss": (PRODUCT, A, XS.at[2, 1].set(0), lambda ys: jnp.log(ys).sum(), "dL/dys", 2, 1),
-    "backward": (ROOT, A, XS.at[2, 1].set(0), lambda ys: ys[2].sum(), "dL/dcarry.h", 2, 1),  # 0 / sqrt(0)
+    "backward": (ROOT, A, XS.at[2, 1].set(0), lambda ys: ys[-1].sum(), "dL/dcarry.h", 2, 1),  # 0 / sqrt(0)
 }
 
 

@@ -48,16 +48,14 @@ def test_against_explicit_loops(strict_json):
             off = np.linalg.norm(np.asarray(back.h[0]) - later[0]) / np.linalg.norm(later[0])
             np.testing.assert_allclose(audit.gradient["bfloat16"][0, b], off, rtol=1e-3)
     _, ys = gr.unroll(gr.gru, *rough, mask=mask, reset=reset)
-    off = np.linalg.norm(np.asarray(ys) - states, axis=-1) / np.linalg.norm(states, axis=-1)
+    ran = np.where(mask, np.linalg.norm(states, axis=-1), 1)
+    off = np.where(mask, np.linalg.norm(np.asarray(ys) - states, axis=-1) / ran, 0)  # masked outputs are zero
     np.testing.assert_allclose(audit.state["bfloat16"][mask], off[mask], rtol=1e-3)
     assert (audit.state["float32"] < 1e-6).all() and (audit.gradient["float32"] < 1e-5).all()
     assert 1e-4 < audit.weights["bfloat16"]["recurrent.w"] < 0.1 and audit.weights["float32"]["recurrent.w"] < 1e-5
     assert audit.parted_step["float32"].tolist() == [T, T] and audit.parted_lag["float32"].tolist() == [T + 1, T + 1]
-    first = np.where((off > 0.002).any(0), (off > 0.002).argmax(0), T)
-    again = gr.flow.precision_audit(
-        gr.gru, params, xs, dys=put(dys), mask=mask, reset=reset, tolerance=0.002, dtypes=(jnp.bfloat16,)
-    )
-    assert again.parted_step["bfloat16"].tolist() == first.tolist()
+    far = audit.state["bfloat16"] > 0.1
+    assert audit.parted_step["bfloat16"].tolist() == np.where(far.any(0), far.argmax(0), T).tolist()
     record = strict_json(json.dumps(audit.record(), allow_nan=False))
     assert record["marks"] == list(range(1, T + 1))
     assert record["formats"]["bfloat16"]["state"][3] == audit.state["bfloat16"][3].max()

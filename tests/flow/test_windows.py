@@ -74,7 +74,7 @@ def test_against_differences(name, flagged):
 @pytest.mark.parametrize(
     "cell",
     [
-        pytest.param(gr.stack(gr.learned_carry(gr.rnn), gr.gru), id="stack"),
+        pytest.param(gr.stack(gr.learned_carry(gr.rnn), gr.rnn), id="stack"),
         pytest.param(gr.bidirectional(gr.rnn), marks=pytest.mark.slow, id="bidirectional"),
     ],
 )
@@ -86,7 +86,7 @@ def test_networks(cell):
     loss = lambda ys: jnp.sum(jnp.sin(3 * ys))
     audit = gr.flow.window_audit(cell, params, xs, loss=loss, windows=(4, T + 1), reset=reset)
     run = lambda window: jax.grad(
-        lambda params: loss(gr.unroll(cell, params, xs, reset=reset, method=gr.Truncated(window))[1])
+        lambda params: loss(gr.unroll(cell, params, xs, reset=reset, method=gr.Truncated(window, gr.Autodiff()))[1])
     )(params)
     full = leaves(run(T))
     assert_audit(audit, [leaves(run(4)), full], full)
@@ -95,7 +95,7 @@ def test_networks(cell):
 def test_beyond_floats(strict_json):
     """A chaotic network: 10^38 is passed in float32; in float64, where it is not, all is as `Truncated` gives it."""
     params = gr.rnn.init(jax.random.key(0), 2, 16, recurrent_init=gr.initializers.orthogonal(3.0))
-    xs = jax.random.normal(jax.random.key(1), (200, 1, 2))
+    xs = 0.1 * jax.random.normal(jax.random.key(1), (700, 1, 2))
     audit = gr.flow.window_audit(gr.rnn, params, xs, windows=(7, 50))
     assert audit.full_log10_norm["all"] > 40
     assert all(
@@ -105,12 +105,12 @@ def test_beyond_floats(strict_json):
     with jax.enable_x64(True):
         wide = lambda tree: jax.tree.map(lambda a: jnp.asarray(np.asarray(a), "float64"), tree)
         params, xs = wide(params), wide(xs)
-        dys = jnp.zeros((200, 1, 16)).at[-1].set(0.25)
+        dys = jnp.zeros((700, 1, 16)).at[-1].set(0.25)
         audit = gr.flow.window_audit(gr.rnn, params, xs, windows=(7, 50))
         pull = lambda window: jax.vjp(
             lambda params: gr.unroll(gr.rnn, params, xs, method=gr.Truncated(window, gr.Autodiff()))[1], params
         )[1](dys)
-        assert_audit(audit, [leaves(pull(window)) for window in (7, 50)], leaves(pull(200)), 1e-8)
+        assert_audit(audit, [leaves(pull(window)) for window in (7, 50)], leaves(pull(700)), 1e-8)
 
 
 def test_scale_and_zero():
