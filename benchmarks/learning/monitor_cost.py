@@ -22,7 +22,7 @@ import gatedrnn as gr
 from benchmarks.shared import RESULTS, Row, described, number, table, write_whole
 
 EVERY = 100
-CELLS = {"gru": gr.gru, "lstm": gr.lstm}
+CELLS: dict[str, gr.Cell] = {"gru": gr.gru, "lstm": gr.lstm}
 
 
 class Size(NamedTuple):
@@ -84,7 +84,11 @@ def measure(name: str, size: Size, turns: int, calls: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         rare = gr.flow.monitor(step, probe, every=10**9, first=1)
         always = gr.flow.monitor(step, probe, every=1, guard=None, log=Path(folder) / "run.jsonl")
-        variants = {"step": (step, calls), "guarded": (rare, calls), "measured": (always, max(calls // 5, 1))}
+        variants: dict[str, tuple[Callable[..., Any], int]] = {
+            "step": (step, calls),
+            "guarded": (rare, calls),
+            "measured": (always, max(calls // 5, 1)),
+        }
         for run, _ in variants.values():
             seconds(run, arguments, 1)
         times: dict[str, list[float]] = {variant: [] for variant in variants}

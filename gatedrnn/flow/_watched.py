@@ -62,7 +62,7 @@ def measured(probe: Probe, rows: int, exponents: int) -> dict[str, Any]:
     if batched:
         carry = jax.tree.map(lambda a: a[:rows], carry)
         xs, dys, mask, reset = jax.tree.map(lambda a: a[:, :rows], (xs, dys, mask, reset))
-    flags = {"mask": mask, "reset": reset}
+    flags: dict[str, Any] = {"mask": mask, "reset": reset}
     profile = adjoint(cell, params, xs, carry, dys=dys if batched else dys[:, 0], **flags)
     row = profile.log10_norm["state"]
     found = decay(row, **flags)

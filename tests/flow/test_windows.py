@@ -124,6 +124,19 @@ def test_scale_and_zero():
         np.testing.assert_allclose(small.log10_norm[name], one.log10_norm[name] - 30, atol=1e-4)
         assert (nothing.cosine[name] == 1).all() and (nothing.norm_ratio[name] == 1).all()
     assert set(nothing.smallest.values()) == {1} and nothing.full_log10_norm["all"] == -np.inf
+    alone = gr.flow.window_audit(gr.gru, params, xs[:1])
+    assert alone.windows == (1,) and abs(alone.cosine["all"] - 1) < 1e-6
+
+
+def test_too_much_memory(monkeypatch):
+    """Is said before anything is run."""
+    monkeypatch.setattr("gatedrnn.flow._audited.machine_bytes", lambda: 4_000)
+    params, xs = gr.gru.init(jax.random.key(0), D, H), jnp.zeros((T, B, D))
+    for audit in (gr.flow.window_audit, gr.flow.precision_audit):
+        with pytest.raises(
+            ValueError, match=r"`xs` must be such that the audit fits into 3 kB of memory; got [\d.]+ kB"
+        ):
+            audit(gr.gru, params, xs)
 
 
 @pytest.mark.parametrize(
