@@ -48,7 +48,8 @@ class PrecisionAudit(NamedTuple):
         gradient: relative distance of dL/dcarry before every step, [T, B] or [T]; row t has the lag T - t.
         weights: relative distance of the gradient in every weight, by its place in `params`.
         parted_step: the first step of each row at which `state` is above the tolerance, int [B] or []; T if never.
-        parted_lag: the first lag at which `gradient` is, from 1; T + 1 if never.
+        parted_lag: the first lag at which `gradient` is, from 1; T + 1 if never. Where carries have parted, gradients
+            are those of different runs, and it is 1.
         unheld_lag: the first lag at which the gradient's norm, in float64, is no normal number of the format; T + 1 if
             never. A gradient in plain floats is lost there.
         log10_norm: log10 of the norm of dL/dcarry before every step, in float64, [T, B] or [T].
