@@ -119,8 +119,8 @@ def window_audit(
         >>> params = gr.gru.init(jax.random.key(0), 2, 8)
         >>> xs = jax.random.normal(jax.random.key(1), (200, 4, 2))
         >>> audit = gr.flow.window_audit(gr.gru, params, xs, loss=lambda ys: jnp.mean(ys**2), windows=(1, 10, 100))
-        >>> audit.smallest["all"], bool(audit.cosine["recurrent.w"][0] < 0.9)
-        (100, True)
+        >>> audit.smallest["all"]
+        100
 
     References:
         Williams, Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",

@@ -92,6 +92,7 @@ def test_networks(cell):
     assert_audit(audit, [leaves(run(4)), full], full)
 
 
+@pytest.mark.slow
 def test_beyond_floats(strict_json):
     """A chaotic network: 10^38 is passed in float32; in float64, where it is not, all is as `Truncated` gives it."""
     params = gr.rnn.init(jax.random.key(0), 2, 16, recurrent_init=gr.initializers.orthogonal(3.0))
