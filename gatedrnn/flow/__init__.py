@@ -1,14 +1,20 @@
 """Gradient flow: where a loss's gradient goes, how fast perturbations grow, how long gates keep, what units tell."""
 
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
+from gatedrnn.flow._lines import monitored
+from gatedrnn.flow._origin import Origin
 from gatedrnn.flow._scalars import SCALARS, Scalar
+from gatedrnn.flow._watched import Probe
 from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.compare import compare
 from gatedrnn.flow.decay import Decay, decay
 from gatedrnn.flow.lyapunov import lyapunov
+from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
+from gatedrnn.flow.precision import PrecisionAudit, precision_audit
 from gatedrnn.flow.replay import Replay, replay
 from gatedrnn.flow.selectivity import selectivity
 from gatedrnn.flow.timescales import timescales
+from gatedrnn.flow.windows import WindowAudit, window_audit
 
 __all__ = [
     "SCALARS",
@@ -16,14 +22,24 @@ __all__ = [
     "Comparison",
     "Decay",
     "GateMap",
+    "Monitor",
+    "NonFiniteError",
+    "Origin",
+    "PrecisionAudit",
+    "Probe",
     "Replay",
     "Run",
     "Scalar",
+    "WindowAudit",
     "adjoint",
     "compare",
     "decay",
     "lyapunov",
+    "monitor",
+    "monitored",
+    "precision_audit",
     "replay",
     "selectivity",
     "timescales",
+    "window_audit",
 ]

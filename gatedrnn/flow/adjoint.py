@@ -123,7 +123,7 @@ def _loss(
     """The outputs that the loss reads, its cotangent there, and that of the last carry."""
     nothing = jax.tree.map(jnp.zeros_like, sequence.carry)
     if dys is not None:
-        dys = _check_dys(output_of(cell, params, sequence, All()), dys, batched)
+        dys = check_dys(output_of(cell, params, sequence, All()), dys, batched)
     if dcarry is not None:
         return All(), dys, check_carry("dcarry", dcarry, sequence.initial, batched)
     if dys is not None:
@@ -140,7 +140,7 @@ def _loss(
     return Last(), unit_cotangent(y), nothing
 
 
-def _check_dys(ys: jax.ShapeDtypeStruct, dys: Any, batched: bool) -> Array:
+def check_dys(ys: jax.ShapeDtypeStruct, dys: Any, batched: bool) -> Array:
     dys = check_array("dys", "a floating array like the outputs", dys)
     expected = ys.shape if batched else (ys.shape[0], *ys.shape[2:])
     if dys.shape != expected or not jnp.issubdtype(dys.dtype, jnp.floating):

@@ -1,0 +1,124 @@
+"""What `gr.flow.monitor` costs a training: the same step bare and watched, in turns, and its two parts apart.
+
+python -m benchmarks.learning.monitor_cost              sizes below; benchmarks/results/monitor.json
+python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horizon, and no record
+
+    cost = (measurement / n + guard) / step           n = 100 steps
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import gatedrnn as gr
+from benchmarks.shared import RESULTS, Row, described, number, table, write_whole
+
+EVERY = 100
+CELLS: dict[str, gr.Cell] = {"gru": gr.gru, "lstm": gr.lstm}
+
+
+class Size(NamedTuple):
+    """B, T and H of adding, two inputs."""
+
+    batch: int
+    steps: int
+    hidden: int
+
+
+SIZES = (Size(32, 1_000, 128), Size(32, 1_000, 64), Size(16, 10_000, 64))
+
+
+class Training(NamedTuple):
+    """A plain step, its probe, and its arguments."""
+
+    step: Callable[..., Any]
+    probe: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def training(cell: gr.Cell, size: Size) -> Training:
+    """Adam on the adding task."""
+    batch = gr.tasks.adding(jax.random.key(0), size.batch, size.steps)
+    optimiser = optax.adam(1e-3)
+
+    def rest(weights: Any, ys: jax.Array) -> jax.Array:
+        return jnp.mean(jnp.square(ys[-1] @ weights["readout"] - jnp.ravel(batch.targets[-1])))
+
+    def loss(weights: Any, xs: jax.Array) -> jax.Array:
+        return rest(weights, gr.unroll(cell, weights["cell"], xs)[1])
+
+    @jax.jit
+    def step(weights: Any, state: Any, xs: jax.Array) -> tuple[Any, Any, jax.Array]:
+        value, gradient = jax.value_and_grad(loss)(weights, xs)
+        updates, state = optimiser.update(gradient, state)
+        return optax.apply_updates(weights, updates), state, value
+
+    def probe(weights: Any, state: Any, xs: jax.Array) -> gr.flow.Probe:
+        return gr.flow.Probe(cell, weights["cell"], xs, lambda ys: rest(weights, ys))
+
+    weights = {"cell": cell.init(jax.random.key(1), 2, size.hidden), "readout": jnp.zeros(size.hidden)}
+    return Training(step, probe, (weights, optimiser.init(weights), batch.xs))
+
+
+def seconds(run: Callable[..., Any], arguments: tuple[Any, ...], calls: int) -> float:
+    """Of one call, of several in a row as a training makes them."""
+    weights, state, xs = arguments
+    began = time.perf_counter()
+    for _ in range(calls):
+        weights, state, value = run(weights, state, xs)
+    jax.block_until_ready((weights, value))
+    return (time.perf_counter() - began) / calls
+
+
+def measure(name: str, size: Size, turns: int, calls: int) -> Row:
+    """Medians over turns, in which each variant is timed once."""
+    step, probe, arguments = training(CELLS[name], size)
+    with tempfile.TemporaryDirectory() as folder:
+        rare = gr.flow.monitor(step, probe, every=10**9, first=1)
+        always = gr.flow.monitor(step, probe, every=1, guard=None, log=Path(folder) / "run.jsonl")
+        variants: dict[str, tuple[Callable[..., Any], int]] = {
+            "step": (step, calls),
+            "guarded": (rare, calls),
+            "measured": (always, max(calls // 5, 1)),
+        }
+        for run, _ in variants.values():
+            seconds(run, arguments, 1)
+        times: dict[str, list[float]] = {variant: [] for variant in variants}
+        for _ in range(turns):
+            for variant, (run, count) in variants.items():
+                times[variant].append(seconds(run, arguments, count))
+    bare, guarded, measured = (1000 * statistics.median(times[variant]) for variant in variants)
+    parts = {"step_ms": bare, "measurement_ms": measured - bare, "guard_ms": guarded - bare}
+    cost = (parts["measurement_ms"] / EVERY + max(parts["guard_ms"], 0)) / bare
+    return {"cell": name, **size._asdict(), "every": EVERY, **parts, "cost": cost}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the horizon, and no record")
+    parser.add_argument("--turns", type=int, default=5, help="how often every variant is timed")
+    parser.add_argument("--calls", type=int, default=10, help="steps in a row per timing")
+    options = parser.parse_args()
+    made = described(("jax", "jaxlib", "numpy", "optax"))
+    sizes = [size._replace(steps=size.steps // 100) for size in SIZES] if options.quick else SIZES
+    runs = [measure(name, size, options.turns, options.calls) for size in sizes for name in CELLS]
+    columns = ("step_ms", "measurement_ms", "guard_ms")
+    lines = []
+    for run in runs:
+        size = f"{run['batch']} {run['steps']} {run['hidden']}"
+        lines.append((run["cell"], size, *(number(run[c], ".2f") for c in columns), number(100 * run["cost"], ".2f")))
+    print(table(("cell", "B T H", "step (ms)", "measurement (ms)", "guard (ms)", "cost at n = 100 (%)"), lines))
+    if not options.quick:
+        write_whole(RESULTS / "monitor.json", {"made": made, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What is measured of a recurrence inside a training: everything from the user's own loss, in one traced function."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gatedrnn._cell import Cell
+from gatedrnn._check import fail, shown
+from gatedrnn._forms import Carry
+from gatedrnn._unroll import gate_activations, unroll
+from gatedrnn.flow._audited import of_loss, paths
+from gatedrnn.flow._groups import finite
+from gatedrnn.flow.adjoint import adjoint
+from gatedrnn.flow.decay import decay
+from gatedrnn.flow.lyapunov import lyapunov
+
+LAGS = 50  # points of a profile that are kept
+SHUT, OPEN = 0.05, 0.95  # values of a gate beyond which it counts as closed, and as open
+
+
+class Probe(NamedTuple):
+    """Where the recurrence is in a training step, and what the loss makes of its outputs.
+
+    Attributes:
+        cell: any cell or network.
+        params: its weights.
+        xs: what it reads, [T, B, D] or [T, D].
+        loss: `ys -> value []`: the rest of the loss, from the outputs [T, B, H] on.
+        carry: as in `unroll`, and so are the next two.
+        mask: or None.
+        reset: or None.
+    """
+
+    cell: Cell
+    params: Any
+    xs: Array
+    loss: Callable[[Array], Array]
+    carry: Carry | None = None
+    mask: Array | None = None
+    reset: Array | None = None
+
+
+def check_probe(found: Any) -> Probe:
+    """A `Probe`, or a tuple of its first four fields or more."""
+    if isinstance(found, tuple) and 4 <= len(found) <= len(Probe._fields):
+        return Probe(*found)
+    raise fail("probe", "such that it returns (cell, params, xs, loss)", shown(found))
+
+
+def measured(probe: Probe, rows: int, exponents: int) -> dict[str, Any]:
+    """All measurements, as arrays; the profile, exponents and gates of the first rows of the batch. Traceable."""
+    cell, params, xs, loss, carry, mask, reset = probe
+    batched = jnp.ndim(xs) == 3
+    ys, pull = jax.vjp(lambda params: unroll(cell, params, xs, carry, mask=mask, reset=reset)[1], params)
+    wide = ys if batched else ys[:, None]
+    dys = of_loss(loss, wide, batched)
+    (gradient,) = pull(dys if batched else dys[:, 0])
+    if batched:
+        carry = jax.tree.map(lambda a: a[:rows], carry)
+        xs, dys, mask, reset = jax.tree.map(lambda a: a[:, :rows], (xs, dys, mask, reset))
+    flags: dict[str, Any] = {"mask": mask, "reset": reset}
+    profile = adjoint(cell, params, xs, carry, dys=dys if batched else dys[:, 0], **flags)
+    row = profile.log10_norm["state"]
+    found = decay(row, **flags)
+    at = row.shape[0] - 1 - lags(row.shape[0] - 1)
+    record = {
+        "loss": loss(ys),
+        "gradient_norm": dict(zip(paths(gradient), map(_norm, jax.tree.leaves(gradient)), strict=True)),
+        "lags": jnp.asarray(lags(row.shape[0] - 1)),
+        "log10_norm": row[at].reshape(len(at), -1).mean(1),
+        "rate_log10_per_step": found.rate_log10_per_step,
+        "lag_below_1e3": found.lag_below_1e3,
+    }
+    if exponents:
+        record["exponents"] = lyapunov(cell, params, xs, carry, k=exponents, **flags).reshape(-1, exponents).mean(0)
+    gates = _gates(cell, params, xs, carry, flags)
+    return record | ({"gates": gates} if gates else {})
+
+
+def _norm(a: Array) -> Array:
+    return jnp.linalg.norm(jnp.ravel(a).astype(jnp.promote_types(a.dtype, jnp.float32)))
+
+
+def lags(steps: int) -> np.ndarray:
+    """About 50 lags from 0 to T, evenly spaced on a log scale."""
+    return np.unique(np.concatenate([[0], np.geomspace(1, max(steps, 1), LAGS).round()])).astype(int)[: steps + 1]
+
+
+def _gates(cell: Cell, params: Any, xs: Array, carry: Any, flags: dict[str, Any]) -> dict[str, Any]:
+    """By gate, its mean over steps that are run, and the shares of its values that are closed and open."""
+    try:
+        gates = gate_activations(cell, params, xs, carry, **flags)
+    except ValueError:  # the cell names none: anything else that is wrong was refused before
+        return {}
+    mask = flags["mask"]
+
+    def mean(a: Array) -> Array:
+        if mask is None:
+            return a.mean()
+        return jnp.where(mask[..., None], a, 0).sum() / (jnp.maximum(mask.sum(), 1) * a.shape[-1]).astype(a.dtype)
+
+    def of(gate: Array) -> dict[str, Array]:
+        share = lambda flag: mean(flag.astype(gate.dtype))
+        return {"mean": mean(gate), "closed": share(gate < SHUT), "open": share(gate > OPEN)}
+
+    return dict(zip(paths(gates), map(of, jax.tree.leaves(gates)), strict=True))
+
+
+def plain(tree: Any) -> Any:
+    """Arrays as lists and numbers of strict JSON; None for what is not finite."""
+    if isinstance(tree, dict):
+        return {name: plain(value) for name, value in tree.items()}
+    values = np.asarray(tree)
+    if values.dtype.kind in "iu":
+        return values.tolist()
+    values = values.astype(np.float64)
+    return finite(values) if values.ndim == 0 else [finite(value) for value in values]

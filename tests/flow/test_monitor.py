@@ -1,0 +1,256 @@
+"""gr.flow.monitor: its numbers against literal loops, its guard against numbers planted at known places."""
+
+import json
+import sys
+import types
+
+import flow_reference
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import reference
+
+import gatedrnn as gr
+
+T, B, D, H = 12, 3, 4, 5
+
+
+def start(params, batch_size=None):
+    """One unit, from 1."""
+    return gr.RNNState(jnp.ones((1,) if batch_size is None else (batch_size, 1), params.dtype))
+
+
+def own(name, function):
+    """A cell of one unit, h' = function(a, h, x)."""
+
+    def step(params, carry, x):
+        h = function(jnp.broadcast_to(params, carry.h.shape), carry.h, x)
+        return gr.RNNState(h), h
+
+    return gr.Cell.from_step(name, step, init=None, initial_carry=start)
+
+
+PRODUCT = own("product", lambda a, h, x: a * h * x)
+ROOT = own("root", lambda a, h, x: 1 + jnp.sqrt(a * h * x))
+A, XS = jnp.ones(1, "float32"), jnp.ones((6, 2, 1), "float32")
+
+
+def descend(cell, loss=jnp.mean):
+    """A plain step `(params, xs) -> (params, value)`, and its probe."""
+
+    @jax.jit
+    def step(params, xs):
+        value, gradient = jax.value_and_grad(lambda p: loss(gr.unroll(cell, p, xs)[1]))(params)
+        return jax.tree.map(lambda p, g: p - 0.01 * g, params, gradient), value
+
+    return step, lambda params, xs: (cell, params, xs, loss)
+
+
+@pytest.mark.parametrize("flagged", [False, True])
+def test_numbers(flagged, problem, put, tmp_path, strict_json):
+    """Every number of a record from explicit Jacobians, central differences and the literal loop, in float64."""
+    params, xs, carry, _, _, flags = problem("gru")
+    mask, reset = (flags["mask"], flags["reset"]) if flagged else (None, None)
+    weights, small, begun = put(params), put(xs), put(carry)
+    probe = lambda params, xs: gr.flow.Probe(gr.gru, params, xs, lambda ys: jnp.sum(ys[-1] ** 2), begun, mask, reset)
+    log = tmp_path / "folder" / "run.jsonl"
+    watched = gr.flow.monitor(lambda params, xs: params, probe, every=2, log=log, rows=2, guard=None)
+    for _ in range(3):
+        watched(weights, small)
+    lines = [strict_json(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 2] and lines[1] == watched.last == lines[0] | {"step": 2}
+
+    run = lambda: reference.LOOPS["gru"](params, xs, carry, mask, reset)
+    loss = lambda: (run().ys[-1] ** 2).sum()
+    found = run()
+    np.testing.assert_allclose(watched.last["loss"], loss(), rtol=1e-5)
+    for name in ("input.w", "recurrent.b"):
+        part, leaf = name.split(".")
+        want = np.linalg.norm(reference.central_difference(loss, getattr(params, part)[leaf]))
+        np.testing.assert_allclose(watched.last["gradient_norm"][name], want, rtol=1e-3)
+    profiles = []
+    for b in range(2):
+        flag = lambda a, b=b: None if a is None else a[:, b]
+        path = flow_reference.path("gru", params, xs[:, b], [carry.h[b]], flag(mask), flag(reset))
+        direct = np.zeros((T, H))
+        direct[-1] = 2 * found.ys[-1, b]
+        profiles.append(flow_reference.log10_norms(flow_reference.adjoint(path.jacobians, np.zeros(H), direct), ("h",)))
+    assert watched.last["lags"] == list(range(T + 1))
+    want = np.mean([profile["state"][::-1] for profile in profiles], 0)
+    got = [-np.inf if value is None else value for value in watched.last["log10_norm"]]
+    np.testing.assert_allclose(got, want, atol=1e-4)
+    few = {"mask": None if mask is None else mask[:, :2], "reset": None if reset is None else reset[:, :2]}
+    first = gr.GRUState(begun.h[:2])
+    exponent = gr.flow.lyapunov(gr.gru, weights, small[:, :2], first, k=1, **few).mean()
+    np.testing.assert_allclose(watched.last["exponents"], [exponent], rtol=1e-4)
+    ran = np.ones((T, 2), bool) if mask is None else mask[:, :2]
+    for name, gate in found.gates.items():
+        gate = gate[:, :2][ran]
+        got = watched.last["gates"][name]
+        np.testing.assert_allclose(got["mean"], gate.mean(), atol=1e-5)
+        np.testing.assert_allclose(
+            [got["closed"], got["open"]], [(gate < 0.05).mean(), (gate > 0.95).mean()], atol=1e-6
+        )
+
+
+def test_the_log_of_a_killed_run(tmp_path):
+    """Half a line is left out, and cut off before the next is added; of a step run twice the last counts."""
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b'{"step": 0, "loss": 1.0}\n{"step": 5, "loss": 2.0}\n{"step": 10, "lo')
+    assert [record["step"] for record in gr.flow.monitored(path)] == [0, 5]
+    step, probe = descend(PRODUCT)
+    watched = gr.flow.monitor(step, probe, every=5, log=path, first=5)
+    watched(A, XS)
+    records = gr.flow.monitored(path)
+    assert [record["step"] for record in records] == [0, 5] and records[1]["loss"] == 1.0
+    assert path.read_bytes().count(b"\n") == 3 and "gates" not in records[1]
+    path.write_text("no JSON\n")
+    with pytest.raises(ValueError, match="`path` must be a file of `monitor`; got line 1"):
+        gr.flow.monitored(path)
+
+
+def test_tensorboard(monkeypatch, tmp_path):
+    """Scalars go to whichever writer is there; it is asked for by name, and none is an error."""
+    written = []
+    writer = types.SimpleNamespace(add_scalar=lambda *scalar: written.append(scalar), flush=lambda: None)
+    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=lambda folder: writer))
+    step, probe = descend(PRODUCT)
+    gr.flow.monitor(step, probe, tensorboard=tmp_path)(A, XS)
+    found = {place: value for place, value, step in written if step == 0}
+    assert found["loss"] == 1.0 and found["exponents/0"] == 0.0 and abs(found["gradient_norm/params"] - 3.5) < 1e-6
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="`tensorboard` must be None where neither"):
+        gr.flow.monitor(step, probe, tensorboard=tmp_path)
+
+
+PLANTED = {
+    "input": (PRODUCT, A, XS.at[4, 0, 0].set(jnp.nan).at[3, 1, 0].set(jnp.inf), jnp.mean, "xs", 3, 1),
+    "weight": (PRODUCT, A * jnp.nan, XS, jnp.mean, "params", None, None),
+    "carry": (PRODUCT, A, XS.at[2:4, 1].set(1e30), jnp.mean, "carry.h", 3, 1),  # 10^30, then 10^60
+    "loss": (PRODUCT, A, XS.at[2, 1].set(0), lambda ys: jnp.log(ys).sum(), "dL/dys", 2, 1),
+    "backward": (ROOT, A, XS.at[2, 1].set(0), lambda ys: ys[-1].sum(), "dL/dcarry.h", 2, 1),  # 0 / sqrt(0)
+}
+
+
+@pytest.mark.parametrize("case", PLANTED)
+def test_planted(case):
+    """The tensor, the time step and the row of the first number that is not finite; the state before it."""
+    cell, params, xs, loss, tensor, time, row = PLANTED[case]
+    step, probe = descend(cell, loss)
+    watched = gr.flow.monitor(step, probe, every=100, first=7)
+    good = watched(A, XS)[0]
+    with pytest.raises(gr.flow.NonFiniteError, match=r"Step 8 gave `results\[0\]`") as caught:
+        watched(good if case != "weight" else params, xs)
+    assert caught.value.origin == gr.flow.Origin(tensor, time, row)
+    assert caught.value.step == 8 and (caught.value.good[1] is xs or case != "input")
+    assert str(caught.value.origin) in str(caught.value)
+
+
+def test_masked_and_excused():
+    """NaN behind a mask, or in the state from the beginning, breaks nothing; from elsewhere it has no origin."""
+    xs, mask = XS.at[4].set(jnp.nan), jnp.ones((6, 2), bool).at[4].set(False)
+    rest = lambda ys: jnp.mean(ys[-1])
+
+    @jax.jit
+    def step(state, xs):
+        value, gradient = jax.value_and_grad(lambda p: rest(gr.unroll(PRODUCT, p, xs, mask=mask)[1]))(state["a"])
+        return state | {"a": state["a"] - state["rate"] * gradient}, value
+
+    watched = gr.flow.monitor(step, lambda state, xs: gr.flow.Probe(PRODUCT, state["a"], xs, rest, None, mask))
+    state = {"a": A, "best": jnp.asarray(jnp.inf, "float32"), "rate": jnp.asarray(0.1, "float32")}
+    state, _ = watched(state, xs)
+    with pytest.raises(gr.flow.NonFiniteError, match="outside of the recurrence") as caught:
+        watched(state | {"rate": jnp.asarray(jnp.nan, "float32")}, xs)
+    assert caught.value.origin is None and caught.value.path == "results[0]['a']"
+
+
+@pytest.mark.parametrize("kind", ["plain", "donated", "carried"])
+def test_skip(kind, tmp_path):
+    """The state is that before the step, and training goes on, also where arguments are donated."""
+    descent, probe = descend(PRODUCT)
+    path = tmp_path / "run.jsonl"
+    if kind == "carried":  # as purejaxrl's `_update_step(runner_state, unused)`
+        step = lambda runner, _: (lambda found: ((found[0], runner[1]), {"loss": found[1]}))(descent(*runner))
+        watched = gr.flow.monitor(step, lambda runner, _: probe(*runner), guard="skip", log=path)
+        after = lambda params, xs: watched((params, xs), None)[0][0]
+    else:
+        step = jax.jit(descent, donate_argnums=0) if kind == "donated" else descent
+        watched = gr.flow.monitor(step, probe, guard="skip", log=path)
+        after = lambda params, xs: watched(params, xs)[0]
+    first = after(jnp.copy(A), XS)
+    kept = np.asarray(first).copy()
+    second = after(first, XS.at[1, 1].set(jnp.nan))
+    np.testing.assert_array_equal(second, kept)
+    third = after(second, XS)
+    assert watched.skipped == [1] and watched.count == 3 and np.isfinite(third).all() and third != kept
+    (note,) = (record for record in gr.flow.monitored(path) if record.get("event") == "skipped")
+    assert note["step"] == 1 and "`xs` at time step 1, row 1" in note["why"]
+
+
+@pytest.mark.slow
+def test_flax():
+    """A linen `TrainState`; nnx modules, which a step changes, are put back."""
+    from flax import nnx
+    from flax.training.train_state import TrainState
+
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        loss = lambda params, xs: jnp.mean(gr.unroll(PRODUCT, params["a"], xs)[1])
+        state = TrainState.create(apply_fn=loss, params={"a": A}, tx=optax.adam(0.01))
+        step = jax.jit(lambda state, xs: state.apply_gradients(grads=jax.grad(loss)(state.params, xs)))
+        watched = gr.flow.monitor(step, lambda s, xs: (PRODUCT, s.params["a"], xs, jnp.mean), guard="skip")
+        state = watched(state, XS)
+        again = watched(state, XS * jnp.nan)
+        assert again.step == 1 and again.params["a"] == state.params["a"] and watched.skipped == [1]
+
+        class Model(nnx.Module):
+            def __init__(self):
+                self.a = nnx.Param(A)
+
+        model = Model()
+        optimizer = nnx.Optimizer(model, optax.adam(0.01), wrt=nnx.Param)
+
+        @nnx.jit
+        def change(model, optimizer, xs):
+            value, gradient = nnx.value_and_grad(lambda m: jnp.mean(gr.unroll(PRODUCT, m.a[...], xs)[1]))(model)
+            optimizer.update(model, gradient)
+            return value
+
+        watched = gr.flow.monitor(change, lambda m, o, xs: (PRODUCT, m.a[...], xs, jnp.mean), guard="skip")
+        watched(model, optimizer, XS)
+        before = float(model.a[...][0])
+        watched(model, optimizer, XS * jnp.nan)
+        assert watched.skipped == [1] and float(model.a[...][0]) == before != 1
+        assert np.isfinite(float(watched(model, optimizer, XS))) and float(model.a[...][0]) != before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"guard": "stay"}, "`guard` must be 'stop', 'skip' or None"),
+        ({"every": 0}, "`every` must be"),
+        ({"probe": 3}, "`probe` must be a function"),
+        ({"step": None}, "`step` must be a function"),
+        ({"log": 3}, "`log` must be a path"),
+    ],
+)
+def test_errors(options, message):
+    """At the door."""
+    step, probe = descend(PRODUCT)
+    with pytest.raises(ValueError, match=message):
+        gr.flow.monitor(**({"step": step, "probe": probe} | options))
+
+
+def test_errors_of_a_call(tmp_path):
+    """Traced arguments; a probe that says nothing; a step without a state to go back to."""
+    step, probe = descend(PRODUCT)
+    with pytest.raises(TypeError, match="outside of `jax.jit`"):
+        jax.jit(gr.flow.monitor(step, probe))(A, XS)
+    with pytest.raises(ValueError, match="`probe` must be such that it returns"):
+        gr.flow.monitor(step, lambda params, xs: xs)(A, XS)
+    lost = gr.flow.monitor(lambda params, xs: {"loss": step(params, xs)[1]}, probe, guard="skip")
+    with pytest.raises(ValueError, match="`guard` must be 'stop' for a step that returns no state"):
+        lost(A, XS * jnp.nan)
+    assert json.dumps(lost.last)
