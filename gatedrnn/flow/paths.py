@@ -1,8 +1,8 @@
 """Which path a gradient takes: along each unit by itself, through its gates, or across units by the recurrent weights.
 
-    J_t = A_t + B_t U^T         A_t: the step with the recurrent half of every gate held fixed; no unit sees another
-    direct  = A^T ... A^T       of the LSTM the product of forget gates, of the GRU that of update gates
-    rest    = whole - direct    all that crossed U at one step or more
+J_t = A_t + B_t U^T         A_t: the step with the recurrent half of every gate held fixed; no unit sees another
+direct  = A^T ... A^T       of the LSTM the product of forget gates, of the GRU that of update gates
+rest    = whole - direct    all that crossed U at one step or more
 """
 
 import functools
@@ -189,7 +189,9 @@ def _paths(
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     whole = norms[0]["state"]
     share = {
-        layer: jnp.where(jnp.isneginf(whole), 0, 10 ** (2 * (each[:, -1, 0] - jnp.where(jnp.isneginf(whole), 0, whole))))
+        layer: jnp.where(
+            jnp.isneginf(whole), 0, 10 ** (2 * (each[:, -1, 0] - jnp.where(jnp.isneginf(whole), 0, whole)))
+        )
         for layer, each in zip(layers, placed, strict=True)
         if layer
     }
@@ -219,7 +221,9 @@ def _through_cells(
     for i in reversed(range(len(runs))):
         run = runs[i]
         ordered = None if places is None else turned(run.reverse, places)
-        streams = split_backward(run, turned(run.reverse, arriving[i]), parts[i], ordered, count, cell.factored, reads=i > 0)
+        streams = split_backward(
+            run, turned(run.reverse, arriving[i]), parts[i], ordered, count, cell.factored, reads=i > 0
+        )
         found.insert(0, streams)
         if streams.read is not None:
             passed = [between.onward(i, turned(run.reverse, each))[0] for each in streams.read]  # by stream, by cell
