@@ -4,8 +4,8 @@
     distance(t) = sqrt(mean over u of z_u(t)^2)             1 among trained carries
     outside(t)  = share of units beyond their own trained quantiles
 
-The distance is Mahalanobis's with a diagonal covariance: that of all S numbers, from the few and correlated carries of a
-trained length, would be singular. It is blind to units that change together while each keeps its range. The share is
+The distance is Mahalanobis's with a diagonal covariance: that of all S numbers, estimated from the few and correlated
+carries of a trained length, would be singular. It is blind to units that change together while each keeps its range. The share is
 of ranks, so that a heavy tail or a saturated unit does not pass for a departure.
 """
 
@@ -21,7 +21,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_number, check_size, fail, shown
 from gatedrnn._forms import Carry
-from gatedrnn._jax import gathered, scan
+from gatedrnn._jax import concrete, gathered, scan
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, poison, quarantine
 from gatedrnn._step import guarded_step
 from gatedrnn.flow._order import in_order
@@ -107,7 +107,7 @@ def coverage(
     steps, batched = sequence.xs.shape[0], np.ndim(xs) == 3
     length = check_size("length", length, most=steps)
     level = check_number("level", level, above=0.0, most=1.0)
-    if mask is not None and not np.asarray(sequence.mask)[:length].any():
+    if concrete(sequence.mask) and sequence.mask is not None and not sequence.mask[:length].any():
         raise fail("mask", f"True at one of the first {length} steps", shown(mask))
     other = None if noised is None else check_carry("noised", noised, sequence.initial, batched)
     found = _coverage(cell, length, params, sequence, sequence.carry, level)

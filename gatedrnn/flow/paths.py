@@ -188,10 +188,9 @@ def _paths(
         norms.append(dict(zip(names, rows, strict=True)) | {"state": together([each[:, :, i] for each in placed])})
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     whole = norms[0]["state"]
+    arrives = ~jnp.isneginf(whole)
     share = {
-        layer: jnp.where(
-            jnp.isneginf(whole), 0, 10 ** (2 * (each[:, -1, 0] - jnp.where(jnp.isneginf(whole), 0, whole)))
-        )
+        layer: jnp.where(arrives, 10 ** (2 * (each[:, -1, 0] - jnp.where(arrives, whole, 0))), 0)
         for layer, each in zip(layers, placed, strict=True)
         if layer
     }
