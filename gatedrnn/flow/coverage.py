@@ -5,8 +5,8 @@
     outside(t)  = share of units beyond their own trained quantiles
 
 The distance is Mahalanobis's with a diagonal covariance: that of all S numbers, estimated from the few and correlated
-carries of a trained length, would be singular. It is blind to units that change together while each keeps its range. The share is
-of ranks, so that a heavy tail or a saturated unit does not pass for a departure.
+carries of a trained length, would be singular. It is blind to units that change together while each keeps its range.
+The share is of ranks, so that a heavy tail or a saturated unit does not pass for a departure.
 """
 
 import functools
@@ -107,7 +107,7 @@ def coverage(
     steps, batched = sequence.xs.shape[0], np.ndim(xs) == 3
     length = check_size("length", length, most=steps)
     level = check_number("level", level, above=0.0, most=1.0)
-    if concrete(sequence.mask) and sequence.mask is not None and not sequence.mask[:length].any():
+    if sequence.mask is not None and concrete(sequence.mask) and not sequence.mask[:length].any():
         raise fail("mask", f"True at one of the first {length} steps", shown(mask))
     other = None if noised is None else check_carry("noised", noised, sequence.initial, batched)
     found = _coverage(cell, length, params, sequence, sequence.carry, level)
