@@ -109,14 +109,12 @@ def test_networks():
         carry, total = initial, 0.0
         for t in range(T):
             carry = jax.tree.map(lambda a, n, t=t: a + n[t], carry, nudges)
-            rows = lambda flag, one, other, t=t: jax.tree.map(
-                lambda a, b: jnp.where(flag[t][:, None], a, b), one, other
-            )
-            before = rows(flags["reset"], initial, carry)
+            either = lambda flag, *trees: jax.tree.map(lambda a, b: jnp.where(flag[:, None], a, b), *trees)
+            before = either(flags["reset"][t], initial, carry)
             first, below = fixed(gr.lstm, params.layers[0], before[0], xs[t], held)
             second, y = fixed(gr.gru, params.layers[1], before[1], jnp.concatenate([below, xs[t]], 1), held)
             total += (jnp.concatenate([below, y], 1) * dys[t] * mask[t][:, None]).sum()
-            carry = rows(mask, (first, second), carry)
+            carry = either(mask[t], (first, second), carry)
         return total
 
     nudges = jax.tree.map(lambda a: jnp.zeros((T, *a.shape)), initial)
@@ -149,12 +147,7 @@ def test_a_network_that_reads_backwards(reverse):
     found = gr.flow.paths(both, params, xs, **flags)
     for key, rows in gr.flow.adjoint(both, params, xs, **flags).log10_norm.items():
         np.testing.assert_allclose(found.whole[key], rows, atol=1e-5)
-    alone = params._replace(
-        **{
-            way: weights._replace(recurrent={"w": 0 * weights.recurrent["w"]})
-            for way, weights in params._asdict().items()
-        }
-    )
+    alone = type(params)(*(each._replace(recurrent={"w": 0 * each.recurrent["w"]}) for each in params))
     found = gr.flow.paths(both, alone, xs, **flags)
     assert np.isneginf(found.rest["state"]).all() and np.array_equal(found.whole["state"], found.direct["state"])
 
