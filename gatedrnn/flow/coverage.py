@@ -11,7 +11,7 @@ The share is of ranks, so that a heavy tail or a saturated unit does not pass fo
 
 import functools
 import math
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ class Coverage(NamedTuple):
     distance_beyond: Array
     outside_trained: Array
     outside_beyond: Array
-    noised: Self | None = None
+    noised: "Coverage | None" = None
 
 
 def coverage(

@@ -134,7 +134,8 @@ def _norms(cell: Cell, params: Any, sequence: Sequence, times: Array) -> tuple[A
 
     def unflat(matrix: Array) -> Carry:
         pieces = jnp.split(matrix.transpose(2, 0, 1), np.cumsum(widths)[:-1].tolist(), axis=2)
-        return structure.unflatten([a.reshape(size, *like.shape) for a, like in zip(pieces, leaves, strict=True)])
+        parts = [a.reshape(size, *like.shape) for a, like in zip(pieces, leaves, strict=True)]
+        return jax.tree.unflatten(structure, parts)
 
     def inputs(at: Array) -> tuple[Array, Array | None, Array | None]:
         forced: tuple[Array, Array | None, Array | None] = jax.tree.map(

@@ -25,7 +25,7 @@ from gatedrnn.flow._between import between_cells, dealt, named_parts, summed, to
 from gatedrnn.flow._loss import loss_of
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._scaled import Scaled
-from gatedrnn.flow._split import STREAMS, Streams, split_backward
+from gatedrnn.flow._split import KINDS, Streams, split_backward
 
 
 class UnitPaths(NamedTuple):
@@ -33,9 +33,10 @@ class UnitPaths(NamedTuple):
 
     Attributes:
         rows: which, increasing, [N].
-        whole: log10 of |dL/dcarry_t| of every unit, for each part of the carry, [N, B, H] or [N, H].
-        direct: of what came along the unit itself.
-        rest: of what crossed the recurrent weights.
+        whole: log10 of |dL/dcarry_t| of every unit, for each part of the carry, [N, B, H] or [N, H]. -inf, too, where a
+            unit is further below the largest of its row than a float can be (38 decades in float32).
+        direct: of what came along the unit itself, however far below the others.
+        rest: of what crossed the recurrent weights; as for the whole.
     """
 
     rows: np.ndarray
@@ -136,8 +137,8 @@ def paths(
     norms, share, found = _paths(cell, outputs, count, params, sequence, dys, dcarry, places)
     if not batched:
         norms, share, found = unbatched(norms, 1), unbatched(share, 1), unbatched(found, 1)
-    each = None if rows is None else UnitPaths(rows, *found)
-    return Paths(*norms, share, each)
+    whole, direct, rest = norms
+    return Paths(whole, direct, rest, share, None if rows is None else UnitPaths(rows, *found))
 
 
 def _check_factored(cell: Any) -> None:
@@ -183,7 +184,7 @@ def _paths(
     placed = [turned(run.reverse, each.norms) for run, each in zip(runs, streams, strict=True)]
     names = named_parts(dcarry)
     norms = []
-    for i in range(STREAMS):
+    for i in range(len(KINDS)):
         rows = [each[:, part, i] for each in placed for part in range(each.shape[1] - 1)]
         norms.append(dict(zip(names, rows, strict=True)) | {"state": together([each[:, :, i] for each in placed])})
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
@@ -195,7 +196,7 @@ def _paths(
         if layer
     }
     parts = [part for each in streams for part in each.units or ()]
-    units = [{name: part[:, i] for name, part in zip(names, parts, strict=False)} for i in range(STREAMS)]
+    units = [{name: part[:, i] for name, part in zip(names, parts, strict=False)} for i in range(len(KINDS))]
     return norms, share, units
 
 

@@ -113,7 +113,7 @@ def test_networks():
             before = either(flags["reset"][t], initial, carry)
             first, below = fixed(gr.lstm, params.layers[0], before[0], xs[t], held)
             second, y = fixed(gr.gru, params.layers[1], before[1], jnp.concatenate([below, xs[t]], 1), held)
-            total += (jnp.concatenate([below, y], 1) * dys[t] * mask[t][:, None]).sum()
+            total += jnp.where(mask[t][:, None], jnp.concatenate([below, y], 1) * dys[t], 0).sum()
             carry = either(mask[t], (first, second), carry)
         return total
 

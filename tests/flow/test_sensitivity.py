@@ -1,5 +1,7 @@
 """gr.flow.sensitivity and gr.flow.jacobian_norms: finite differences, explicit products, and JAX's own gradient."""
 
+import sys
+
 import flow_reference
 import jax
 import jax.numpy as jnp
@@ -91,7 +93,7 @@ def test_norms_between_times(problem, put, monkeypatch):
                 with np.errstate(divide="ignore"):
                     want = np.log10([np.linalg.norm(matrix, 2), np.linalg.norm(matrix)])
                 np.testing.assert_allclose(got, want, atol=1e-4)
-    monkeypatch.setattr("gatedrnn.flow.jacobian_norms.machine_bytes", lambda: 1000)
+    monkeypatch.setattr(sys.modules["gatedrnn.flow.jacobian_norms"], "machine_bytes", lambda: 1000)
     with pytest.raises(ValueError, match=r"`times` must be so few .* got 4 times, batch 3 .* of 10 .* 24 kB"):
         run(times=times)
     for wrong in ([13], [], 0, "all"):
