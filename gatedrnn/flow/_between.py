@@ -66,7 +66,7 @@ def through_cells(
     between = between_cells(cell, outputs, params, sequence, dys, runs)
     arriving: list[Scaled | None] = [*between.direct] if dys is not None or len(runs) > 1 else [None]
     traced: list[Traced] = []  # of the cells from the i-th on
-    total = between.inputs if inputs else None
+    total = None if cell.network is None else between.inputs  # a single cell shows no input by another way
     for i in reversed(range(len(runs))):
         run = runs[i]
         reads = inputs or i > 0
@@ -74,8 +74,8 @@ def through_cells(
         if traced[0].read is not None:
             passed, reached = between.onward(i, turned(run.reverse, traced[0].read))
             arriving = [summed(one, other) for one, other in zip(arriving[:i], passed, strict=False)]
-            total = None if total is None else summed(total, reached)
-    return runs, traced, total
+            total = summed(total, reached)
+    return runs, traced, total if inputs else None
 
 
 def dealt(dcarry: Carry, runs: list[Ran]) -> list[Carry]:

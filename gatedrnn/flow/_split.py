@@ -103,10 +103,8 @@ def split_backward(
         if read is not None:
             gates_x, exponent = read  # [K, 3, B, H] each, [K, 3 B]
             pull = jax.vjp(lambda xs: cell.project(params.input, xs), xs)[1]
-            dxs = (
-                jax.vmap(pull, in_axes=1, out_axes=1)(gates_x)[0],
-                exponent.reshape(len(exponent), len(KINDS), batch),
-            )
+            (read_by,) = jax.vmap(pull, in_axes=1, out_axes=1)(gates_x)  # [K, 3, B, D]
+            dxs = (read_by, exponent.reshape(len(exponent), len(KINDS), batch))
         return (state, units), (log10_rows(*rows), dxs), None
 
     plain = jnp.zeros(batch, jnp.int32)

@@ -157,11 +157,9 @@ def _coverage(cell: Cell, length: int, params: Any, sequence: Sequence, first: C
 
     _, rows = scan(held, sequence.carry, inputs)
     distance, outside = (jnp.where(ran, poison(sequence.poisoned, row), jnp.nan) for row in rows)
-    summary = [
-        jnp.where(part, row, 0).sum() / part.sum().astype(row.dtype)
-        for row in (distance, outside)
-        for part in (ran.at[length:].set(False), ran.at[:length].set(False))
-    ]
+    early, late = ran.at[length:].set(False), ran.at[:length].set(False)
+    mean = lambda row, part: jnp.where(part, row, 0).sum() / part.sum().astype(row.dtype)
+    summary = (mean(distance, early), mean(distance, late), mean(outside, early), mean(outside, late))
     return Coverage(distance, outside, *summary)
 
 

@@ -154,8 +154,7 @@ def _norms(cell: Cell, params: Any, sequence: Sequence, times: Array) -> tuple[A
         carry, products = state  # from each of the N times to this one: [N, B, S, S]
         begin, end, new = bounds
         carry, one = jax.lax.fori_loop(begin, end, advance, (carry, Scaled(identity, plain)))
-        longer = jax.vmap(lambda each: rescale(Scaled(one.mantissa @ each.mantissa, one.exponent + each.exponent)))
-        products = _begun(new, longer(products), identity)
+        products = _begun(new, jax.vmap(lambda each: _longer(one, each))(products), identity)
         return (carry, products), _log_norms(products)
 
     count = times.shape[0]
@@ -167,6 +166,13 @@ def _norms(cell: Cell, params: Any, sequence: Sequence, times: Array) -> tuple[A
     _, rest = scan(interval, (carry, products), (times[:-1], times[1:], new[1:]))
     spectral, frobenius = (jnp.concatenate(each) for each in zip(first, rest, strict=True))
     return spectral, frobenius
+
+
+def _longer(later: Scaled, earlier: Scaled) -> Scaled:
+    """The product; zero where one of them is, whatever the other: nothing passes a reset, NaN included."""
+    nothing = [(each.mantissa == 0).all((1, 2), keepdims=True) for each in (later, earlier)]
+    matrix = jnp.where(nothing[0] | nothing[1], 0, later.mantissa @ earlier.mantissa)
+    return rescale(Scaled(matrix, later.exponent + earlier.exponent))
 
 
 def _begun(new: Array, products: Scaled, identity: Array) -> Scaled:

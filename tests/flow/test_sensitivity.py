@@ -93,6 +93,10 @@ def test_norms_between_times(problem, put, monkeypatch):
                 with np.errstate(divide="ignore"):
                     want = np.log10([np.linalg.norm(matrix, 2), np.linalg.norm(matrix)])
                 np.testing.assert_allclose(got, want, atol=1e-4)
+    broken = jnp.zeros((4, 1, D)).at[0].set(jnp.nan)
+    given = {"times": 3, "reset": jnp.zeros((4, 1), bool).at[2].set(True)}
+    norms = gr.flow.jacobian_norms(gr.lstm, put(params), broken, **given).spectral[..., 0]
+    assert np.isnan(norms[1, 0]) and np.isneginf(norms[2, :2]).all() and np.isneginf(norms[0, 1:]).all()
     monkeypatch.setattr(sys.modules["gatedrnn.flow.jacobian_norms"], "machine_bytes", lambda: 1000)
     with pytest.raises(ValueError, match=r"`times` must be so few .* got 4 times, batch 3 .* of 10 .* 24 kB"):
         run(times=times)

@@ -15,7 +15,7 @@ def found(rate):
     return Paths(rows(rate), rows(2 * rate), {"state": np.full((T + 1, 3), -np.inf)}, {}, None)
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_lines(dark, tmp_path):
     """Three lines per cell: one colour, three strokes, each at its own height at every lag."""
     figure = plots.paths({"lstm": found(0.1), "my cell": found(0.5)}, dark=dark)
