@@ -94,14 +94,14 @@ def fixed(cell, params, carry, x, held):
 
 
 def test_networks():
-    """The whole is that of `adjoint`; direct and rest are JAX's own gradients of a loop with U held fixed."""
-    T, H, cells = 4, 2, (gr.lstm, gr.gru)
+    """Against JAX's own gradient in the carry before each step of a plain loop, with U held fixed or not."""
+    T, H, cells = 3, 2, (gr.lstm, gr.gru)
     rng = np.random.default_rng(1)
     network = gr.stack(*cells, skip=True)
     params = network.init(jax.random.key(0), D, H)
     params = jax.tree.map(lambda a: a + 0.3 * jnp.asarray(rng.normal(size=a.shape), a.dtype), params)
     xs, dys = (jnp.asarray(rng.normal(size=(T, 2, width)), jnp.float32) for width in (D, 2 * H))
-    mask, reset = jnp.asarray(rng.random((T, 2)) < 0.8), jnp.zeros((T, 2), bool).at[2, 0].set(True)
+    mask, reset = jnp.asarray(rng.random((T, 2)) < 0.8), jnp.zeros((T, 2), bool).at[1, 0].set(True)
     flags = {"mask": mask, "reset": reset & mask}
     initial = network.initial_carry(params, 2)
 
@@ -131,9 +131,6 @@ def test_networks():
     share = np.divide(size[0], sum(size), out=np.zeros_like(size[0]), where=sum(size) > 0)
     np.testing.assert_allclose(found.share["0"][:T], share, atol=1e-4)
     assert set(np.unique(np.round(found.share["0"] + found.share["1"], 4))) == {0, 1}
-    adjoint = gr.flow.adjoint(network, params, xs, dys=dys, **flags).log10_norm
-    for key, rows in adjoint.items():
-        np.testing.assert_allclose(found.whole[key], rows, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -148,7 +145,8 @@ def test_a_network_that_reads_backwards():
         np.testing.assert_allclose(found.whole[key], rows, atol=1e-5)
     alone = type(params)(*(each._replace(recurrent={"w": 0 * each.recurrent["w"]}) for each in params))
     found = gr.flow.paths(both, alone, xs, **flags)
-    assert np.isneginf(found.rest["state"]).all() and np.array_equal(found.whole["state"], found.direct["state"])
+    assert np.isneginf(found.rest["state"]).all()
+    np.testing.assert_allclose(found.whole["state"], found.direct["state"], atol=1e-6)
 
 
 def test_rows_and_refusals(weights, put):
