@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
@@ -105,6 +105,8 @@ def between_cells(
     (xs, shown), pull = jax.vjp(between, [run.ys for run in runs], sequence.xs)
     nothing, unread = [jnp.zeros_like(x) for x in xs], jnp.zeros_like(shown)
     direct, inputs = pull((nothing, unread if dys is None else dys))
+    if len(runs) > 1:  # most of it is zero: XLA would take seconds to fold long arrays of zeros
+        direct, inputs = lax.optimization_barrier((direct, inputs))
     plain = jnp.zeros(sequence.xs.shape[:2], jnp.int32)
 
     def onward(i: int, read: Scaled) -> tuple[list[Scaled], Scaled]:

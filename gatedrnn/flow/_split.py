@@ -49,13 +49,14 @@ class _State(NamedTuple):
 
 
 def split_backward(
-    run: Ran, dys: list[Scaled] | None, dcarry: Carry, places: Array | None, count: int, own: bool, reads: bool
+    run: Ran, dys: list[Any] | None, dcarry: Carry, places: Array | None, count: int, own: bool, reads: bool
 ) -> Streams:
     """Takes the three streams back through a cell in three-function form.
 
     Args:
         run: the cell and its steps.
-        dys: dL/dys of every kind in the order of the steps, [T, B, H] and [T, B] each; or None.
+        dys: dL/dys of every kind in the order of the steps, `Scaled` [T, B, H] and [T, B] each, None for a rest of
+            nothing; or None.
         dcarry: dL/dcarry_T, [B, ...] each.
         places: for each row 0..T, in that order, its place among the rows whose units are kept, [T + 1]; N for none.
         count: N.
@@ -134,11 +135,12 @@ _ORDER = (0, 2, 1)
 """Where each kind stands in a step's arrays: whole, rest, direct."""
 
 
-def _received(state: _State, dys: list[Scaled] | None, bad: Array | None) -> _State:
+def _received(state: _State, dys: list[Any] | None, bad: Array | None) -> _State:
     """With what reads the output of the step; NaN where its values are none."""
     mixed, alone = state
     if dys is not None:
         whole, direct, rest = dys
+        rest = jax.tree.map(jnp.zeros_like, whole) if rest is None else rest
         mixed, _ = receive(True, mixed, jax.tree.map(lambda *each: jnp.concatenate(each), whole, rest))
         alone, _ = receive(True, alone, _by_unit(direct))
     if bad is not None:

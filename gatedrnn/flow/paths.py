@@ -214,9 +214,9 @@ def _through_cells(
     """The backward passes of all cells, each after those that read it."""
     parts = dealt(dcarry, runs)
     between = between_cells(cell, outputs, params, sequence, dys, runs, apart=True)
-    arriving: list[list[Scaled] | None] = [None]
+    arriving: list[list[Scaled | None] | None] = [None]
     if dys is not None or len(runs) > 1:
-        arriving = [[each, each, jax.tree.map(jnp.zeros_like, each)] for each in between.direct]
+        arriving = [[each, each, None] for each in between.direct]
     found: list[Streams] = []  # of the cells from the i-th on
     for i in reversed(range(len(runs))):
         run = runs[i]
