@@ -7,12 +7,16 @@ from gatedrnn.flow._scalars import SCALARS, Scalar
 from gatedrnn.flow._watched import Probe
 from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.compare import compare
+from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import Decay, decay
+from gatedrnn.flow.jacobian_norms import JacobianNorms, jacobian_norms
 from gatedrnn.flow.lyapunov import lyapunov
 from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
+from gatedrnn.flow.paths import Paths, UnitPaths, paths
 from gatedrnn.flow.precision import PrecisionAudit, precision_audit
 from gatedrnn.flow.replay import Replay, replay
 from gatedrnn.flow.selectivity import selectivity
+from gatedrnn.flow.sensitivity import Sensitivity, sensitivity
 from gatedrnn.flow.timescales import timescales
 from gatedrnn.flow.windows import WindowAudit, window_audit
 
@@ -20,26 +24,35 @@ __all__ = [
     "SCALARS",
     "Adjoint",
     "Comparison",
+    "Coverage",
     "Decay",
     "GateMap",
+    "JacobianNorms",
     "Monitor",
     "NonFiniteError",
     "Origin",
+    "Paths",
     "PrecisionAudit",
     "Probe",
     "Replay",
     "Run",
     "Scalar",
+    "Sensitivity",
+    "UnitPaths",
     "WindowAudit",
     "adjoint",
     "compare",
+    "coverage",
     "decay",
+    "jacobian_norms",
     "lyapunov",
     "monitor",
     "monitored",
+    "paths",
     "precision_audit",
     "replay",
     "selectivity",
+    "sensitivity",
     "timescales",
     "window_audit",
 ]

@@ -21,8 +21,8 @@ from gatedrnn._outputs import All, Last
 from gatedrnn._sequence import Sequence, quarantine
 from gatedrnn._step import select
 from gatedrnn._visit import outputs_of, visit
+from gatedrnn.flow._loss import check_dys
 from gatedrnn.flow._probe import output_of, unit_cotangent
-from gatedrnn.flow.adjoint import check_dys
 
 Loss = Callable[[Array], Array]
 

@@ -93,9 +93,9 @@ def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool
     def back(state: Scaled, inputs: Any) -> tuple[Scaled, Any]:
         before, (x, mask, reset), dy, bad = inputs
         arriving = state  # its own row; what an output apart from the carry adds belongs to the row before
-        state, dy = _receive(own, state, dy)
+        state, dy = receive(own, state, dy)
         if bad is not None:
-            state = state._replace(mantissa=_break(bad, state.mantissa))
+            state = state._replace(mantissa=broken(bad, state.mantissa))
         row = state if own else arriving
         (_, y), pull = jax.vjp(lambda carry, x: step(carry, (x, mask, reset)), before, x)
         mantissa, dx = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy.astype(y.dtype)))
@@ -104,16 +104,16 @@ def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool
 
     def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, tuple[Array, Scaled | None], None]:
         state, (rows, read) = scan(back, state, inputs, reverse=True)
-        return state, (_log10_rows(*rows), read), None
+        return state, (log10_rows(*rows), read), None
 
     state = rescale(Scaled(dcarry, jnp.zeros(sequence.xs.shape[1], jnp.int32)))
     inputs = (run.before, (sequence.xs, sequence.mask, sequence.reset), dys, sequence.poisoned)
     first, (rows, read), _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
-    row = _log10_rows([norm[None] for norm in part_norms(first.mantissa)], first.exponent[None])
+    row = log10_rows([norm[None] for norm in part_norms(first.mantissa)], first.exponent[None])
     return Traced(jnp.concatenate([row, rows]), first, read)
 
 
-def _receive(own: bool, state: Scaled, dy: Scaled | None) -> tuple[Scaled, Array | None]:
+def receive(own: bool, state: Scaled, dy: Scaled | None) -> tuple[Scaled, Array | None]:
     """Brings dL/dy_t to the adjoint's scale; where the output is the carry's h, adds it there."""
     if dy is None:
         return state, None
@@ -125,12 +125,12 @@ def _receive(own: bool, state: Scaled, dy: Scaled | None) -> tuple[Scaled, Array
     return rescale(Scaled(mantissa, state.exponent)), None
 
 
-def _break(bad: Array, mantissa: Carry) -> Carry:
+def broken(bad: Array, mantissa: Carry) -> Carry:
     """NaN in the rows of cotangents that would pass through a step whose values are not finite."""
     return jax.tree.map(lambda a: jnp.where(bad[:, None] & (a != 0), jnp.nan, a), mantissa)
 
 
-def _log10_rows(norms: list[Array], exponent: Array) -> Array:
+def log10_rows(norms: list[Array], exponent: Array) -> Array:
     """log10 of norm * 2^exponent for each part and for all: norms [K, B] each -> [K, parts + 1, B]."""
     largest = functools.reduce(jnp.maximum, norms)
     scale = jnp.where(largest > 0, largest, 1)

@@ -1,6 +1,7 @@
 """The pictures: arrays in, figures out.
 
 waterfall       log10 norm of dL/dcarry against the lag, one panel per input, one line per cell and initialisation
+paths           whole, direct and rest of a gradient against the lag, three lines per cell
 plateau_clock   test loss against updates, one line per cell and initialisation, beside chance
 sentence_strip  under each word, what a gate let through, what a unit held, and how much the word counts
 gate_heatmap    gate activations, units sorted by time scale against time
@@ -8,6 +9,7 @@ gate_heatmap    gate activations, units sorted by time scale against time
 
 from gatedrnn.plots._curves import Curve
 from gatedrnn.plots._gates import gate_heatmap
+from gatedrnn.plots._paths import paths
 from gatedrnn.plots._plateau import plateau_clock
 from gatedrnn.plots._records import Run, in_order
 from gatedrnn.plots._strip import Strip, sentence_strip
@@ -27,6 +29,7 @@ __all__ = [
     "gate_title",
     "in_order",
     "input_title",
+    "paths",
     "plateau_clock",
     "power",
     "save",

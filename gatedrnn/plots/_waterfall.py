@@ -15,7 +15,7 @@ from gatedrnn.plots._scales import inches, scales
 from gatedrnn.plots._style import DARK, DPI, LIGHT, PITCH, Theme, headline, lay_out, readable, themed
 from gatedrnn.plots._words import input_title, listed, ten_to
 
-_CHARACTER = 0.085  # inches, a generous mean width in a direct label
+CHARACTER = 0.085  # inches, a generous mean width in a direct label
 
 
 def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> Figure:
@@ -40,15 +40,15 @@ def waterfall(runs: Sequence[Run], *, dark: bool = False, columns: int = 2) -> F
     looks = Looks.of([(curve.cell, curve.init) for curve in drawn], (DARK if dark else LIGHT).cells)
     size = (4.6 if columns > 1 else 3.0, max(4.3, PITCH * (1 + max(map(len, panels.values())))))
     left = 0.5 + 0.06 * len(ten_to(limits(drawn)[0]))
-    gutter = 0.4 + _CHARACTER * max(len(curve.label) for curve in drawn)
+    gutter = 0.4 + CHARACTER * max(len(curve.label) for curve in drawn)
     with themed(dark) as theme:
         figure, grid = lay_out(len(panels), columns, size, (left, gutter, 0.6, 0.55))
         for index, (ax, (kind, panel)) in enumerate(zip(grid, panels.items(), strict=True)):
             scales(ax, drawn, theme)
             _panel_title(ax, kind, panel)
             for curve in panel:
-                _line(ax, curve, looks.hues[curve.cell], looks.stroke(curve.cell, curve.init), theme)
-            _direct_labels(ax, panel, looks.hues, theme)
+                line(ax, curve, looks.hues[curve.cell], looks.stroke(curve.cell, curve.init), theme)
+            direct_labels(ax, panel, looks.hues, theme)
             ax.set_xlabel("lag (steps back from the loss)")
             if index % columns == 0:
                 ax.set_ylabel("log10 ‖dL/d carry‖  (ticks: the norm itself)")
@@ -72,7 +72,7 @@ def _panel_title(ax: Axes, kind: str, panel: Sequence[Curve]) -> None:
         ax.text(0, 1.02, note, transform=ax.transAxes, fontsize=10)
 
 
-def _line(ax: Axes, curve: Curve, hue: str, stroke: Any, theme: Theme) -> None:
+def line(ax: Axes, curve: Curve, hue: str, stroke: Any, theme: Theme) -> None:
     """Spread, median, closed form, and the fall to the panel's edge where the gradient is exactly zero."""
     bottom, _ = ax.get_ylim()
     alive = np.isfinite(curve.median)
@@ -99,7 +99,7 @@ def _line(ax: Axes, curve: Curve, hue: str, stroke: Any, theme: Theme) -> None:
         ax.plot([lag], [top], color=hue, marker="X", ms=9, mec=theme.background, clip_on=False, label="_zero")
 
 
-def _direct_labels(ax: Axes, panel: Sequence[Curve], hues: Mapping[str, str], theme: Theme) -> None:
+def direct_labels(ax: Axes, panel: Sequence[Curve], hues: Mapping[str, str], theme: Theme) -> None:
     """A label at the end of each line, moved up or down no further than its neighbours make it."""
     bottom, top = ax.get_ylim()
     ends = [curve.median[-1] if curve.zero_from is None else bottom for curve in panel]
