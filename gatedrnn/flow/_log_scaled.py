@@ -70,7 +70,10 @@ def _of_columns(v: Array, scale: Array) -> Array:
         v, scale, _, number = state
         order = jnp.argsort(scale, descending=True)
         v, scale, most = lax.fori_loop(
-            0, len(rounds), lambda i, state: _rotated(rounds[i], *state), (v[:, order], scale[order], jnp.zeros((), v.dtype))
+            0,
+            len(rounds),
+            lambda i, state: _rotated(rounds[i], *state),
+            (v[:, order], scale[order], jnp.zeros((), v.dtype)),
         )
         return v, scale, most, number + 1
 

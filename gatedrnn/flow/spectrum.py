@@ -203,4 +203,6 @@ def _check_memory(sequence: Sequence, how: How) -> None:
     need = numbers * max(part.dtype.itemsize for part in jax.tree.leaves(sequence.carry))
     if need > machine_bytes():
         sizes = f"k = {how.k:,}, batch {batch:,} and {size:,} numbers in the carry, about {readable(need)}"
-        raise fail("k", "so small that the frames fit in memory", f"{sizes}, on a machine with {readable(machine_bytes())}")
+        raise fail(
+            "k", "so small that the frames fit in memory", f"{sizes}, on a machine with {readable(machine_bytes())}"
+        )

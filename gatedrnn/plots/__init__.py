@@ -4,12 +4,14 @@ waterfall       log10 norm of dL/dcarry against the lag, one panel per input, on
 plateau_clock   test loss against updates, one line per cell and initialisation, beside chance
 sentence_strip  under each word, what a gate let through, what a unit held, and how much the word counts
 gate_heatmap    gate activations, units sorted by time scale against time
+spectrum        Lyapunov exponents with their errors, and how they converged
 """
 
 from gatedrnn.plots._curves import Curve
 from gatedrnn.plots._gates import gate_heatmap
 from gatedrnn.plots._plateau import plateau_clock
 from gatedrnn.plots._records import Run, in_order
+from gatedrnn.plots._spectrum import spectrum
 from gatedrnn.plots._strip import Strip, sentence_strip
 from gatedrnn.plots._style import DARK, LIGHT, Theme, save, svg
 from gatedrnn.plots._waterfall import waterfall
@@ -31,6 +33,7 @@ __all__ = [
     "power",
     "save",
     "sentence_strip",
+    "spectrum",
     "steps",
     "svg",
     "ten_to",
