@@ -116,16 +116,16 @@ def _block(cell: Cell, how: How, params: Any, initial: Carry) -> Any:
         return lax.cond(flags.turn, renewed, keep, q, total, cancelled, flags)
 
     def step(state: tuple[Carry, Any], inputs: Any) -> tuple[Any, None]:
-        carry, (q, *sums) = state
+        carry, (q, total, cancelled) = state
         x, run, fresh, flags = inputs
         before = restart(fresh, initial, carry)
         after, push = linearised(cell, params, before, x)
-        return (select(run, after, carry), frame(select(flags.passed, push(q), q), *sums, flags)), None
+        return (select(run, after, carry), frame(select(flags.passed, push(q), q), total, cancelled, flags)), None
 
     def step_back(state: Any, inputs: Any) -> tuple[Any, None]:
-        (q, *sums), (carry, x, fresh, flags) = state, inputs
+        (q, total, cancelled), (carry, x, fresh, flags) = state, inputs
         _, pull = linearised(cell, params, restart(fresh, initial, carry), x, transposed=True)
-        return frame(select(flags.passed, pull(q), q), *sums, flags), None
+        return frame(select(flags.passed, pull(q), q), total, cancelled, flags), None
 
     def zeros(q: Array) -> tuple[Array, Array]:
         return jnp.zeros((q.shape[0], q.shape[2]), q.dtype), jnp.zeros(q.shape[:1], q.dtype)
@@ -173,7 +173,8 @@ def _flags(sequence: Sequence, how: How, length: int, burn_in: Array) -> _Flags:
     first = order - place % how.every  # of each step's group
     late = (jnp.cumsum(ran, 0) - ran.astype(int))[first] >= burn_in  # steps that are run before the group
     moved, worse = (flag if how.every == 1 else _since(flag, first) for flag in (passed, bad))
-    return _Flags(*turned(how.backward, (passed, moved, late, worse)), turn)
+    passed, moved, late, worse = turned(how.backward, (passed, moved, late, worse))
+    return _Flags(passed, moved, late, worse, turn)
 
 
 def _since(flag: Array, first: Array) -> Array:

@@ -121,8 +121,8 @@ def fixed_points(
             "so few that their Jacobians fit in memory",
             f"{got}, on a machine with {readable(machine_bytes())}",
         )
-    found, jacobians = _searched(cell, params, x, carries, steps)
-    return _points(carries, *map(np.asarray, (*found, jacobians)), slow, apart)
+    h, off, jacobians = (np.asarray(a) for a in _searched(cell, params, x, carries, steps))
+    return _points(carries, h, off, jacobians, slow, apart)
 
 
 class _Search(NamedTuple):
@@ -135,7 +135,7 @@ class _Search(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 @gathered(1)
-def _searched(cell: Cell, params: Any, x: Array, carries: Carry, steps: Array) -> tuple[tuple[Array, Array], Array]:
+def _searched(cell: Cell, params: Any, x: Array, carries: Carry, steps: Array) -> tuple[Array, Array, Array]:
     """Where each start ends, [M, S], F(h) - h there, and the Jacobian there, [M, S, S]."""
     flat = lambda carry: jnp.concatenate([part.reshape(-1) for part in jax.tree.leaves(carry)])
     like = jax.tree.map(lambda a: a[:1], carries)
@@ -166,7 +166,7 @@ def _searched(cell: Cell, params: Any, x: Array, carries: Carry, steps: Array) -
     more = lambda state: (jax.vmap(improved)(state[0]), state[1] + 1)
     ended, _ = lax.while_loop(unfinished, more, (begun, jnp.zeros((), int)))
     jacobians = jax.vmap(jax.jacfwd(moved))(ended.h) + jnp.eye(h.shape[1], dtype=h.dtype)[None]
-    return (ended.h, ended.off), jacobians
+    return ended.h, ended.off, jacobians
 
 
 def _points(carries: Carry, h: Floats, off: Floats, jacobians: Floats, slow: float, apart: float) -> FixedPoints:

@@ -1,10 +1,10 @@
 """The Lyapunov spectrum with what it is worth: how it converged, how uncertain it is, from either side, with gradients.
 
     exponent_i = sum over blocks of (log growth)_i / sum of steps that count
-    error_i^2  = the largest, over blocks of 1, 2, 4, ..., of   m / (m - 1) * sum (growth - exponent * steps)^2 / steps^2
+    error_i^2  = m / (m - 1) * sum over m blocks of (growth - exponent * steps)^2 / (all steps)^2
 
-A block that is longer than the growth's memory is independent of the next; shorter ones give too small an error, so
-the largest of these estimates stands.
+The error is the largest that is found with blocks joined by one, two, four and so on, while eight are left: a block
+that is longer than the growth's memory is independent of the next, and shorter ones give too small an error.
 """
 
 import functools

@@ -80,6 +80,7 @@ def test_masks_and_resets_against_explicit_qr(backward, problem, put):
     assert (np.asarray(some.cancelled) > np.asarray(one.cancelled)).all()
 
 
+@pytest.mark.slow
 def test_backward_exponents_are_the_forward_ones(problem, put):
     """In the limit: over 2,000 steps what is left of the difference is a few nats per 2,000."""
     params, _, *_ = problem("rnn")
@@ -152,6 +153,7 @@ def test_networks_and_one_row():
     np.testing.assert_allclose(found.exponents, gr.flow.lyapunov(network, params, xs, k=4)[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_flossing_leaves_out_rows_without_steps(problem, put):
     """A row that is masked throughout changes neither the loss nor its gradient."""
     params, xs, *_ = put(problem("rnn")[:2])
