@@ -112,7 +112,7 @@ def spectrum(
         >>> xs = jax.random.normal(jax.random.key(1), (400, 2))
         >>> found = gr.flow.spectrum(gr.rnn, params, xs, k=2, burn_in=40)
         >>> found.exponents.shape, found.history.shape, bool((found.exponents < 0).all())
-        ((2,), (80, 2), True)
+        ((2,), (50, 2), True)
         >>> gradient = jax.grad(lambda params: gr.flow.spectrum(gr.rnn, params, xs).exponents.sum())(params)
         >>> gradient.recurrent["w"].shape
         (4, 4)
