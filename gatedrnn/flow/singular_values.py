@@ -80,8 +80,9 @@ def singular_values(
         reverse: as in `unroll`; t then counts steps in the order in which they are run.
 
     Returns:
-        `SingularValues`. Memory: the trajectory [T, B, S], and N frames [B, S, k + 8]. In float32 the sums of logarithms
-        round: after 4,000 steps that each divide by ten, 10^-4000 is off by 0.1 decades; in float64 by 10^-9 or less.
+        `SingularValues`. Memory: the trajectory [T, B, S], and N frames [B, S, k + 8]. In float32 the sums of
+        logarithms round: after 4,000 steps that each divide by ten, 10^-4000 is off by 0.1 decades; float64 keeps ten
+        digits.
 
     Raises:
         ValueError: a time is not in 0..T, `k` is not in 1..S, the network reads backwards, the frames would not fit in

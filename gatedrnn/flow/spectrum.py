@@ -184,6 +184,8 @@ def _chosen(cell: Cell, how: How, params: Any, sequence: Sequence) -> int:
     pilot = in_order(sequence)
     pilot = pilot.piece(jax.tree.map(lambda a: a[:PILOT], pilot.steps), pilot.carry)
     found = _measured(cell, How(how.k, 1, PILOT), params, pilot, 0)
+    if not concrete(found.exponents):  # inside another function's trace
+        return 1
     exponents = np.asarray(found.exponents, np.float64)
     exponents = exponents[np.isfinite(exponents).all(1)]
     if not exponents.size:
