@@ -9,6 +9,8 @@ from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.compare import compare
 from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import Decay, decay
+from gatedrnn.flow.fixed_points import FixedPoints, fixed_points
+from gatedrnn.flow.flossing import flossing
 from gatedrnn.flow.jacobian_norms import JacobianNorms, jacobian_norms
 from gatedrnn.flow.lyapunov import lyapunov
 from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
@@ -17,6 +19,8 @@ from gatedrnn.flow.precision import PrecisionAudit, precision_audit
 from gatedrnn.flow.replay import Replay, replay
 from gatedrnn.flow.selectivity import selectivity
 from gatedrnn.flow.sensitivity import Sensitivity, sensitivity
+from gatedrnn.flow.singular_values import SingularValues, singular_values
+from gatedrnn.flow.spectrum import Spectrum, spectrum
 from gatedrnn.flow.timescales import timescales
 from gatedrnn.flow.windows import WindowAudit, window_audit
 
@@ -26,6 +30,7 @@ __all__ = [
     "Comparison",
     "Coverage",
     "Decay",
+    "FixedPoints",
     "GateMap",
     "JacobianNorms",
     "Monitor",
@@ -38,12 +43,16 @@ __all__ = [
     "Run",
     "Scalar",
     "Sensitivity",
+    "SingularValues",
+    "Spectrum",
     "UnitPaths",
     "WindowAudit",
     "adjoint",
     "compare",
     "coverage",
     "decay",
+    "fixed_points",
+    "flossing",
     "jacobian_norms",
     "lyapunov",
     "monitor",
@@ -53,6 +62,8 @@ __all__ = [
     "replay",
     "selectivity",
     "sensitivity",
+    "singular_values",
+    "spectrum",
     "timescales",
     "window_audit",
 ]

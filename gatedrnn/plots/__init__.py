@@ -5,6 +5,7 @@ paths           whole, direct and rest of a gradient against the lag, three line
 plateau_clock   test loss against updates, one line per cell and initialisation, beside chance
 sentence_strip  under each word, what a gate let through, what a unit held, and how much the word counts
 gate_heatmap    gate activations, units sorted by time scale against time
+spectrum        Lyapunov exponents with their errors, and how they converged
 """
 
 from gatedrnn.plots._curves import Curve
@@ -12,6 +13,7 @@ from gatedrnn.plots._gates import gate_heatmap
 from gatedrnn.plots._paths import paths
 from gatedrnn.plots._plateau import plateau_clock
 from gatedrnn.plots._records import Run, in_order
+from gatedrnn.plots._spectrum import spectrum
 from gatedrnn.plots._strip import Strip, sentence_strip
 from gatedrnn.plots._style import DARK, LIGHT, Theme, save, svg
 from gatedrnn.plots._waterfall import waterfall
@@ -34,6 +36,7 @@ __all__ = [
     "power",
     "save",
     "sentence_strip",
+    "spectrum",
     "steps",
     "svg",
     "ten_to",
