@@ -107,7 +107,7 @@ def pytest_addoption(parser) -> None:
 def pytest_collection_modifyitems(config, items) -> None:
     """`thinned(n)`: of a test's cases every n-th is quick, the others are slow.
 
-    `sampled`: of those only three tenths run, but with `--exhaustive`; which, a hash of the case's name decides. n has
+    `sampled`: of those only two tenths run, but with `--exhaustive`; which, a hash of the case's name decides. n has
     no divisor in common with the cases' numbers.
     """
     seen, kept = collections.Counter(), []
@@ -119,7 +119,7 @@ def pytest_collection_modifyitems(config, items) -> None:
         if not quick:
             item.add_marker(pytest.mark.slow)
         whole = item.get_closest_marker("sampled") is None or config.getoption("exhaustive")
-        if quick or whole or zlib.crc32(item.nodeid.encode()) % 10 < 3:
+        if quick or whole or zlib.crc32(item.nodeid.encode()) % 10 < 2:
             kept.append(item)
     left = {id(item) for item in items} - {id(item) for item in kept}
     config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
