@@ -1,0 +1,230 @@
+"""Mosaic for NVIDIA's Hopper: one group of four warps per 64 units, U of every gate in the shared memory of one block.
+
+Inside, units come before rows: [L, N] instead of [N, L], since the instruction that multiplies takes 64 rows of U^T at
+once, but as few as 8 columns of h. Every group keeps its 64 units of the carry in registers, and hands h, or the
+gates' cotangents, to the others through shared memory, in two places by turns: one barrier per step.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from gatedrnn._jax import MOSAIC_READ, interpreted_mosaic, pallas, rounded_products, without_pallas
+from gatedrnn.methods.kernels._body import Part
+from gatedrnn.methods.kernels._budget import GROUP, SHARED, Load, Tiles, mosaic_lanes, mosaic_tiles
+
+CAPABILITY = "9.0"
+"""The one that has the instruction."""
+SWIZZLE = 128  # bytes, the widest pattern in which shared memory is laid out, with fewest conflicts
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A GPU by its compute capability."""
+
+    capability: str
+    platform = "cuda"
+    resident = False
+    dense = True
+
+    def missing(self) -> str:
+        if self.capability != CAPABILITY:
+            return f"Mosaic's kernels are for compute capability {CAPABILITY}, not {self.capability}"
+        if not rounded_products():
+            return "products of float32 numbers that are not rounded are asked for"
+        return without_pallas("mosaic_gpu", "kernel", "wgmma", "transpose_ref")
+
+    def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
+        return mosaic_tiles(load, steps, batch, units, SHARED[self.capability])
+
+    def lanes(self, units: int) -> int:
+        return mosaic_lanes(units)
+
+    def memory(self) -> tuple[str, int]:
+        return "the shared memory of a block", SHARED[self.capability]
+
+    def run(
+        self,
+        interpret: bool,
+        name: str,
+        body: Callable[..., None],
+        part: Part,
+        reads: tuple[Any, Any, Any],
+        writes: tuple[Any, Any],
+    ) -> Any:
+        """As `_call.run`, its arrays turned on their way in and out."""
+        _, gpu = pallas("mosaic_gpu")
+        rows, lanes, _ = part.tiles
+        streams, held, weights = reads
+        batch = jax.tree.leaves(held)[0].shape[0]
+        wide = lambda a: jnp.broadcast_to(a.T, (lanes, batch))
+        arrays, structure = jax.tree.flatten(
+            (jax.tree.map(_turned, streams), jax.tree.map(_turned, held), jax.tree.map(wide, weights._replace(u=())))
+        )
+        matrices = [u.T for u in weights.u]
+        count = 1 if weights.b else len(matrices)  # h, or the cotangents of all gates
+        dtype = matrices[0].dtype
+        tiled = (gpu.TilingTransform((8, SWIZZLE // dtype.itemsize)), gpu.SwizzleTransform(SWIZZLE))
+        groups = lanes // GROUP
+        outs = [jax.tree.leaves(tree) for tree in writes]
+        made = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+        types = [made(part.steps, lanes, batch) for _ in outs[0]] + [made(lanes, batch) for _ in outs[1]]
+
+        def kernel(*refs: Any) -> None:
+            group, tile = lax.axis_index("group"), lax.axis_index("tile")
+            first, counts = 0, (len(arrays), len(matrices), len(outs[0]), len(outs[1]), 4)
+            parts = []
+            for size in counts:
+                parts.append(refs[first : first + size])
+                first += size
+            read, given, after, end, (u, passed, barrier, filled) = parts
+            pl, _ = pallas()
+            units, columns = pl.ds(group * GROUP, GROUP), pl.ds(tile * rows, rows)
+            registers = Registers(gpu, interpret)
+            view = lambda ref: View(registers, ref, units, columns)
+            streams, held, fixed = jax.tree.unflatten(structure, [view(ref) for ref in read])
+
+            @pl.when(group == 0)
+            def _() -> None:
+                for g, ref in enumerate(given):
+                    gpu.copy_gmem_to_smem(ref, u.at[g], filled)
+                gpu.barrier_wait(filled)
+
+            products = Products(registers, part, len(matrices), u, passed, barrier, units, group)
+            after, end = (
+                jax.tree.unflatten(jax.tree.structure(tree), list(map(view, found)))
+                for tree, found in zip(writes, (after, end), strict=True)
+            )
+            body(streams, held, fixed._replace(u=products), after, end)
+
+        found = gpu.kernel(
+            kernel,
+            out_type=types,
+            grid=(batch // rows,),
+            grid_names=("tile",),
+            num_threads=groups,
+            thread_name="group",
+            scratch_types=[
+                gpu.SMEM((len(matrices), lanes, lanes), dtype, transforms=tiled),
+                gpu.SMEM((2, count, rows, lanes), dtype, transforms=tiled),
+                gpu.Barrier(num_arrivals=groups),
+                gpu.Barrier(num_arrivals=len(matrices)),
+            ],
+            kernel_name=name,
+            compiler_params=gpu.CompilerParams(lowering_semantics=gpu.LoweringSemantics.Lane),
+            interpret=interpreted_mosaic() if interpret else None,
+        )(*arrays, *matrices)
+        shown = [jnp.swapaxes(a, -1, -2) for a in found]
+        ends = itertools.islice(shown, len(outs[0]), None)
+        return tuple(
+            jax.tree.unflatten(jax.tree.structure(tree), list(itertools.islice(each, len(leaves))))
+            for tree, leaves, each in zip(writes, outs, (iter(shown), ends), strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Registers:
+    """How arrays [64, N] lie in the registers of a group: as products leave them. The interpreter knows no layout."""
+
+    gpu: Any
+    interpret: bool
+
+    def read(self, ref: Any) -> Array:
+        found: Array = (
+            ref[...]
+            if self.interpret
+            else self.gpu.load(ref, *MOSAIC_READ, layout=self.gpu.Layout.WGMMA, optimized=False)
+        )
+        return found
+
+    def laid_out(self, array: Array) -> Array:
+        found: Array = array if self.interpret else self.gpu.layout_cast(array, self.gpu.Layout.WGMMA)
+        return found
+
+    def turned(self, array: Array) -> Array:
+        """As it is stored into a transposed reference."""
+        found: Array = array if self.interpret else self.gpu.layout_cast(array, self.gpu.Layout.WGMMA_TRANSPOSED)
+        return found
+
+
+class View:
+    """One group's units and one tile's rows of an array in main memory, [K, L, B] or [L, B]; a flag has no units."""
+
+    def __init__(self, registers: Registers, ref: Any, units: Any, columns: Any) -> None:
+        self.registers, self.ref = registers, ref
+        self.place = (slice(None) if ref.shape[-2] == GROUP else units, columns)
+
+    def __getitem__(self, t: Any) -> Array:
+        return self.registers.read(self._at(t))
+
+    def __setitem__(self, t: Any, value: Array) -> None:
+        self._at(t)[...] = self.registers.laid_out(value)
+
+    def _at(self, t: Any) -> Any:
+        return self.ref.at[self.place if t is Ellipsis else (t, *self.place)]
+
+
+class Products:
+    """As in `_body`, of 64 units: those of all groups meet in shared memory."""
+
+    def __init__(
+        self, registers: Registers, part: Part, count: int, u: Any, passed: Any, barrier: Any, units: Any, group: Any
+    ) -> None:
+        self.registers, self.gpu, self.part, self.count = registers, registers.gpu, part, count
+        self.u, self.passed, self.barrier, self.units, self.group = u, passed, barrier, units, group
+        self.shape = (GROUP, part.tiles.rows)
+
+    def there(self) -> Array:
+        units = self.registers.laid_out(lax.broadcasted_iota(jnp.int32, self.shape, 0))
+        found: Array = units + self.group * np.int32(GROUP) < np.int32(self.part.units)
+        return found
+
+    def each(self, h: Array, t: Any) -> tuple[Array, ...]:
+        (right,) = self._passed([h], t)
+
+        def multiplied(*sums: Any) -> tuple[Array, ...]:
+            for g, total in enumerate(sums):
+                self.gpu.wgmma(total, self.u.at[g, self.units], right)
+            self.gpu.wgmma_wait(0)
+            return tuple(total[...] for total in sums)
+
+        return self._summed(multiplied, self.count)
+
+    def total(self, dgates: Sequence[Array], t: Any) -> Array:
+        rights = self._passed(dgates, t)
+
+        def multiplied(total: Any) -> Array:
+            for g, right in enumerate(rights):
+                self.gpu.wgmma(total, self.u.at[g, self.units], right)
+            self.gpu.wgmma_wait(0)
+            found: Array = total[...]
+            return found
+
+        return self._summed(multiplied, 1)
+
+    def _passed(self, arrays: Sequence[Array], t: Any) -> list[Any]:
+        """All units of arrays of which every group has its own: references [L, N] in shared memory."""
+        here = self.passed.at[lax.rem(t, np.int32(2))]
+        for place, array in enumerate(arrays):
+            mine = self.gpu.transpose_ref(here.at[place, :, self.units], (1, 0))
+            mine[...] = self.registers.turned(array.astype(self.passed.dtype))
+        self.gpu.commit_smem()
+        self.gpu.barrier_arrive(self.barrier)
+        self.gpu.barrier_wait(self.barrier)
+        return [self.gpu.transpose_ref(here.at[place], (1, 0)) for place in range(len(arrays))]
+
+    def _summed(self, multiplied: Callable[..., Any], count: int) -> Any:
+        pl, _ = pallas()
+        return pl.run_scoped(multiplied, *[self.gpu.ACC(self.shape, jnp.float32)] * count)
+
+
+def _turned(a: Array) -> Array:
+    """[..., B, L] -> [..., L, B]; a flag [K, B, 1] for as many units as a group has."""
+    turned = jnp.swapaxes(a, -1, -2)
+    return turned if a.shape[-1] > 1 else jnp.broadcast_to(turned, (*turned.shape[:-2], GROUP, turned.shape[-1]))

@@ -1,0 +1,117 @@
+"""Fused on Hopper: Mosaic's kernels interpreted equal Autodiff, are one per segment and direction, and fit; or Triton's run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tolerances import assert_close
+
+import gatedrnn as gr
+from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, mosaic, mosaic_tiles
+from gatedrnn.methods.kernels._loops import Kernels
+from gatedrnn.methods.kernels._mosaic import Mosaic
+from gatedrnn.methods.segmented import segmented
+
+HOPPER = Mosaic("9.0")
+pytestmark = pytest.mark.skipif(bool(HOPPER.missing()), reason=HOPPER.missing())
+LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel with both flags
+
+
+def interpreted(cell, T, B, H, dtype="float32", flagged=False, reverse=False, D=3):
+    """Values and gradients by interpreted kernels, and by Autodiff."""
+    rng = np.random.default_rng(0)
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+    params = cell.init(jax.random.key(0), D, H, dtype=jnp.dtype(dtype))
+    zero = cell.initial_carry(params, B)
+    xs, carry = normal(T, B, D).astype(dtype), jax.tree.map(lambda a: a + 0.3 * normal(*a.shape), zero)
+    mask, reset = (jnp.asarray(rng.random((T, B)) < p) if flagged else None for p in (0.8, 0.3))
+    weights = normal(T, B, H)
+    how = (cell, Kernels(HOPPER, True), T, reverse, None)
+    kernels = lambda params, xs, carry: segmented(*how, params, xs, carry, zero, mask, reset)
+    plain = lambda params, xs, carry: gr.unroll(
+        cell, params, xs, carry, mask=mask, reset=reset, reverse=reverse, method=gr.Autodiff()
+    )
+
+    def found(run):
+        def loss(*given):
+            end, ys = run(*given)
+            ys = ys if mask is None else jnp.where(mask[..., None], ys, 0)
+            return jnp.sum(ys * weights) + sum(jnp.sum(jnp.sin(part)) for part in end), (end, ys)
+
+        return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, carry)
+
+    return found(kernels), found(plain)
+
+
+def test_interpreted():
+    """Units and rows that fill up, a mask, resets, from the end; two groups, two tiles."""
+    sizes = {"T": 3, "B": 9, "H": 70}
+    assert_close(*interpreted(gr.gru, **sizes, flagged=True, reverse=True), "float32", 3 * 73)
+
+
+@pytest.mark.slow
+def test_interpreted_in_sixteen_bits():
+    """An LSTM, whose h' reads c'."""
+    assert_close(*interpreted(gr.lstm, 3, 2, 5, "bfloat16"), "bfloat16", 3 * 8)
+
+
+def in_sight():
+    """A context in which an H100 is what is lowered for, as it must be from jax 0.11 on."""
+    if jax.__version_info__ < (0, 11):
+        return jax.disable_jit(False)
+    device = jax.sharding.AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=None, platform="gpu")
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device))
+
+
+@pytest.mark.parametrize(
+    ("cell", "H", "dtype"),
+    [(gr.lstm, 128, "bfloat16"), pytest.param(gr.gru, 100, "float32", marks=pytest.mark.slow)],
+    ids=["lstm", "gru"],
+)
+def test_one_kernel_per_segment_and_direction(cell, H, dtype):
+    """In the loop over segments, and once more for the steps that are left over; mapped, too."""
+    like = jax.ShapeDtypeStruct
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 7, H, dtype=dtype))
+    xs, flag, method = like((22, 20, 7), dtype), like((22, 20), bool), gr.Fused(8, platform="cuda")
+
+    def loss(params, xs, flag):
+        end, ys = gr.unroll(cell, params, xs, mask=flag, reset=flag, method=method)
+        return jnp.sin(ys).sum() + sum(map(jnp.sum, end))
+
+    def count(function, *given):
+        text = jax.jit(function).trace(params, *given).lower(lowering_platforms=("cuda",)).as_text()
+        return text.count("@mosaic_gpu_v2("), text.count("xla.gpu.triton(")
+
+    with in_sight():
+        assert gr.explain(cell, params, xs, method=method)[0].why == "the kernels fit"
+        assert count(jax.grad(loss), xs, flag) == (4, 0)
+        several = like((2, *xs.shape), dtype)
+        assert count(jax.vmap(jax.grad(loss), in_axes=(None, 0, None)), several, flag) == (4, 0)
+
+
+def test_bytes():
+    """U in whole groups of 64 units beside two places for what is multiplied; fewer rows where 16 are too many."""
+    load = Load(matrices=3, width=4, **LSTM)
+    assert mosaic(load, Tiles(8, 128, 9)) == 3 * 128**2 * 4 + 2 * 3 * 8 * 128 * 4 + 4096 <= SHARED["9.0"]
+    tiles = lambda load, batch, units: mosaic_tiles(load, 9, batch, units, SHARED["9.0"])
+    assert tiles(load, 20, 128) == Tiles(8, 128, 9)
+    assert tiles(load, 20, 64) == Tiles(16, 64, 9)
+    assert tiles(load, 3, 5) == Tiles(8, 64, 9)
+    assert tiles(load, 20, 129) is None
+    assert tiles(load._replace(matrices=4), 20, 65) is None
+    assert tiles(load._replace(matrices=4, width=2), 20, 128) == Tiles(16, 128, 9)
+    assert tiles(load._replace(matrices=1, width=2), 20, 320) == Tiles(16, 320, 9)
+
+
+def test_triton_where_mosaic_has_none():
+    """And why: a diagonal, another GPU, products that are not rounded."""
+    like = lambda cell: jax.eval_shape(lambda: cell.init(jax.random.key(0), 3, 5))
+    why = lambda cell: gr.explain(
+        cell, like(cell), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda")
+    )[0].why
+    with in_sight():
+        diagonal = "Triton's kernels fit; U is a diagonal, with which Mosaic has nothing to multiply"
+        assert why(gr.indrnn) == diagonal
+        with jax.default_matmul_precision("highest"):
+            assert why(gr.rnn) == "Triton's kernels fit; products of float32 numbers that are not rounded are asked for"
+    assert Mosaic("8.0").missing() == "Mosaic's kernels are for compute capability 9.0, not 8.0"
