@@ -158,11 +158,6 @@ MOSAIC_READ: tuple[None, ...] = () if jax.__version_info__ >= (0, 11) else (None
 """What `load` of Pallas's `mosaic_gpu` takes after the reference: once an index, of which references are told now."""
 
 
-def interpreted_mosaic() -> Any:
-    """What tells `mosaic_gpu` to interpret a kernel, which is public from jax 0.11 on."""
-    return importlib.import_module("jax._src.pallas.mosaic_gpu.interpret.params").InterpretGPUParams()
-
-
 def rounded_products() -> bool:
     """Whether the factors of a product may lose digits, as they do by default on devices that multiply faster so."""
     precision = jax.config.jax_default_matmul_precision

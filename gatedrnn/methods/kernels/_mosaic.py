@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gatedrnn._jax import MOSAIC_READ, interpreted_mosaic, pallas, rounded_products, without_pallas
+from gatedrnn._jax import MOSAIC_READ, pallas, rounded_products, without_pallas
 from gatedrnn.methods.kernels._body import Part
 from gatedrnn.methods.kernels._budget import GROUP, SHARED, Load, Tiles, mosaic_lanes, mosaic_tiles
 
@@ -86,8 +86,7 @@ class Mosaic:
             read, given, after, end, (u, passed, barrier, filled) = parts
             pl, _ = pallas()
             units, columns = pl.ds(group * GROUP, GROUP), pl.ds(tile * rows, rows)
-            registers = Registers(gpu, interpret)
-            view = lambda ref: View(registers, ref, units, columns)
+            view = lambda ref: View(gpu, ref, units, columns)
             streams, held, fixed = jax.tree.unflatten(structure, [view(ref) for ref in read])
 
             @pl.when(group == 0)
@@ -96,7 +95,7 @@ class Mosaic:
                     gpu.copy_gmem_to_smem(ref, u.at[g], filled)
                 gpu.barrier_wait(filled)
 
-            products = Products(registers, part, len(matrices), u, passed, barrier, units, group)
+            products = Products(gpu, part, len(matrices), u, passed, barrier, units, group)
             after, end = (
                 jax.tree.unflatten(jax.tree.structure(tree), list(map(view, found)))
                 for tree, found in zip(writes, (after, end), strict=True)
@@ -118,7 +117,7 @@ class Mosaic:
             ],
             kernel_name=name,
             compiler_params=gpu.CompilerParams(lowering_semantics=gpu.LoweringSemantics.Lane),
-            interpret=interpreted_mosaic() if interpret else None,
+            interpret=gpu.InterpretGPUParams() if interpret else None,
         )(*arrays, *matrices)
         shown = [jnp.swapaxes(a, -1, -2) for a in found]
         ends = itertools.islice(shown, len(outs[0]), None)
@@ -128,43 +127,20 @@ class Mosaic:
         )
 
 
-@dataclass(frozen=True)
-class Registers:
-    """How arrays [64, N] lie in the registers of a group: as products leave them. The interpreter knows no layout."""
-
-    gpu: Any
-    interpret: bool
-
-    def read(self, ref: Any) -> Array:
-        found: Array = (
-            ref[...]
-            if self.interpret
-            else self.gpu.load(ref, *MOSAIC_READ, layout=self.gpu.Layout.WGMMA, optimized=False)
-        )
-        return found
-
-    def laid_out(self, array: Array) -> Array:
-        found: Array = array if self.interpret else self.gpu.layout_cast(array, self.gpu.Layout.WGMMA)
-        return found
-
-    def turned(self, array: Array) -> Array:
-        """As it is stored into a transposed reference."""
-        found: Array = array if self.interpret else self.gpu.layout_cast(array, self.gpu.Layout.WGMMA_TRANSPOSED)
-        return found
-
-
 class View:
     """One group's units and one tile's rows of an array in main memory, [K, L, B] or [L, B]; a flag has no units."""
 
-    def __init__(self, registers: Registers, ref: Any, units: Any, columns: Any) -> None:
-        self.registers, self.ref = registers, ref
+    def __init__(self, gpu: Any, ref: Any, units: Any, columns: Any) -> None:
+        self.gpu, self.ref = gpu, ref
         self.place = (slice(None) if ref.shape[-2] == GROUP else units, columns)
 
     def __getitem__(self, t: Any) -> Array:
-        return self.registers.read(self._at(t))
+        layout = self.gpu.Layout.WGMMA
+        found: Array = self.gpu.load(self._at(t), *MOSAIC_READ, layout=layout, optimized=False)
+        return found
 
     def __setitem__(self, t: Any, value: Array) -> None:
-        self._at(t)[...] = self.registers.laid_out(value)
+        self._at(t)[...] = self.gpu.layout_cast(value, self.gpu.Layout.WGMMA)
 
     def _at(self, t: Any) -> Any:
         return self.ref.at[self.place if t is Ellipsis else (t, *self.place)]
@@ -174,14 +150,14 @@ class Products:
     """As in `_body`, of 64 units: those of all groups meet in shared memory."""
 
     def __init__(
-        self, registers: Registers, part: Part, count: int, u: Any, passed: Any, barrier: Any, units: Any, group: Any
+        self, gpu: Any, part: Part, count: int, u: Any, passed: Any, barrier: Any, units: Any, group: Any
     ) -> None:
-        self.registers, self.gpu, self.part, self.count = registers, registers.gpu, part, count
+        self.gpu, self.part, self.count = gpu, part, count
         self.u, self.passed, self.barrier, self.units, self.group = u, passed, barrier, units, group
         self.shape = (GROUP, part.tiles.rows)
 
     def there(self) -> Array:
-        units = self.registers.laid_out(lax.broadcasted_iota(jnp.int32, self.shape, 0))
+        units = self.gpu.broadcasted_iota(jnp.int32, self.shape, 0, layout=self.gpu.Layout.WGMMA)
         found: Array = units + self.group * np.int32(GROUP) < np.int32(self.part.units)
         return found
 
@@ -213,7 +189,8 @@ class Products:
         here = self.passed.at[lax.rem(t, np.int32(2))]
         for place, array in enumerate(arrays):
             mine = self.gpu.transpose_ref(here.at[place, :, self.units], (1, 0))
-            mine[...] = self.registers.turned(array.astype(self.passed.dtype))
+            narrow = array.astype(self.passed.dtype)
+            mine[...] = self.gpu.layout_cast(narrow, self.gpu.Layout.WGMMA_TRANSPOSED)
         self.gpu.commit_smem()
         self.gpu.barrier_arrive(self.barrier)
         self.gpu.barrier_wait(self.barrier)
