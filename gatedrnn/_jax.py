@@ -39,6 +39,33 @@ def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
             yield getattr(found, "jaxpr", found)
 
 
+def without_rules(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, from which what JAX calls inside is written out: rules of derivatives are gone."""
+
+    def plain(*arguments: Any) -> Any:
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        found = _evaluated(closed, jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+
+    return plain
+
+
+def _evaluated(closed: ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
+    jaxpr = closed.jaxpr
+    known: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *arguments], strict=True))
+    value = lambda var: known[var] if isinstance(var, Var) else var.val
+    for equation in jaxpr.eqns:
+        called = equation.params.get("call_jaxpr", equation.params.get("jaxpr"))
+        if isinstance(called, ClosedJaxpr):
+            found = _evaluated(called, list(map(value, equation.invars)))
+            known |= dict(zip(equation.outvars, found, strict=True))
+            continue
+        reads = list(dict.fromkeys(var for var in equation.invars if isinstance(var, Var)))
+        for out in equation.outvars:
+            known[out] = piece(closed, reads, out, [equation])(*map(value, reads))
+    return list(map(value, jaxpr.outvars))
+
+
 def depends(jaxpr: Jaxpr) -> bool:
     """Whether the results are computed from the arguments, as far as is seen without a look into what is called."""
     needed = {var for var in jaxpr.outvars if isinstance(var, Var)}

@@ -5,6 +5,7 @@ Arguments are trees of references, [C, R, L] for what changes from step to step,
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -14,7 +15,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
-from gatedrnn._jax import pallas
+from gatedrnn._jax import pallas, without_rules
 from gatedrnn.methods._loops import Inputs, Pulls, advance, retreat
 from gatedrnn.methods.kernels._budget import Tiles
 
@@ -118,6 +119,7 @@ def forward(
 ) -> None:
     """Writes the first parts of the carry after every step, and the last carry."""
     products: Products = weights.u
+    cell = replace(cell, pointwise=without_rules(cell.pointwise))  # of a rule not every backend knows anything
     spread = lambda ref: jnp.broadcast_to(ref[...], products.shape)
     biases, unit, first = jax.tree.map(spread, weights.b), jax.tree.map(spread, weights.unit), _read(initial)
     there = products.there() if part.tiles.lanes > part.units else None
