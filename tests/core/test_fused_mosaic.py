@@ -1,4 +1,4 @@
-"""Fused on Hopper: Mosaic's kernels interpreted equal Autodiff, are one per segment and direction, and fit; or Triton's run."""
+"""Fused on Hopper: Mosaic's kernels equal scans, are one per segment and direction, and fit; or Triton's run."""
 
 import jax
 import jax.numpy as jnp
@@ -7,52 +7,42 @@ import pytest
 from tolerances import assert_close
 
 import gatedrnn as gr
+from gatedrnn._jacobian import Blocks
+from gatedrnn.methods._loops import Inputs, Pulls
 from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, mosaic, mosaic_tiles
-from gatedrnn.methods.kernels._loops import Kernels
+from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
 from gatedrnn.methods.kernels._mosaic import Mosaic
-from gatedrnn.methods.segmented import segmented
 
 HOPPER = Mosaic("9.0")
 pytestmark = pytest.mark.skipif(bool(HOPPER.missing()), reason=HOPPER.missing())
 LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel with both flags
 
 
-def interpreted(cell, T, B, H, dtype="float32", flagged=False, reverse=False, D=3):
-    """Values and gradients by interpreted kernels, and by Autodiff."""
-    rng = np.random.default_rng(0)
-    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
-    params = cell.init(jax.random.key(0), D, H, dtype=jnp.dtype(dtype))
-    zero = cell.initial_carry(params, B)
-    xs, carry = normal(T, B, D).astype(dtype), jax.tree.map(lambda a: a + 0.3 * normal(*a.shape), zero)
-    mask, reset = (jnp.asarray(rng.random((T, B)) < p) if flagged else None for p in (0.8, 0.3))
-    weights = normal(T, B, H)
-    how = (cell, Kernels(HOPPER, True), T, reverse, None)
-    kernels = lambda params, xs, carry: segmented(*how, params, xs, carry, zero, mask, reset)
-    plain = lambda params, xs, carry: gr.unroll(
-        cell, params, xs, carry, mask=mask, reset=reset, reverse=reverse, method=gr.Autodiff()
-    )
-
-    def found(run):
-        def loss(*given):
-            end, ys = run(*given)
-            ys = ys if mask is None else jnp.where(mask[..., None], ys, 0)
-            return jnp.sum(ys * weights) + sum(jnp.sum(jnp.sin(part)) for part in end), (end, ys)
-
-        return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, carry)
-
-    return found(kernels), found(plain)
-
-
-def test_interpreted():
-    """Units and rows that fill up, a mask, resets, from the end; two groups, two tiles."""
-    sizes = {"T": 3, "B": 9, "H": 70}
-    assert_close(*interpreted(gr.gru, **sizes, flagged=True, reverse=True), "float32", 3 * 73)
-
-
 @pytest.mark.slow
-def test_interpreted_in_sixteen_bits():
-    """An LSTM, whose h' reads c'."""
-    assert_close(*interpreted(gr.lstm, 3, 2, 5, "bfloat16"), "bfloat16", 3 * 8)
+@pytest.mark.skipif(jax.__version_info__ < (0, 11), reason="its interpreter knows no transposed reference")
+@pytest.mark.parametrize(
+    ("cell", "sizes", "dtype", "reverse"),
+    [(gr.gru, (3, 9, 70), "float32", True), (gr.lstm, (3, 2, 5), "bfloat16", False)],
+    ids=["gru", "lstm"],
+)
+def test_interpreted(cell, sizes, dtype, reverse):
+    """Both loops are those by scans: units and rows that fill up, two groups, two tiles, both flags."""
+    rng = np.random.default_rng(0)
+    draw = lambda like: jnp.asarray(rng.normal(size=np.shape(like)), jnp.float32)
+    params = cell.init(jax.random.key(0), 3, sizes[2], dtype=jnp.dtype(dtype))
+    zero, per_step = cell.initial_carry(params, sizes[1]), jnp.zeros(sizes)
+    carry, gates = jax.tree.map(draw, zero), tuple(draw(per_step) for _ in cell.gates)
+    mask, reset = (jnp.asarray(rng.random(sizes[:2]) < p) for p in (0.8, 0.3))
+    kernels = Kernels(HOPPER, True)
+    given = (cell, reverse, len(carry), kernels.weights(cell, params, carry.h), carry, zero)
+    inputs = Inputs(gates, draw(per_step), mask, reset)
+    assert_close(_forward(kernels, *given, inputs), _plain_forward(*given, inputs), dtype, sizes[2])
+
+    h = Blocks(tuple(map(draw, gates)), tuple(map(draw, gates[: len(carry)])), (None, per_step)[: len(carry)], {}, ())
+    c = Blocks((*map(draw, gates[:-1]), None), (None, draw(per_step)), (None, None), {}, ())
+    pulls = Pulls(draw(per_step), [h, c][: len(carry)], None, draw(per_step), mask, reset)
+    given = ([1, 0][-len(carry) :], 0.5, reverse, kernels.adjoint(cell, params, carry.h), (carry, zero), pulls)
+    assert_close(_backward(kernels, *given), _plain_backward(*given), dtype, sizes[2])
 
 
 def in_sight():
@@ -110,8 +100,8 @@ def test_triton_where_mosaic_has_none():
         cell, like(cell), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda")
     )[0].why
     with in_sight():
-        diagonal = "Triton's kernels fit; U is a diagonal, with which Mosaic has nothing to multiply"
-        assert why(gr.indrnn) == diagonal
+        assert why(gr.indrnn) == "Triton's kernels fit; U is a diagonal, with which Mosaic has nothing to multiply"
+        assert "log1p" in why(gr.slstm)
         with jax.default_matmul_precision("highest"):
             assert why(gr.rnn) == "Triton's kernels fit; products of float32 numbers that are not rounded are asked for"
     assert Mosaic("8.0").missing() == "Mosaic's kernels are for compute capability 9.0, not 8.0"

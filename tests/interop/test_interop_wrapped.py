@@ -52,7 +52,11 @@ def equinox():
     return Wrapped(interop.from_equinox(module), wrap(), wrap())
 
 
-@pytest.mark.parametrize("framework", [linen, nnx, haiku, equinox], ids=lambda framework: framework.__name__)
+@pytest.mark.parametrize(
+    "framework",
+    [nnx, *(pytest.param(each, marks=pytest.mark.slow) for each in (linen, haiku, equinox))],
+    ids=lambda framework: framework.__name__,
+)
 def test_agrees_with_the_converted_cell(framework, inputs):
     """Outputs with flags, gradients in xs, adjoint and exponents; wrapped twice, it is one cell."""
     made = framework()
