@@ -6,7 +6,7 @@
 | `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | functions with derivatives of their own |
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 | `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
-| `pallas`, its `tpu`, `triton` and `mosaic_gpu` | `jax.experimental` | kernels; nothing is imported before one is asked for |
+| `pallas`, its `tpu`, `triton` and `mosaic_gpu` | `jax.experimental` | kernels; imported when one is asked for |
 """
 
 import contextlib

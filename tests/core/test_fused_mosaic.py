@@ -59,10 +59,10 @@ def in_sight():
     ids=["lstm", "gru"],
 )
 def test_one_kernel_per_segment_and_direction(cell, H, dtype):
-    """In the loop over segments, and once more for the steps that are left over; mapped, too."""
+    """In the loop over segments, and once more for the steps that are left over; the GRU's mapped, too."""
     like = jax.ShapeDtypeStruct
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 7, H, dtype=dtype))
-    xs, flag, method = like((22, 20, 7), dtype), like((22, 20), bool), gr.Fused(8, platform="cuda")
+    xs, flag, method = like((22, 20, 7), dtype), like((22, 20), bool), gr.Fused(8, 0.5, platform="cuda")
 
     def loss(params, xs, flag):
         end, ys = gr.unroll(cell, params, xs, mask=flag, reset=flag, method=method)
@@ -75,8 +75,9 @@ def test_one_kernel_per_segment_and_direction(cell, H, dtype):
     with in_sight():
         assert gr.explain(cell, params, xs, method=method)[0].why == "the kernels fit"
         assert count(jax.grad(loss), xs, flag) == (4, 0)
-        several = like((2, *xs.shape), dtype)
-        assert count(jax.vmap(jax.grad(loss), in_axes=(None, 0, None)), several, flag) == (4, 0)
+        if cell == gr.gru:
+            mapped = jax.vmap(jax.grad(loss), in_axes=(None, 0, None))
+            assert count(mapped, like((2, *xs.shape), dtype), flag) == (4, 0)
 
 
 def test_bytes():
@@ -96,9 +97,11 @@ def test_bytes():
 def test_triton_where_mosaic_has_none():
     """And why: a diagonal, another GPU, products that are not rounded."""
     like = lambda cell: jax.eval_shape(lambda: cell.init(jax.random.key(0), 3, 5))
-    why = lambda cell: gr.explain(
-        cell, like(cell), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda")
-    )[0].why
+    why = lambda cell: (
+        gr.explain(cell, like(cell), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda"))[
+            0
+        ].why
+    )
     with in_sight():
         assert why(gr.indrnn) == "Triton's kernels fit; U is a diagonal, with which Mosaic has nothing to multiply"
         assert "log1p" in why(gr.slstm)

@@ -75,7 +75,5 @@ def run(
     )(*reads)
 
 
-def _run(
-    body: Callable[..., None], part: Part, streams: Any, held: Any, weights: Any, written: Any, end: Any
-) -> None:
+def _run(body: Callable[..., None], part: Part, streams: Any, held: Any, weights: Any, written: Any, end: Any) -> None:
     body(streams, held, weights._replace(u=Dots(part, weights.u)), written, end)

@@ -105,9 +105,7 @@ def _forward(
         body.forward(cell, part, Inputs(gates_x, damp, mask, reset), held[0], held[1], weights, after, end)
 
     writes = (tuple(start)[:count], start)
-    after, end = cut(
-        kernels.backend.run(kernels.interpret, "forward_steps", run, part, reads, writes), *start.h.shape
-    )
+    after, end = cut(kernels.backend.run(kernels.interpret, "forward_steps", run, part, reads, writes), *start.h.shape)
     return end, after
 
 

@@ -1,11 +1,11 @@
 """Mosaic for NVIDIA's Hopper: one group of four warps per 64 units, U of every gate in the shared memory of one block.
 
-Inside, units come before rows: [L, N] instead of [N, L], since the instruction that multiplies takes 64 rows of U^T at
+Inside, units come before rows, tile by tile: [B / N, L, N] instead of [B, L], since the instruction that multiplies takes 64 rows of U^T at
 once, but as few as 8 columns of h. Every group keeps its 64 units of the carry in registers, and hands h, or the
 gates' cotangents, to the others through shared memory, in two places by turns: one barrier per step.
 """
 
-import itertools
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +38,8 @@ class Mosaic:
             return f"Mosaic's kernels are for compute capability {CAPABILITY}, not {self.capability}"
         if not rounded_products():
             return "products of float32 numbers that are not rounded are asked for"
+        if jax.__version_info__ < (0, 10):
+            return f"jax {jax.__version__} is too old for Mosaic on a GPU"
         return without_pallas("mosaic_gpu", "kernel", "wgmma", "transpose_ref")
 
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
@@ -62,77 +64,63 @@ class Mosaic:
         _, gpu = pallas("mosaic_gpu")
         rows, lanes, _ = part.tiles
         streams, held, weights = reads
-        batch = jax.tree.leaves(held)[0].shape[0]
-        wide = lambda a: jnp.broadcast_to(a.T, (lanes, batch))
-        arrays, structure = jax.tree.flatten(
-            (jax.tree.map(_turned, streams), jax.tree.map(_turned, held), jax.tree.map(wide, weights._replace(u=())))
-        )
-        matrices = [u.T for u in weights.u]
-        count = 1 if weights.b else len(matrices)  # h, or the cotangents of all gates
-        dtype = matrices[0].dtype
-        tiled = (gpu.TilingTransform((8, SWIZZLE // dtype.itemsize)), gpu.SwizzleTransform(SWIZZLE))
-        groups = lanes // GROUP
-        outs = [jax.tree.leaves(tree) for tree in writes]
-        made = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
-        types = [made(part.steps, lanes, batch) for _ in outs[0]] + [made(lanes, batch) for _ in outs[1]]
-
-        def kernel(*refs: Any) -> None:
-            group, tile = lax.axis_index("group"), lax.axis_index("tile")
-            first, counts = 0, (len(arrays), len(matrices), len(outs[0]), len(outs[1]), 4)
-            parts = []
-            for size in counts:
-                parts.append(refs[first : first + size])
-                first += size
-            read, given, after, end, (u, passed, barrier, filled) = parts
-            pl, _ = pallas()
-            units, columns = pl.ds(group * GROUP, GROUP), pl.ds(tile * rows, rows)
-            view = lambda ref: View(gpu, ref, units, columns)
-            streams, held, fixed = jax.tree.unflatten(structure, [view(ref) for ref in read])
-
-            @pl.when(group == 0)
-            def _() -> None:
-                for g, ref in enumerate(given):
-                    gpu.copy_gmem_to_smem(ref, u.at[g], filled)
-                gpu.barrier_wait(filled)
-
-            products = Products(gpu, part, len(matrices), u, passed, barrier, units, group)
-            after, end = (
-                jax.tree.unflatten(jax.tree.structure(tree), list(map(view, found)))
-                for tree, found in zip(writes, (after, end), strict=True)
-            )
-            body(streams, held, fixed._replace(u=products), after, end)
-
+        tiles = jax.tree.leaves(held)[0].shape[0] // rows
+        tiled = functools.partial(_tiled, rows)
+        wide = lambda a: jnp.broadcast_to(a.T, (lanes, rows))
+        made = lambda *shape: jax.ShapeDtypeStruct((*shape, tiles, lanes, rows), jnp.float32)
+        arrays = (jax.tree.map(tiled, streams), jax.tree.map(tiled, held), jax.tree.map(wide, weights._replace(u=())))
+        matrices = tuple(u.T for u in weights.u)
+        outs = (jax.tree.map(lambda _: made(part.steps), writes[0]), jax.tree.map(lambda _: made(), writes[1]))
+        groups, dtype = lanes // GROUP, matrices[0].dtype
+        passed = 1 if weights.b else len(matrices)  # h, or the cotangents of all gates
+        layout = (gpu.TilingTransform((8, SWIZZLE // dtype.itemsize)), gpu.SwizzleTransform(SWIZZLE))
         found = gpu.kernel(
-            kernel,
-            out_type=types,
-            grid=(batch // rows,),
+            functools.partial(_program, gpu, body, part, jax.tree.structure((arrays, matrices, outs))),
+            out_type=jax.tree.leaves(outs),
+            grid=(tiles,),
             grid_names=("tile",),
             num_threads=groups,
             thread_name="group",
             scratch_types=[
-                gpu.SMEM((len(matrices), lanes, lanes), dtype, transforms=tiled),
-                gpu.SMEM((2, count, rows, lanes), dtype, transforms=tiled),
+                gpu.SMEM((len(matrices), lanes, lanes), dtype, transforms=layout),
+                gpu.SMEM((2, passed, rows, lanes), dtype, transforms=layout),
                 gpu.Barrier(num_arrivals=groups),
                 gpu.Barrier(num_arrivals=len(matrices)),
             ],
             kernel_name=name,
             compiler_params=gpu.CompilerParams(lowering_semantics=gpu.LoweringSemantics.Lane),
             interpret=gpu.InterpretGPUParams() if interpret else None,
-        )(*arrays, *matrices)
-        shown = [jnp.swapaxes(a, -1, -2) for a in found]
-        ends = itertools.islice(shown, len(outs[0]), None)
-        return tuple(
-            jax.tree.unflatten(jax.tree.structure(tree), list(itertools.islice(each, len(leaves))))
-            for tree, leaves, each in zip(writes, outs, (iter(shown), ends), strict=True)
-        )
+        )(*jax.tree.leaves((arrays, matrices)))
+        return jax.tree.unflatten(jax.tree.structure(outs), list(map(_whole, found)))
+
+
+def _program(gpu: Any, body: Callable[..., None], part: Part, structure: Any, *refs: Any) -> None:
+    """One tile of the batch: `refs` are what is read and written, as `structure` has them, then shared memory."""
+    pl, _ = pallas()
+    *read, u, passed, barrier, filled = refs
+    group, tile = lax.axis_index("group"), lax.axis_index("tile")
+    units = pl.ds(group * GROUP, GROUP)
+    arrays, matrices, written = jax.tree.unflatten(structure, read)
+
+    @pl.when(group == 0)
+    def _() -> None:
+        for gate, matrix in enumerate(matrices):
+            gpu.copy_gmem_to_smem(matrix, u.at[gate], filled)
+        gpu.barrier_wait(filled)  # the others wait in their first step
+
+    of_tile, of_all = (lambda ref, place=place: View(gpu, ref, place) for place in ((tile, units), (units,)))
+    (streams, held), (after, end) = jax.tree.map(of_tile, (arrays[:2], written))
+    weights = jax.tree.map(of_all, arrays[2])
+    products = Products(gpu, part, len(matrices), u, passed, barrier, units, group)
+    body(streams, held, weights._replace(u=products), after, end)
 
 
 class View:
-    """One group's units and one tile's rows of an array in main memory, [K, L, B] or [L, B]; a flag has no units."""
+    """One group's units, and one tile, of an array in main memory; a flag has as many units as a group."""
 
-    def __init__(self, gpu: Any, ref: Any, units: Any, columns: Any) -> None:
+    def __init__(self, gpu: Any, ref: Any, place: tuple[Any, ...]) -> None:
         self.gpu, self.ref = gpu, ref
-        self.place = (slice(None) if ref.shape[-2] == GROUP else units, columns)
+        self.place = (*place[:-1], slice(None)) if ref.shape[-2] == GROUP else place
 
     def __getitem__(self, t: Any) -> Array:
         layout = self.gpu.Layout.WGMMA
@@ -147,7 +135,7 @@ class View:
 
 
 class Products:
-    """As in `_body`, of 64 units: those of all groups meet in shared memory."""
+    """As in `_body`, of 64 units: what all groups have is passed on in shared memory."""
 
     def __init__(
         self, gpu: Any, part: Part, count: int, u: Any, passed: Any, barrier: Any, units: Any, group: Any
@@ -201,7 +189,13 @@ class Products:
         return pl.run_scoped(multiplied, *[self.gpu.ACC(self.shape, jnp.float32)] * count)
 
 
-def _turned(a: Array) -> Array:
-    """[..., B, L] -> [..., L, B]; a flag [K, B, 1] for as many units as a group has."""
+def _tiled(rows: int, a: Array) -> Array:
+    """[..., B, L] -> [..., B / N, L, N], so that a tile lies in one piece; a flag [K, B, 1] for a group of units."""
+    turned = jnp.swapaxes(a.reshape(*a.shape[:-2], -1, rows, a.shape[-1]), -1, -2)
+    return turned if a.shape[-1] > 1 else jnp.broadcast_to(turned, (*turned.shape[:-2], GROUP, rows))
+
+
+def _whole(a: Array) -> Array:
+    """The inverse of `_tiled`."""
     turned = jnp.swapaxes(a, -1, -2)
-    return turned if a.shape[-1] > 1 else jnp.broadcast_to(turned, (*turned.shape[:-2], GROUP, turned.shape[-1]))
+    return turned.reshape(*turned.shape[:-3], -1, turned.shape[-1])
