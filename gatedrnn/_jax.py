@@ -187,8 +187,8 @@ MOSAIC_READ: tuple[None, ...] = () if jax.__version_info__ >= (0, 11) else (None
 
 def rounded_products() -> bool:
     """Whether the factors of a product may lose digits, as they do by default on devices that multiply faster so."""
-    precision = jax.config.jax_default_matmul_precision
-    return precision in (None, "default", "fastest", "bfloat16", "tensorfloat32")
+    config: Any = jax.config
+    return config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16", "tensorfloat32")
 
 
 def linear_call(

@@ -1,8 +1,9 @@
 """Mosaic for NVIDIA's Hopper: one group of four warps per 64 units, U of every gate in the shared memory of one block.
 
-Inside, units come before rows, tile by tile: [B / N, L, N] instead of [B, L], since the instruction that multiplies takes 64 rows of U^T at
-once, but as few as 8 columns of h. Every group keeps its 64 units of the carry in registers, and hands h, or the
-gates' cotangents, to the others through shared memory, in two places by turns: one barrier per step.
+Inside, units come before rows, tile by tile: [B / N, L, N] instead of [B, L], since the instruction that multiplies
+takes 64 rows of U^T at once, but as few as 8 columns of h. Every group keeps its 64 units of the carry in registers,
+and hands h, or the gates' cotangents, to the others through shared memory, in two places by turns: one barrier per
+step.
 """
 
 import functools
@@ -102,17 +103,19 @@ def _program(gpu: Any, body: Callable[..., None], part: Part, structure: Any, *r
     units = pl.ds(group * GROUP, GROUP)
     arrays, matrices, written = jax.tree.unflatten(structure, read)
 
-    @pl.when(group == 0)
-    def _() -> None:
-        for gate, matrix in enumerate(matrices):
-            gpu.copy_gmem_to_smem(matrix, u.at[gate], filled)
-        gpu.barrier_wait(filled)  # the others wait in their first step
-
+    pl.when(group == 0)(lambda: _fill(gpu, matrices, u, filled))  # the others wait in their first step
     of_tile, of_all = (lambda ref, place=place: View(gpu, ref, place) for place in ((tile, units), (units,)))
     (streams, held), (after, end) = jax.tree.map(of_tile, (arrays[:2], written))
     weights = jax.tree.map(of_all, arrays[2])
     products = Products(gpu, part, len(matrices), u, passed, barrier, units, group)
     body(streams, held, weights._replace(u=products), after, end)
+
+
+def _fill(gpu: Any, matrices: Sequence[Any], u: Any, filled: Any) -> None:
+    """Copies U of every gate to shared memory."""
+    for gate, matrix in enumerate(matrices):
+        gpu.copy_gmem_to_smem(matrix, u.at[gate], filled)
+    gpu.barrier_wait(filled)
 
 
 class View:
