@@ -41,7 +41,7 @@ class Mosaic:
             return "products of float32 numbers that are not rounded are asked for"
         if jax.__version_info__ < (0, 10):
             return f"jax {jax.__version__} is too old for Mosaic on a GPU"
-        return without_pallas("mosaic_gpu", "kernel", "wgmma", "transpose_ref")
+        return without_pallas("mosaic_gpu", "kernel", "wgmma")
 
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         return mosaic_tiles(load, steps, batch, units, SHARED[self.capability])
@@ -179,13 +179,13 @@ class Products:
         """All units of arrays of which every group has its own: references [L, N] in shared memory."""
         here = self.passed.at[lax.rem(t, np.int32(2))]
         for place, array in enumerate(arrays):
-            mine = self.gpu.transpose_ref(here.at[place, :, self.units], (1, 0))
+            mine = here.at[place, :, self.units].transpose((1, 0))
             narrow = array.astype(self.passed.dtype)
             mine[...] = self.gpu.layout_cast(narrow, self.gpu.Layout.WGMMA_TRANSPOSED)
         self.gpu.commit_smem()
         self.gpu.barrier_arrive(self.barrier)
         self.gpu.barrier_wait(self.barrier)
-        return [self.gpu.transpose_ref(here.at[place], (1, 0)) for place in range(len(arrays))]
+        return [here.at[place].transpose((1, 0)) for place in range(len(arrays))]
 
     def _summed(self, multiplied: Callable[..., Any], count: int) -> Any:
         pl, _ = pallas()
