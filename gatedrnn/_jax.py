@@ -6,7 +6,7 @@
 | `Primitive`, `ad`, `batching`, `mlir` | the same, `jax.interpreters` | functions with derivatives of their own |
 | `Tracer` | `jax.core` | values that are not there cannot be looked at |
 | `manual_axis_type`, once `vma` | of `jax.typeof` | over which axes of a `shard_map` an array varies |
-| `pallas`, its `tpu` and `triton` | `jax.experimental` | kernels; nothing is imported before one is asked for |
+| `pallas`, its `tpu`, `triton` and `mosaic_gpu` | `jax.experimental` | kernels; imported when one is asked for |
 """
 
 import contextlib
@@ -37,6 +37,33 @@ def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
         found = equation.params.get(name)
         if found is not None:
             yield getattr(found, "jaxpr", found)
+
+
+def without_rules(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, from which what JAX calls inside is written out: rules of derivatives are gone."""
+
+    def plain(*arguments: Any) -> Any:
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        found = _evaluated(closed, jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+
+    return plain
+
+
+def _evaluated(closed: ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
+    jaxpr = closed.jaxpr
+    known: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *arguments], strict=True))
+    value = lambda var: known[var] if isinstance(var, Var) else var.val
+    for equation in jaxpr.eqns:
+        called = equation.params.get("call_jaxpr", equation.params.get("jaxpr"))
+        if isinstance(called, ClosedJaxpr):
+            found = _evaluated(called, list(map(value, equation.invars)))
+            known |= dict(zip(equation.outvars, found, strict=True))
+            continue
+        reads = list(dict.fromkeys(var for var in equation.invars if isinstance(var, Var)))
+        for out in equation.outvars:
+            known[out] = piece(closed, reads, out, [equation])(*map(value, reads))
+    return list(map(value, jaxpr.outvars))
 
 
 def depends(jaxpr: Jaxpr) -> bool:
@@ -139,18 +166,29 @@ def outside_meshes() -> contextlib.AbstractContextManager[Any]:
 
 
 def pallas(backend: str = "") -> tuple[Any, Any]:
-    """Pallas, and its module for a backend, `tpu` or `triton`; raises ImportError where there is none."""
+    """Pallas, and its module for a backend, `tpu`, `triton` or `mosaic_gpu`; raises ImportError where there is none."""
     module = importlib.import_module("jax.experimental.pallas")
     return module, importlib.import_module(f"jax.experimental.pallas.{backend}") if backend else None
 
 
-def without_pallas(backend: str) -> str:
-    """Why this version of JAX has no kernels for a backend; "" where it has."""
+def without_pallas(backend: str, *names: str) -> str:
+    """Why this version of JAX has no kernels for a backend, or lacks one of the names; "" where it has."""
     try:
         _, module = pallas(backend)
     except ImportError as error:
         return f"jax {jax.__version__} has no Pallas for it ({error})"
-    return "" if hasattr(module, "CompilerParams") else f"jax {jax.__version__} has another Pallas for it"
+    there = all(hasattr(module, name) for name in ("CompilerParams", *names))
+    return "" if there else f"jax {jax.__version__} has another Pallas for it"
+
+
+MOSAIC_READ: tuple[None, ...] = () if jax.__version_info__ >= (0, 11) else (None,)
+"""What `load` of Pallas's `mosaic_gpu` takes after the reference: once an index, of which references are told now."""
+
+
+def rounded_products() -> bool:
+    """Whether the factors of a product may lose digits, as they do by default on devices that multiply faster so."""
+    config: Any = jax.config
+    return config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16", "tensorfloat32")
 
 
 def linear_call(

@@ -44,7 +44,7 @@ def equality(case: Case, dry: bool) -> Row:
 
     pairs = zip(found(fused), found(gr.Autodiff()), strict=True)
     worst = max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs)
-    return {"check": case.cell, "reason": fused.reason(cell, given.params, given.xs), "worst": worst}
+    return {"check": case.cell, "why": gr.explain(cell, given.params, given.xs, method=fused)[0].why, "worst": worst}
 
 
 def measured(name: str, build: Build, case: Case, calls: int) -> Row:

@@ -7,10 +7,13 @@ is the larger of two times: of what it reads and writes in main memory, at the f
 """
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +28,7 @@ from gatedrnn.methods._loops import Inputs
 from gatedrnn.methods.kernels._budget import Load
 
 STEPS, LENGTH = 2048, 256
-KERNELS = {"tpu": "@tpu_custom_call(", "cuda": "xla.gpu.triton("}
+KERNELS = {"tpu": ("@tpu_custom_call(",), "cuda": ("@mosaic_gpu_v2(", "xla.gpu.triton(")}
 
 
 class Peak(NamedTuple):
@@ -97,13 +100,14 @@ def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Ro
 
     row: Row = {"platform": platform, "cell": name, "batch": batch, "units": units, "dtype": dtype}
     with in_sight(platform):
-        why = method.reason(cell, params, xs)
-        if why:
-            return row | {"absent": why}
+        told = gr.explain(cell, params, xs, method=method)[0]
+        if told.gradient != "kernel":
+            return row | {"absent": told.why}
+        row["why"] = told.why
         start = time.perf_counter()
         lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(*jax.tree.map(like, (params, xs, flag, flag)))
-        row["kernels"] = lowered.as_text().count(KERNELS[platform])
-        with tempfile.TemporaryDirectory() as folder:
+        row["kernels"] = sum(map(lowered.as_text().count, KERNELS[platform]))
+        with tempfile.TemporaryDirectory() as folder, _dumped(folder):
             dump: dict[str, str | bool] = {"xla_dump_to": folder, "xla_dump_hlo_pass_re": "NONE"}
             found: Any = lowered.compile(compiler_options=dump if platform == "cuda" else None).memory_analysis()
             texts = [path.read_text() for path in Path(folder).glob("*.ptx")]
@@ -112,6 +116,16 @@ def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Ro
             row[f"{name}_instructions"] = loop_instructions(text)
     row |= {"seconds": round(time.perf_counter() - start, 1), "temporary_bytes": found.temp_size_in_bytes}
     return row | floors(forward_load(cell, params, batch), units, batch, PEAKS[platform])
+
+
+@contextlib.contextmanager
+def _dumped(folder: str) -> Iterator[None]:
+    """Where Mosaic leaves its PTX; XLA is told by an option."""
+    os.environ["MOSAIC_GPU_DUMP_TO"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["MOSAIC_GPU_DUMP_TO"]
 
 
 def main() -> None:

@@ -46,9 +46,9 @@ def ours(method: gr.Method) -> Build:
 
     def build(case: Case, given: Drawn) -> Ready:
         cell = cell_of(case)
-        why = method.reason(cell, given.params, given.xs) if isinstance(method, gr.Fused) else ""
-        if why:
-            raise Absent(why)
+        told = gr.explain(cell, given.params, given.xs, method=method)[0]
+        if isinstance(method, gr.Fused) and told.forward != "kernel":
+            raise Absent(told.why)
         return in_jax(case, given, lambda p, xs: gr.unroll(cell, p, xs, method=method)[1], given.params)
 
     return build

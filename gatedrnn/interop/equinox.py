@@ -3,7 +3,8 @@
 weight_ih [G * H, D] = W^T        weight_hh [G * H, H] = U^T        bias [G * H]        GRU: bias_n [H] inside the reset
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,7 @@ from gatedrnn.cells import gru, lstm
 from gatedrnn.interop._blocks import array, cell_of, join, kind_of, part
 from gatedrnn.interop._networks import layers_of, stacked
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
+from gatedrnn.interop._wrapped import Fixed, wrapped
 
 CELLS: dict[type, Cell] = {eqx.nn.GRUCell: gru.cell, eqx.nn.LSTMCell: lstm.cell}
 KINDS: dict[Cell, Any] = {gru.cell: eqx.nn.GRUCell, lstm.cell: eqx.nn.LSTMCell}
@@ -95,6 +97,42 @@ def verify_equinox(module: eqx.Module | Sequence[eqx.Module], xs: Any) -> Errors
     return largest_errors(cell, lambda m: from_equinox(m)[1], module, differentiated(_run), xs)
 
 
+def first_part(state: Any) -> Array:
+    """The first array of a state, which is h in equinox's cells."""
+    return jax.tree.leaves(state)[0]
+
+
+def wrap_equinox(module: eqx.Module, state: Any, *, output: Callable[[Any], Array] = first_part) -> tuple[Cell, Any]:
+    """Any recurrent cell of equinox as it is, and its weights: one of your own, or one that `from_equinox` refuses.
+
+    Args:
+        module: called, `(x [D], state) -> state`, of one row. What it draws on its way must come from no key.
+        state: the first state of one row, a pytree of floating arrays: `jnp.zeros(16)`, of an LSTM two of them.
+        output: what a step shows, [H], of the state after it.
+
+    Returns:
+        A cell that has `step` alone, with the module's state as its carry; and the module's floating arrays, None in
+        the place of all else. Methods but `Autodiff` and measures that ask for gates refuse it, all else runs it. Its
+        `init` draws nothing.
+
+    Raises:
+        ValueError: the module has no weights.
+
+    Example:
+        >>> import equinox as eqx, jax, jax.numpy as jnp, gatedrnn as gr
+        >>> from gatedrnn.interop.equinox import wrap_equinox
+        >>> class Leaky(eqx.Module):
+        ...     linear: eqx.nn.Linear
+        ...     def __call__(self, x, h):
+        ...         return 0.9 * h + 0.1 * jnp.tanh(self.linear(jnp.concatenate([x, h])))
+        >>> module = Leaky(eqx.nn.Linear(8 + 16, 16, key=jax.random.key(0)))
+        >>> cell, params = wrap_equinox(module, jnp.zeros(16))
+        >>> gr.flow.adjoint(cell, params, jnp.ones((20, 4, 8))).log10_norm["state"].shape
+        (21, 4)
+    """
+    return wrapped(type(module).__name__, _Equinox(Fixed(state), output), module)
+
+
 def _single(module: eqx.Module) -> tuple[Cell, Params]:
     cell = cell_of("module", module, CELLS)
     weights: Any = jax.tree.map(array, module)
@@ -129,3 +167,21 @@ def _run(module: Any, xs: Array, carry: Carry) -> Outputs:
 
     end, ys = lax.scan(step, carry[0] if len(carry) == 1 else tuple(carry), xs)
     return type(carry)(*(end if isinstance(end, tuple) else [end])), ys
+
+
+@dataclass(frozen=True)
+class _Equinox:
+    """How equinox runs a cell, whose modules know of no batch."""
+
+    state: Fixed
+    output: Callable[[Any], Array]
+
+    def step(self, held: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        module, output = held, self.output
+        for _ in x.shape[:-1]:
+            module, output = jax.vmap(module), jax.vmap(output)
+        after = module(x, carry)
+        return after, output(after)
+
+    def first(self, held: Any, batch: tuple[int, ...]) -> Carry:
+        return jax.tree.map(lambda a: jnp.broadcast_to(a, (*batch, *jnp.shape(a))), self.state.tree)

@@ -7,22 +7,25 @@ Sequential, a list         gr.stack
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
-from gatedrnn._forms import Params
+from gatedrnn._forms import Carry, Params
 from gatedrnn.cells import gru, lstm
 from gatedrnn.interop._blocks import kind_of, part
 from gatedrnn.interop._flax_cells import LETTERS, LINEN_KINDS, NNX_KINDS, linen_weights, nnx_weights
 from gatedrnn.interop._flax_layers import read, run_linen, run_nnx, states_of, variables_of, with_state
 from gatedrnn.interop._networks import Single, directions_of, layers_of, network
 from gatedrnn.interop._verify import Errors, differentiated, largest_errors
+from gatedrnn.interop._wrapped import width, wrapped
 
 
 def from_linen(module: Any, variables: Mapping[str, Any], *, path: str | Sequence[Any] = "") -> tuple[Cell, Any]:
@@ -100,6 +103,55 @@ def verify_linen(module: Any, variables: Mapping[str, Any], xs: Any, *, path: st
     cell, _ = network(tree, _linen, weights)
     peer = differentiated(functools.partial(run_linen, tree))
     return largest_errors(cell, lambda w: network(tree, _linen, w)[1], weights, peer, xs)
+
+
+def wrap_linen(module: Any, variables: Mapping[str, Any], input_size: int) -> tuple[Cell, Any]:
+    """Any recurrent cell of linen as it is, and its weights: one of your own, or one that `from_linen` refuses.
+
+    Args:
+        module: an `nn.RNNCellBase`: called, `(carry, x [B, D]) -> (carry, y [B, H])`, with `initialize_carry`. What it
+            draws or writes on its way is lost: dropout must be off.
+        variables: what `init` gave: `{"params": {...}}`, partitioned or not.
+        input_size: D.
+
+    Returns:
+        A cell that has `step` alone, with the module's carry; and `variables`. Methods but `Autodiff` and measures that
+        ask for gates refuse it, all else runs it. Its `init` draws nothing.
+
+    Raises:
+        ValueError: the module is no RNNCellBase, has no weights, or `input_size` is no size.
+
+    Example:
+        >>> import flax.linen as nn, jax, gatedrnn as gr
+        >>> from gatedrnn.interop.flax import wrap_linen
+        >>> module, x = nn.MGUCell(16), jax.numpy.ones((4, 8))
+        >>> variables = module.init(jax.random.key(0), module.initialize_carry(jax.random.key(0), x.shape), x)
+        >>> cell, params = wrap_linen(module, variables, 8)
+        >>> gr.flow.lyapunov(cell, params, jax.numpy.ones((20, 4, 8)), k=2).shape
+        (4, 2)
+    """
+    if not isinstance(module, nn.RNNCellBase):
+        raise fail("module", "an nn.RNNCellBase", shown(module))
+    return wrapped(type(module).__name__, _Linen(module, width(input_size)), nn.meta.unbox(dict(variables)))
+
+
+def wrap_nnx(module: Any, input_size: int) -> tuple[Cell, Any]:
+    """The same of nnx.
+
+    Args:
+        module: an `nnx.RNNCellBase`, as in `wrap_linen`; copied.
+        input_size: D.
+
+    Returns:
+        As `wrap_linen`, the weights as an `nnx.State`.
+
+    Raises:
+        ValueError: as `wrap_linen`.
+    """
+    if not isinstance(module, nnx.RNNCellBase):
+        raise fail("module", "an nnx.RNNCellBase", shown(module))
+    structure, state = nnx.split(module)
+    return wrapped(type(module).__name__, _Nnx(structure, width(input_size)), state)
 
 
 def from_nnx(module: Any) -> tuple[Cell, Any]:
@@ -215,3 +267,31 @@ def _nnx_cell(cell: Cell, params: Any) -> Any:
     structure, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))  # draws no starting values
     nnx.replace_by_pure_dict(state, {"dense_i": inputs, "dense_h": states})
     return nnx.merge(structure, state)
+
+
+@dataclass(frozen=True)
+class _Linen:
+    """How linen runs a cell."""
+
+    module: Any
+    input_size: int
+
+    def step(self, held: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        return self.module.apply(held, carry, x)
+
+    def first(self, held: Any, batch: tuple[int, ...]) -> Carry:
+        return self.module.apply(held, jax.random.key(0), (*batch, self.input_size), method="initialize_carry")
+
+
+@dataclass(frozen=True)
+class _Nnx:
+    """How nnx does."""
+
+    structure: Any
+    input_size: int
+
+    def step(self, held: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        return nnx.merge(self.structure, held)(carry, x)
+
+    def first(self, held: Any, batch: tuple[int, ...]) -> Carry:
+        return nnx.merge(self.structure, held).initialize_carry((*batch, self.input_size), rngs=nnx.Rngs(0))

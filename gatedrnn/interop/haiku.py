@@ -9,7 +9,8 @@ signs of that gate's weights turn.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import haiku as hk
@@ -24,6 +25,7 @@ from gatedrnn.interop._blocks import array, join, kind_of, part, reorder
 from gatedrnn.interop._haiku_names import Core, cores_of
 from gatedrnn.interop._networks import layers_of, stacked
 from gatedrnn.interop._verify import Errors, Outputs, differentiated, largest_errors
+from gatedrnn.interop._wrapped import wrapped
 
 KINDS: dict[Cell, Any] = {lstm.cell: hk.LSTM, gru_before.cell: hk.GRU, relu_rnn.cell: hk.VanillaRNN}
 NAMES: dict[Cell, str] = {lstm.cell: "lstm", gru_before.cell: "gru", relu_rnn.cell: "vanilla_rnn"}
@@ -120,6 +122,37 @@ def verify_haiku(
     return largest_errors(cell, lambda weights: _network(held(weights))[1], weights, peer, xs)
 
 
+def wrap_haiku(make: Callable[[], Any], params: Mapping[str, Mapping[str, Any]]) -> tuple[Cell, Any]:
+    """Any recurrent core as it is, and its weights: one of your own, or one that `from_haiku` refuses.
+
+    Args:
+        make: `() -> hk.RNNCore`, called inside `hk.transform`. What the core draws or writes on its way is lost.
+        params: the core's, under the names that it has where `make` alone is called.
+
+    Returns:
+        A cell that has `step` alone, with the core's state as its carry; and `params`. Methods but `Autodiff` and
+        measures that ask for gates refuse it, all else runs it. Its `init` draws nothing.
+
+    Raises:
+        ValueError: there are no weights.
+
+    Example:
+        >>> import haiku as hk, jax, gatedrnn as gr
+        >>> from gatedrnn.interop.haiku import wrap_haiku
+        >>> class Leaky(hk.RNNCore):
+        ...     def initial_state(self, batch_size):
+        ...         return jax.numpy.zeros((batch_size, 16))
+        ...     def __call__(self, x, h):
+        ...         h = 0.9 * h + 0.1 * jax.numpy.tanh(hk.Linear(16)(jax.numpy.concatenate([x, h], -1)))
+        ...         return h, h
+        >>> run = hk.transform(lambda x: Leaky()(x, jax.numpy.zeros((4, 16))))
+        >>> weights = run.init(jax.random.key(0), jax.numpy.ones((4, 8)))
+        >>> cell, params = wrap_haiku(Leaky, weights)
+        >>> carry, ys = gr.unroll(cell, params, jax.numpy.ones((20, 4, 8)))
+    """
+    return wrapped(getattr(make, "__name__", type(make).__name__), _Haiku(make), dict(params))
+
+
 def _network(cores: list[Core]) -> tuple[Cell, Any]:
     return stacked([(core.cell, converted(core.cell, core.weights)) for core in cores])
 
@@ -188,3 +221,22 @@ def _made(core: Core, size: int) -> Any:
     if core.cell == relu_rnn.cell:
         return hk.VanillaRNN(size, double_bias="b" in core.weights["linear_1"])
     return KINDS[core.cell](size)
+
+
+@dataclass(frozen=True)
+class _Haiku:
+    """How haiku runs a core."""
+
+    make: Callable[[], Any]
+
+    def step(self, held: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        y, after = _applied(lambda: self.make()(x, carry), held)
+        return after, y
+
+    def first(self, held: Any, batch: tuple[int, ...]) -> Carry:
+        return _applied(lambda: self.make().initial_state(*(batch or (None,))), held)
+
+
+def _applied(run: Callable[[], Any], weights: Any) -> Any:
+    network: Any = hk.without_apply_rng(hk.transform(run))
+    return network.apply(weights)

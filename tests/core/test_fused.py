@@ -17,6 +17,11 @@ LAYOUTS = {"tpu": gr.Fused(interpret=True), "cuda": gr.Fused(interpret=True, pla
 each_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
+def why(method, cell, params, xs):
+    """What is said of a cell."""
+    return gr.explain(cell, params, xs, method=method)[0].why
+
+
 class Averages(NamedTuple):
     """Three parts; n is a sum of weights."""
 
@@ -65,7 +70,7 @@ def check(drawn, gradient):
     def equal(cell, method, flagged=True, reverse=False, dtype="float32", against=gr.Autodiff(), **sizes):
         params, xs, carry, flags, weights = drawn(cell, dtype=dtype, **sizes)
         given = (params, xs, carry, flags if flagged else {}, weights, reverse)
-        assert method.reason(cell, params, xs) == "" if isinstance(method, gr.Fused) else True
+        assert not isinstance(method, gr.Fused) or why(method, cell, params, xs) == "the kernels fit"
         got, want = gradient(cell, method, *given), gradient(cell, against, *given)
         assert_close(got, want, dtype, xs.shape[0] * (xs.shape[2] + carry[0].shape[1]))
 
@@ -127,7 +132,7 @@ def test_noise(drawn, pulled_back):
     cell = gr.regularised(gr.lstm, input_dropout=0.2, recurrent_dropout=0.3, zoneout={"c": 0.2})
     params, xs, carry, flags, _ = drawn(cell)
     run = lambda method: lambda *given: gr.unroll(cell, *given, **flags, key=jax.random.key(1), method=method)
-    assert LAYOUTS["tpu"]._refusal(cell.training, params, carry, jnp.zeros((7, 3, 7))) == ""
+    assert LAYOUTS["tpu"]._chosen(cell.training, params, carry, jnp.zeros((7, 3, 7)))[1] == "the kernels fit"
     got, want = (pulled_back(run(method), params, xs, carry) for method in (LAYOUTS["tpu"], gr.Autodiff()))
     assert_close(got, want, "float32", 7 * 8)
 
@@ -153,7 +158,8 @@ def test_networks(drawn, pulled_back):
     run = lambda method: lambda *given: gr.unroll(cell, *given, **flags, method=method)
     got, want = (pulled_back(run(method), params, xs) for method in (LAYOUTS["tpu"], gr.Segmented()))
     assert_close(got, want, "float32", 3 * 7 * 8)
-    assert LAYOUTS["tpu"].reason(cell, params, xs) == "layer 'lem': the cell has `step` alone"
+    found = [each.forward for each in gr.explain(cell, params, xs, method=LAYOUTS["tpu"])]
+    assert found == ["kernel", "scan", "kernel", "kernel"]
 
 
 @pytest.mark.slow
@@ -189,8 +195,8 @@ def test_it_keeps_the_laws_of_methods():
 def test_on_a_cpu_it_is_segmented(drawn, gradient):
     """To the last bit, with the reason; and where there are no steps or no rows."""
     params, xs, carry, flags, weights = drawn(gr.gru)
-    assert gr.Fused().reason(gr.gru, params, xs) == "there is no kernel for the CPU"
+    assert why(gr.Fused(), gr.gru, params, xs) == "there is no kernel for the CPU"
     got, want = (gradient(gr.gru, m(4), params, xs, carry, flags, weights, False) for m in (gr.Fused, gr.Segmented))
     jax.tree.map(np.testing.assert_array_equal, got, want)
-    assert LAYOUTS["tpu"].reason(gr.gru, params, xs[:0]) == "there is nothing to run"
+    assert why(LAYOUTS["tpu"], gr.gru, params, xs[:0]) == "there is nothing to run"
     assert gr.unroll(gr.gru, params, xs[:, :0], method=LAYOUTS["tpu"])[1].shape == (7, 0, 5)

@@ -1,7 +1,9 @@
 """What a device has to say of a kernel; nothing of it is about cells."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from gatedrnn.methods.kernels._body import Part
 from gatedrnn.methods.kernels._budget import Load, Tiles
 
 
@@ -11,6 +13,7 @@ class Backend(Protocol):
     Attributes:
         platform: its name in `jax.export`.
         resident: as in `Part`.
+        dense: whether kernels are only for a U that is a matrix.
     """
 
     @property
@@ -18,6 +21,9 @@ class Backend(Protocol):
 
     @property
     def resident(self) -> bool: ...
+
+    @property
+    def dense(self) -> bool: ...
 
     def missing(self) -> str:
         """Why there is no kernel here, whatever its sizes; "" where there is."""
@@ -30,6 +36,21 @@ class Backend(Protocol):
 
     def memory(self) -> tuple[str, int]:
         """The name of what U must fit into, and its bytes."""
+
+    def run(
+        self,
+        interpret: bool,
+        name: str,
+        body: Callable[..., None],
+        part: Part,
+        reads: tuple[Any, Any, Any],
+        writes: tuple[Any, Any],
+    ) -> Any:
+        """As `_call.run`."""
+
+
+class InBlocks(Backend, Protocol):
+    """One whose kernels `_call.run` makes, of blocks of arrays."""
 
     def whole(self, array: Any) -> Any:
         """The block of an array that every program reads whole."""

@@ -3,8 +3,10 @@
 Arguments are trees of references, [C, R, L] for what changes from step to step, [R, L] for carries, [L, L] for U.
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
-from gatedrnn._jax import pallas
+from gatedrnn._jax import pallas, without_rules
 from gatedrnn.methods._loops import Inputs, Pulls, advance, retreat
 from gatedrnn.methods.kernels._budget import Tiles
 
@@ -24,12 +26,12 @@ class Weights(NamedTuple):
     """What the loops read of the weights: h -> h U_g + b_g, and the units' own.
 
     Attributes:
-        u: per gate U [H, H], in the weights' dtype; or its diagonal [1, H].
+        u: per gate U [H, H], in the weights' dtype; or its diagonal [1, H]. Inside a kernel: `Products`.
         b: per gate [1, H].
         unit: as `Params.spread` gives it, of [1, H].
     """
 
-    u: tuple[Array, ...]
+    u: Any
     b: tuple[Array, ...] = ()
     unit: tuple[Any, ...] = ()
 
@@ -61,6 +63,43 @@ class Part(NamedTuple):
         return self.chunks - 1 - index if self.reverse else index
 
 
+class Products(Protocol):
+    """The products of one program with U; `t` is the step.
+
+    Attributes:
+        shape: of an array of one step, as the program sees it.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def there(self) -> Array:
+        """Which units are any of the cell's, bool."""
+
+    def each(self, h: Array, t: Any) -> tuple[Array, ...]:
+        """h U_g of every gate."""
+
+    def total(self, dgates: Sequence[Array], t: Any) -> Array:
+        """The sum of dgates_g U_g over the gates."""
+
+
+class Dots:
+    """`Products` by `jnp.dot`, of [R, L]."""
+
+    def __init__(self, part: Part, u: tuple[Any, ...]) -> None:
+        self.part, self.shape = part, part.tiles[:2]
+        self.u = _read(u) if part.resident else u
+
+    def there(self) -> Array:
+        return lax.broadcasted_iota(jnp.int32, self.shape, 1) < self.part.units
+
+    def each(self, h: Array, t: Any) -> tuple[Array, ...]:
+        return tuple(product(h, u[...]) for u in self.u)
+
+    def total(self, dgates: Sequence[Array], t: Any) -> Array:
+        return sum_of([product(dgate, u[...]) for dgate, u in zip(dgates, self.u, strict=True)])
+
+
 def product(h: Array, u: Array) -> Array:
     """h U for one gate: h [R, H], U [H, H] or its diagonal [1, H]; summed in float32."""
     if u.shape[-2] == 1:
@@ -79,21 +118,21 @@ def forward(
     end: Carry,
 ) -> None:
     """Writes the first parts of the carry after every step, and the last carry."""
-    shape = part.tiles[:2]
-    spread = lambda ref: jnp.broadcast_to(ref[...], shape)
-    matrices = _matrices(part, weights)
+    products: Products = weights.u
+    cell = replace(cell, pointwise=without_rules(cell.pointwise))  # of a rule not every backend knows anything
+    spread = lambda ref: jnp.broadcast_to(ref[...], products.shape)
     biases, unit, first = jax.tree.map(spread, weights.b), jax.tree.map(spread, weights.unit), _read(initial)
-    there = lax.broadcasted_iota(jnp.int32, shape, 1) < part.units
+    there = products.there() if part.tiles.lanes > part.units else None
 
-    def recur(h: Array) -> tuple[Array, ...]:
-        if part.tiles.lanes > part.units:
+    def hear(t: Any, h: Array) -> tuple[Array, ...]:
+        if there is not None:
             h = jnp.where(there, h, jnp.zeros_like(h))  # what `pointwise` makes of zeros may be no number
-        return tuple(product(h, u[...]) + b for u, b in zip(matrices, biases, strict=True))
+        return tuple(made + b for made, b in zip(products.each(h, t), biases, strict=True))
 
     def step(t: Any, carry: Carry) -> Carry:
-        mask, reset = (_flag(ref, t, shape) for ref in (inputs.mask, inputs.reset))
+        mask, reset = (_flag(ref, t, products.shape) for ref in (inputs.mask, inputs.reset))
         here = Inputs(_at(inputs.gates_x, t), _at(inputs.damp, t), mask, reset)
-        carry, _ = advance(cell, recur, unit, first, carry, here)
+        carry, _ = advance(cell, functools.partial(hear, t), unit, first, carry, here)
         for ref, value in zip(after, carry, strict=False):
             ref[t] = value
         return carry
@@ -105,16 +144,12 @@ def backward(
     order: list[int], clip: float | None, part: Part, pulls: Pulls, state: Any, weights: Weights, found: Any, end: Any
 ) -> None:
     """Writes the carry's cotangent after every step, and, as `state` and `end`, those of carry and `initial` before."""
-    shape = part.tiles[:2]
-    matrices = _matrices(part, weights)
-
-    def transposed(dgates: Sequence[Array]) -> Array:
-        return sum_of([product(dgate, u[...]) for dgate, u in zip(dgates, matrices, strict=True)])
+    products: Products = weights.u
 
     def step(t: Any, state: Any) -> Any:
-        run, reset = (_flag(ref, t, shape) for ref in (pulls.run, pulls.reset))
+        run, reset = (_flag(ref, t, products.shape) for ref in (pulls.run, pulls.reset))
         here = Pulls(_at(pulls.dh, t), _at(pulls.blocks, t), None, _at(pulls.damp, t), run, reset)
-        state, dcarry = retreat(order, clip, transposed, state[0], state[1], here)
+        state, dcarry = retreat(order, clip, lambda dgates: products.total(dgates, t), state[0], state[1], here)
         for ref, value in zip(found, dcarry, strict=True):
             ref[t] = value
         return state
@@ -128,10 +163,6 @@ def sum_of(terms: Sequence[Array]) -> Array:
     for term in terms[1:]:
         total = total + term
     return total
-
-
-def _matrices(part: Part, weights: Weights) -> tuple[Any, ...]:
-    return _read(weights.u) if part.resident else weights.u
 
 
 def _read(refs: Any) -> Any:

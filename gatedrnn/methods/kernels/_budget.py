@@ -18,6 +18,8 @@ SHARED = {  # bytes per block of threads, by compute capability
     "12.0": 101_376,
     "12.1": 101_376,
 }
+GROUP = 64  # units of four warps of a GPU, which multiply together
+MOSAIC_OWN = 4096  # bytes that barriers, alignment and the compiler take
 MOST_STEPS, FEW_STEPS = 32, 8  # per block: more gain nothing; for fewer the batch is cut first
 
 
@@ -90,3 +92,21 @@ def shared_tiles(load: Load, steps: int, units: int, limit: int) -> Tiles | None
     """16 rows, the least of a product; None where they do not fit."""
     tiles = Tiles(16, shared_lanes(units), steps)
     return tiles if shared(load, tiles) <= limit else None
+
+
+def mosaic_lanes(units: int) -> int:
+    """Whole groups."""
+    return -(-units // GROUP) * GROUP
+
+
+def mosaic(load: Load, tiles: Tiles) -> int:
+    """Bytes of a GPU's shared memory: the matrices, and in two places the cotangents of all gates, or h."""
+    rows, lanes, _ = tiles
+    return load.matrices * (lanes + 2 * rows) * lanes * load.width + MOSAIC_OWN
+
+
+def mosaic_tiles(load: Load, steps: int, batch: int, units: int, limit: int) -> Tiles | None:
+    """16 rows or 8, the fewest of a product; None where they do not fit."""
+    lanes = mosaic_lanes(units)
+    found = [Tiles(rows, lanes, steps) for rows in (16, 8) if rows == 8 or batch > 8]
+    return next((tiles for tiles in found if mosaic(load, tiles) <= limit), None)

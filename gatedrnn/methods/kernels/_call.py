@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gatedrnn._jax import pallas
-from gatedrnn.methods.kernels._backend import Backend
-from gatedrnn.methods.kernels._body import Part
+from gatedrnn.methods.kernels._backend import InBlocks
+from gatedrnn.methods.kernels._body import Dots, Part
 from gatedrnn.methods.kernels._budget import Load
 
 
@@ -22,8 +22,8 @@ def load_of(streams: Any, flags: Any, held: Any, weights: Any, written: tuple[in
     return Load(len(matrices), width, len(rows), count(held) + written[1], count(streams) + written[0], count(flags))
 
 
-def call(
-    backend: Backend,
+def run(
+    backend: InBlocks,
     interpret: bool,
     name: str,
     body: Callable[..., None],
@@ -31,7 +31,7 @@ def call(
     reads: tuple[Any, Any, Any],
     writes: tuple[Any, Any],
 ) -> Any:
-    """Runs `body(streams, held, fixed, *writes)`, each a tree of references.
+    """Runs `body(streams, held, weights, *writes)`, each a tree of references, U as `Products` of them.
 
     Args:
         backend: the device's.
@@ -39,7 +39,7 @@ def call(
         name: what a profile calls the kernel.
         body: of one program.
         part: the tiles, and in what order.
-        reads: arrays [K, B, N] of which a program gets a chunk; [B, N], a tile; [M, N], all; of whole tiles.
+        reads: arrays [K, B, N] of which a program gets a chunk; [B, N], a tile; `Weights`, all; of whole tiles.
         writes: trees of anything: one array [K, B, L] for each leaf of the first, [B, L] for each of the second.
 
     Returns:
@@ -54,7 +54,7 @@ def call(
     made = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
     last = lambda spec: lambda a: spec(a.shape[-1])
     return pl.pallas_call(
-        functools.partial(_run, body),
+        functools.partial(_run, body, part),
         grid=(batch // rows, part.chunks),
         in_specs=[
             jax.tree.map(last(streamed), streams),
@@ -75,5 +75,5 @@ def call(
     )(*reads)
 
 
-def _run(body: Callable[..., None], streams: Any, held: Any, fixed: Any, written: Any, end: Any) -> None:
-    body(streams, held, fixed, written, end)
+def _run(body: Callable[..., None], part: Part, streams: Any, held: Any, weights: Any, written: Any, end: Any) -> None:
+    body(streams, held, weights._replace(u=Dots(part, weights.u)), written, end)

@@ -56,6 +56,8 @@ def _untried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ..
     weights = jax.eval_shape(functools.partial(kernels.weights, cell), params, carry.h)
     row = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
     inputs = jax.eval_shape(functools.partial(_inputs, cell), params, row)
+    if kernels.backend.dense and all(u.shape[0] == 1 for u in weights.u):
+        return "U is a diagonal, with which Mosaic has nothing to multiply"
     for load in (_forward(weights, carry, inputs), _backward(cell, weights, carry, inputs, params)):
         if kernels.backend.tiles(load, steps, batch, units) is None:
             return _too_large(kernels, load, units)

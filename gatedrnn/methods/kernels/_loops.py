@@ -17,7 +17,7 @@ from gatedrnn.methods._loops import Inputs, Kept, Pulls, advance, retreat
 from gatedrnn.methods.kernels import _body as body
 from gatedrnn.methods.kernels._backend import Backend
 from gatedrnn.methods.kernels._body import Part, Weights, product, sum_of
-from gatedrnn.methods.kernels._call import call, load_of
+from gatedrnn.methods.kernels._call import load_of
 from gatedrnn.methods.kernels._pad import cut, filled, flag_stream, padded
 
 
@@ -103,9 +103,7 @@ def _forward(
         body.forward(cell, part, Inputs(gates_x, damp, mask, reset), held[0], held[1], weights, after, end)
 
     writes = (tuple(start)[:count], start)
-    after, end = cut(
-        call(kernels.backend, kernels.interpret, "forward_steps", run, part, reads, writes), *start.h.shape
-    )
+    after, end = cut(kernels.backend.run(kernels.interpret, "forward_steps", run, part, reads, writes), *start.h.shape)
     return end, after
 
 
@@ -145,7 +143,7 @@ def _backward(
         (dh, blocks, damp), (run, reset) = streams
         body.backward(order, clip, part, Pulls(dh, blocks, None, damp, run, reset), state, adjoint, found, end)
 
-    found = call(kernels.backend, kernels.interpret, "backward_steps", run, part, reads, (dcarry, state))
+    found = kernels.backend.run(kernels.interpret, "backward_steps", run, part, reads, (dcarry, state))
     dcarries, state = cut(found, *dcarry.h.shape)
     return state, dcarries
 
@@ -173,7 +171,7 @@ def _cut(
     steps, (batch, units) = jax.tree.leaves(streams)[0].shape[0], shape
     tiles = kernels.backend.tiles(load, steps, batch, units)
     if tiles is None:
-        raise RuntimeError(f"a kernel of {load} does not fit; `Fused.reason` should have said so")
+        raise RuntimeError(f"a kernel of {load} does not fit; `refusal` should have said so")
     marks = tuple(flag_stream(flag, tiles) for flag in flags)
     whole = jax.tree.map(lambda a: filled(a, tiles.lanes if a.shape[0] > 1 else 1, tiles.lanes), weights)
     part = Part(tiles, steps, units, reverse, kernels.backend.resident)

@@ -1,14 +1,13 @@
 """Triton for NVIDIA's GPUs: one block of threads per 16 rows of the batch, U in its shared memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-
 from gatedrnn._jax import pallas, without_pallas
+from gatedrnn.methods.kernels import _call
+from gatedrnn.methods.kernels._body import Part
 from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, shared_lanes, shared_tiles
-
-ANY = "9.0"  # what is compiled for where no GPU is at hand
 
 
 @dataclass(frozen=True)
@@ -18,6 +17,7 @@ class Triton:
     capability: str
     platform = "cuda"
     resident = True
+    dense = False
 
     def missing(self) -> str:
         if self.capability not in SHARED:
@@ -33,6 +33,17 @@ class Triton:
     def memory(self) -> tuple[str, int]:
         return "the shared memory of a block", SHARED[self.capability]
 
+    def run(
+        self,
+        interpret: bool,
+        name: str,
+        body: Callable[..., None],
+        part: Part,
+        reads: tuple[Any, Any, Any],
+        writes: tuple[Any, Any],
+    ) -> Any:
+        return _call.run(self, interpret, name, body, part, reads, writes)
+
     def whole(self, array: Any) -> Any:
         pl, _ = pallas()
         return pl.BlockSpec(array.shape, lambda b, t: (0, 0))
@@ -40,9 +51,3 @@ class Triton:
     def parameters(self) -> Any:
         _, triton = pallas("triton")
         return triton.CompilerParams(num_warps=8, num_stages=1)
-
-
-def at_hand() -> Triton:
-    """That of the first GPU, or `ANY`."""
-    device = jax.devices()[0]
-    return Triton(str(getattr(device, "compute_capability", ANY)) if device.platform == "gpu" else ANY)

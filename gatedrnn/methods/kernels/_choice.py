@@ -1,0 +1,42 @@
+"""Which device's kernels run a cell: on NVIDIA's GPUs there are two kinds, on TPUs one."""
+
+from typing import Any
+
+import jax
+
+from gatedrnn._cell import Cell
+from gatedrnn._forms import Carry
+from gatedrnn.methods.kernels._backend import Backend
+from gatedrnn.methods.kernels._fit import refusal
+from gatedrnn.methods.kernels._loops import Kernels
+from gatedrnn.methods.kernels._mosaic import Mosaic
+from gatedrnn.methods.kernels._tpu import TPU
+from gatedrnn.methods.kernels._triton import Triton
+
+ANY = "9.0"  # the GPU that is compiled for where none is at hand
+
+
+def first_that_fits(
+    platform: str, interpret: bool, cell: Cell, params: Any, carry: Carry, xs: Any
+) -> tuple[Kernels | None, str]:
+    """The first kernels that run the cell, and why those before them do not; or None, and why the last do not.
+
+    Pallas's own interpreter knows blocks alone: of a GPU the kernels of Triton are interpreted.
+    """
+    found = ""
+    for backend in _backends(platform, interpret):
+        kernels = Kernels(backend, interpret)
+        why = refusal(kernels, cell, params, carry, xs)
+        if not why:
+            return kernels, f"Triton's kernels fit; {found}" if found else "the kernels fit"
+        found = why
+    return None, found
+
+
+def _backends(platform: str, interpret: bool) -> tuple[Backend, ...]:
+    """The first is to be tried first."""
+    if platform not in ("cuda", "gpu"):
+        return (TPU(),)
+    device = jax.devices()[0]
+    capability = str(getattr(device, "compute_capability", ANY)) if device.platform == "gpu" else ANY
+    return (Triton(capability),) if interpret else (Mosaic(capability), Triton(capability))

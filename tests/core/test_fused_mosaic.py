@@ -1,0 +1,110 @@
+"""Fused on Hopper: Mosaic's kernels equal scans, are one per segment and direction, and fit; or Triton's run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tolerances import assert_close
+
+import gatedrnn as gr
+from gatedrnn._jacobian import Blocks
+from gatedrnn.methods._loops import Inputs, Pulls
+from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, mosaic, mosaic_tiles
+from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
+from gatedrnn.methods.kernels._mosaic import Mosaic
+
+HOPPER = Mosaic("9.0")
+pytestmark = pytest.mark.skipif(bool(HOPPER.missing()), reason=HOPPER.missing())
+LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel with both flags
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.__version_info__ < (0, 11), reason="its interpreter knows no transposed reference")
+@pytest.mark.parametrize(
+    ("cell", "sizes", "dtype", "reverse"),
+    [(gr.gru, (3, 9, 70), "float32", True), (gr.lstm, (3, 2, 5), "bfloat16", False)],
+    ids=["gru", "lstm"],
+)
+def test_interpreted(cell, sizes, dtype, reverse):
+    """Both loops are those by scans: units and rows that fill up, two groups, two tiles, both flags."""
+    rng = np.random.default_rng(0)
+    draw = lambda like: jnp.asarray(rng.normal(size=np.shape(like)), jnp.float32)
+    params = cell.init(jax.random.key(0), 3, sizes[2], dtype=jnp.dtype(dtype))
+    zero, per_step = cell.initial_carry(params, sizes[1]), jnp.zeros(sizes)
+    carry, gates = jax.tree.map(draw, zero), tuple(draw(per_step) for _ in cell.gates)
+    mask, reset = (jnp.asarray(rng.random(sizes[:2]) < p) for p in (0.8, 0.3))
+    kernels = Kernels(HOPPER, True)
+    given = (cell, reverse, len(carry), kernels.weights(cell, params, carry.h), carry, zero)
+    inputs = Inputs(gates, draw(per_step), mask, reset)
+    assert_close(_forward(kernels, *given, inputs), _plain_forward(*given, inputs), dtype, sizes[2])
+
+    h = Blocks(tuple(map(draw, gates)), tuple(map(draw, gates[: len(carry)])), (None, per_step)[: len(carry)], {}, ())
+    c = Blocks((*map(draw, gates[:-1]), None), (None, draw(per_step)), (None, None), {}, ())
+    pulls = Pulls(draw(per_step), [h, c][: len(carry)], None, draw(per_step), mask, reset)
+    given = ([1, 0][-len(carry) :], 0.5, reverse, kernels.adjoint(cell, params, carry.h), (carry, zero), pulls)
+    assert_close(_backward(kernels, *given), _plain_backward(*given), dtype, sizes[2])
+
+
+def in_sight():
+    """A context in which an H100 is what is lowered for, as it must be from jax 0.11 on."""
+    if jax.__version_info__ < (0, 11):
+        return jax.disable_jit(False)
+    device = jax.sharding.AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=None, platform="gpu")
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device))
+
+
+@pytest.mark.parametrize(
+    ("cell", "H", "dtype"),
+    [(gr.lstm, 128, "bfloat16"), pytest.param(gr.gru, 100, "float32", marks=pytest.mark.slow)],
+    ids=["lstm", "gru"],
+)
+def test_one_kernel_per_segment_and_direction(cell, H, dtype):
+    """In the loop over segments, and once more for the steps that are left over; the GRU's mapped, too."""
+    like = jax.ShapeDtypeStruct
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 7, H, dtype=dtype))
+    xs, flag, method = like((22, 20, 7), dtype), like((22, 20), bool), gr.Fused(8, 0.5, platform="cuda")
+
+    def loss(params, xs, flag):
+        end, ys = gr.unroll(cell, params, xs, mask=flag, reset=flag, method=method)
+        return jnp.sin(ys).sum() + sum(map(jnp.sum, end))
+
+    def count(function, *given):
+        text = jax.jit(function).trace(params, *given).lower(lowering_platforms=("cuda",)).as_text()
+        return text.count("@mosaic_gpu_v2("), text.count("xla.gpu.triton(")
+
+    with in_sight():
+        assert gr.explain(cell, params, xs, method=method)[0].why == "the kernels fit"
+        assert count(jax.grad(loss), xs, flag) == (4, 0)
+        if cell == gr.gru:
+            mapped = jax.vmap(jax.grad(loss), in_axes=(None, 0, None))
+            assert count(mapped, like((2, *xs.shape), dtype), flag) == (4, 0)
+
+
+def test_bytes():
+    """U in whole groups of 64 units beside two places for what is multiplied; fewer rows where 16 are too many."""
+    load = Load(matrices=3, width=4, **LSTM)
+    assert mosaic(load, Tiles(8, 128, 9)) == 3 * 128**2 * 4 + 2 * 3 * 8 * 128 * 4 + 4096 <= SHARED["9.0"]
+    tiles = lambda load, batch, units: mosaic_tiles(load, 9, batch, units, SHARED["9.0"])
+    assert tiles(load, 20, 128) == Tiles(8, 128, 9)
+    assert tiles(load, 20, 64) == Tiles(16, 64, 9)
+    assert tiles(load, 3, 5) == Tiles(8, 64, 9)
+    assert tiles(load, 20, 129) is None
+    assert tiles(load._replace(matrices=4), 20, 65) is None
+    assert tiles(load._replace(matrices=4, width=2), 20, 128) == Tiles(16, 128, 9)
+    assert tiles(load._replace(matrices=1, width=2), 20, 320) == Tiles(16, 320, 9)
+
+
+def test_triton_where_mosaic_has_none():
+    """And why: a diagonal, another GPU, products that are not rounded."""
+    like = lambda cell: jax.eval_shape(lambda: cell.init(jax.random.key(0), 3, 5))
+    why = lambda cell: (
+        gr.explain(cell, like(cell), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda"))[
+            0
+        ].why
+    )
+    with in_sight():
+        assert why(gr.indrnn) == "Triton's kernels fit; U is a diagonal, with which Mosaic has nothing to multiply"
+        assert "log1p" in why(gr.slstm)
+        with jax.default_matmul_precision("highest"):
+            assert why(gr.rnn) == "Triton's kernels fit; products of float32 numbers that are not rounded are asked for"
+    assert Mosaic("8.0").missing() == "Mosaic's kernels are for compute capability 9.0, not 8.0"
