@@ -1,6 +1,6 @@
 """Fits what `gr.flow.forecast` goes by to the records of training, and tests it on records that the fit has not seen.
 
-python -m benchmarks.learning.calibrate             benchmarks/results/forecast.json and .png, and the package's constants
+python -m benchmarks.learning.calibrate             results/forecast.json and .png, and the package's constants
 python -m benchmarks.learning.calibrate --measured  fits anew to what forecast.json says was measured
 
 A run leaves the plateau at the sequences where its test loss, drawn straight between tests, is a quarter below that of

@@ -54,7 +54,7 @@ def bracketed(function: Function, low: float, high: float, tolerance: float) -> 
 
 
 def _pulled(low: float, high: float, at_low: float, at_high: float, width: float) -> float:
-    """The false position, moved towards the middle by 0.2 / width of the interval's square; the middle at infinities."""
+    """The false position, moved to the middle by 0.2 / width of the interval's square; the middle at infinities."""
     middle = (low + high) / 2
     if not (math.isfinite(at_low) and math.isfinite(at_high)):
         return middle

@@ -36,8 +36,8 @@ class Signs(NamedTuple):
     Attributes:
         envelope: E, decades by which the gradient is below one of norm 1, mean over the lags of its norm; may be
             negative where gradients grow.
-        unwritten: W, decades by which the best unit that lasts is short of being written; 0 where there is one, or where
-            the cell has no gate that keeps, and writes always.
+        unwritten: W, decades by which the best unit that lasts is short of being written; 0 where there is one, or
+            where the cell has no gate that keeps, and writes always.
     """
 
     envelope: float

@@ -60,7 +60,7 @@ def writable(
     """Which units can be written by the steps that matter, and by nothing else, before anything is trained.
 
     Where there is none, training has to make one first: that is much of what a plateau waits for. Measured at the first
-    carry, so that no recurrent weight has a part in it: what it says of a cell whose state has moved is an extrapolation.
+    carry, so no recurrent weight has a part in it: of a cell whose state has moved, it is an extrapolation.
 
     Args:
         cell: a cell in three-function form with a gate that keeps.

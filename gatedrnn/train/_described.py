@@ -22,7 +22,7 @@ PLAIN = (bool, int, float, complex, str, bytes, np.dtype, type(None))
 
 
 def words(value: Any) -> Any:
-    """A value that is no function as it is, a dataclass by its fields; a function of a module by its name, any other with a digest."""
+    """A function of a module by its name, any other with a digest; a dataclass as it is printed, the rest as it is."""
     if not callable(value):
         return repr(value) if is_dataclass(value) else value
     of_module = inspect.isfunction(value) and value.__qualname__.isidentifier()

@@ -59,7 +59,7 @@ def test_as_many_as_stated_for_any_seed(name):
 
 
 def test_what_init_sets():
-    """At rest leak / T comes in; x . d = 1 opens half; no state reaches these gates; the other weights are drawn alike."""
+    """At rest leak / T comes in; x . d = 1 opens half; no state reaches these gates; other weights are drawn alike."""
     made = gr.initializers.writable(2, 1_000, directions=[(0, 1, 0), (0.5, 0, 0.5)], leak=0.2)
     for name, writes, keeps in (("lstm", 0, 1), ("gru", None, 1)):
         cell, gates = getattr(gr, name), 4 if name == "lstm" else 3
