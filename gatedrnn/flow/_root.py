@@ -1,4 +1,4 @@
-"""A root between two numbers, of a function that costs much: few evaluations, never more than bisection plus one.
+"""A root between two numbers, of a function that costs much: few evaluations, at most two more than bisection.
 
 The ITP method: the false position, pulled towards the middle, projected into where bisection would have come by then.
 
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 Function = Callable[[float], float]
-SLACK = 1  # evaluations beyond those of bisection
+SLACK = 1  # evaluations beyond those of bisection; rounding can take another
 
 
 def bracketed(function: Function, low: float, high: float, tolerance: float) -> tuple[float, int] | tuple[None, int]:

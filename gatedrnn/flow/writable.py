@@ -123,6 +123,6 @@ def _measured(cell: Cell, params: Any, marked: Sequence, unmarked: Sequence, hor
 
 def _deviation(values: Array) -> Array:
     """The standard deviation over rows [N, H] -> [H], scaled first, so that no square underflows."""
-    centred = values - values.mean(0)
-    size = jnp.abs(centred).max(0)
-    return size * jnp.sqrt(jnp.square(centred / jnp.where(size > 0, size, 1)).mean(0))
+    centred = values - values.mean(0, keepdims=True)
+    size = jnp.abs(centred).max(0, keepdims=True)
+    return size[0] * jnp.sqrt(jnp.square(centred / jnp.where(size > 0, size, 1)).mean(0))
