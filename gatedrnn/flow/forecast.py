@@ -1,7 +1,7 @@
 """A forecast before any training: how many sequences until a model leaves the plateau of the answer without memory.
 
 E = -log10 mean over the task's lags of || dL/dcarry_{T - lag} ||          how little of the gradient arrives there
-W = -log10 of the best ratio of a unit that keeps, 0 from 1 on             how far a unit is from being written
+W = -log10 max over units of signal * kept over the median lag             how little of a step that matters is written
 log10 updates = a + e E + w W + r log10(0.01 / learning rate)              sequences = batch * updates
 
 E and W count up to a limit: where nothing arrives, it hardly matters how little that is.
@@ -26,8 +26,8 @@ from gatedrnn.flow.writable import writable
 
 RATE = 1e-2
 """The learning rate of Adam to which others are compared."""
-LEAST = 1e-300
-"""A norm below which the mean over lags is the largest of them."""
+LEAST = 1e-30
+"""What is written, below which it is nothing."""
 
 
 class Signs(NamedTuple):
@@ -36,8 +36,8 @@ class Signs(NamedTuple):
     Attributes:
         envelope: E, decades by which the gradient is below one of norm 1, mean over the lags of its norm; may be
             negative where gradients grow.
-        unwritten: W, decades by which the best unit that lasts is short of being written; 0 where there is one, or
-            where the cell has no gate that keeps, and writes always.
+        unwritten: W, decades by which what a marked step leaves in the best unit, after the median lag, is below 1; 0
+            where the cell has no gate that keeps, or every step has to be remembered.
     """
 
     envelope: float
@@ -127,8 +127,8 @@ def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any = None, unmar
     unwritten = 0.0
     if marked is not None and unmarked is not None and isinstance(cell, Cell) and cell.factored and cell.keeps:
         lag = float(np.median(lags))
-        best = float(writable(cell, params, marked, unmarked, horizon=max(1, len(xs)), lag=lag).best)
-        unwritten = -math.log10(min(max(best, LEAST), 1.0))
+        written = writable(cell, params, marked, unmarked, horizon=max(1, len(xs)), lag=lag)
+        unwritten = -math.log10(max(float((written.signal * written.kept).max()), LEAST))
     return Signs(float(envelope), unwritten)
 
 

@@ -1,7 +1,8 @@
 """Writable units: what one step that matters writes into a unit, against what all the others add, and what is kept.
 
 written  = the unit's memory after one step from the first carry           of the LSTM i g, of the GRU (1 - z) n
-ratio    = std over marked steps of written / (sqrt(T) std over unmarked steps of written)
+signal   = std over marked steps of written
+ratio    = signal / (sqrt(T) std over unmarked steps of written)
 offset   = T * mean over unmarked steps of written
 kept     = exp(lag * mean over unmarked steps of ln f)                     f = d after / d before
 """
@@ -27,6 +28,7 @@ class Written(NamedTuple):
     """What `writable` gives, [H] each.
 
     Attributes:
+        signal: by how much what one marked step writes differs from what another does.
         ratio: by how much what tells one marked step from another stands out from what T unmarked ones add; inf where
             those add the same every time, 0 where marked ones do not differ.
         offset: what T unmarked steps write together on average, the same in every sequence, as if all of it were kept.
@@ -34,6 +36,7 @@ class Written(NamedTuple):
         kept: how much of its memory the unit still has after `lag` unmarked steps.
     """
 
+    signal: Array
     ratio: Array
     offset: Array
     kept: Array
@@ -118,7 +121,7 @@ def _measured(cell: Cell, params: Any, marked: Sequence, unmarked: Sequence, hor
     signal = _deviation(signal)
     ratio = jnp.where(spread > 0, signal / jnp.where(spread > 0, spread, 1), jnp.where(signal > 0, jnp.inf, 0))
     log = jnp.log(jnp.abs(factors)).mean(0)
-    return Written(ratio, horizon * noise.mean(0), jnp.exp(lag * log))
+    return Written(signal, ratio, horizon * noise.mean(0), jnp.exp(lag * log))
 
 
 def _deviation(values: Array) -> Array:

@@ -33,6 +33,7 @@ def test_equations(name):
     params = cell.init(jax.random.key(3), 2, 7, chrono=50, input_init=gr.initializers.gaussian(3.0))
     found = gr.flow.writable(cell, params, MARKED, UNMARKED, horizon=50, lag=20)
     (signal, _), (noise, factors) = by_hand(name, params, MARKED), by_hand(name, params, UNMARKED)
+    np.testing.assert_allclose(found.signal, signal.std(0), rtol=2e-4)
     np.testing.assert_allclose(found.ratio, signal.std(0) / (50**0.5 * noise.std(0)), rtol=2e-4)
     np.testing.assert_allclose(found.offset, 50 * noise.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.kept, np.exp(20 * np.log(factors).mean(0)), rtol=1e-4)

@@ -18,7 +18,7 @@ T, B = 60, 3
 
 
 def test_signs_and_formula():
-    """E is the mean over lags of the mean row's norm, W the best unit's; the formula's parts, in float64."""
+    """E is the mean over lags of the mean row's norm, W of the best unit's memory; the formula's parts, in float64."""
     xs = jax.random.normal(jax.random.key(1), (T, B, 2))
     marked, unmarked = xs[:5, 0] + 3, xs[:, 1]
     lags = [1, 7, 7, T]
@@ -28,7 +28,8 @@ def test_signs_and_formula():
     written = gr.flow.writable(gr.gru, params, marked, unmarked, horizon=T, lag=7)
     found = gr.flow.forecast(gr.gru, params, xs, lags, marked, unmarked, batch=4, learning_rate=1e-3)
     assert found.signs.envelope == pytest.approx(envelope, abs=1e-5)
-    assert found.signs.unwritten == pytest.approx(max(0.0, -math.log10(float(written.best))), abs=1e-6)
+    left = np.asarray(written.signal * written.kept, np.float64).max()
+    assert found.signs.unwritten == pytest.approx(-math.log10(left), abs=1e-5)
     constants = calibration()
     log10 = constants["intercept"] + constants["rate"] + math.log10(4)
     log10 += constants["envelope"] * min(envelope, constants["widest"])
