@@ -3,6 +3,8 @@
 python -m benchmarks.learning.calibrate             results/forecast.json and .png, and the package's constants
 python -m benchmarks.learning.calibrate --measured  fits anew to what forecast.json says was measured
 
+What is in forecast.json is not measured again; without that file everything is.
+
 A run leaves the plateau at the sequences where its test loss, drawn straight between tests, is a quarter below that of
 the best answer without memory. Runs that end before are no less told of: the fit is of a log-normal time, of which a
 run that never leaves says that it is longer than its budget.
@@ -39,11 +41,11 @@ RESULT = RESULTS / "forecast.json"
 NAMES = ("intercept", "envelope", "unwritten", "rate")
 
 
-def measured(name: str) -> Iterator[Row]:
-    """A record's runs: what was measured of the weights that each began with, and when it left the plateau."""
+def measured(name: str, there: set[tuple[str, str]]) -> Iterator[Row]:
+    """A record's runs: what is measured of the weights that each began with, and when it left the plateau."""
     found = {row["label"]: row for row in json.loads((RESULTS / "records" / f"{name}.json").read_text())["entries"]}
     for entry in RECORDS[name]():
-        if entry.label in found:
+        if entry.label in found and (name, entry.label) not in there:
             yield from runs(name, entry, found[entry.label])
             print(f"{name}: {entry.label}", flush=True)
 
@@ -199,12 +201,12 @@ def picture(record: Row, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--measured", action="store_true", help="take the runs from forecast.json")
+    parser.add_argument("--measured", action="store_true", help="measure nothing: fit to the runs of forecast.json")
     options = parser.parse_args()
-    if options.measured:
-        found = json.loads(RESULT.read_text())["runs"]
-    else:
-        found = [run for name in (*CALIBRATED, *HELD_OUT) for run in measured(name)]
+    found: list[Row] = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
+    there = {(run["record"], run["label"]) for run in found}
+    for name in () if options.measured else (*CALIBRATED, *HELD_OUT):
+        found += measured(name, there)
     record = report(found)
     write_whole(RESULT, record)
     keys = ("constants", "left_at", "calibrated_on", "scores")
