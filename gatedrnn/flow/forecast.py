@@ -50,7 +50,7 @@ class Forecast(NamedTuple):
     Attributes:
         sequences: until the test loss is a quarter below that of the best answer without memory; inf where it is more
             than a float holds.
-        low: sequences / the factor by which two of three runs of the calibration miss it at most.
+        low: sequences / the factor within which two of three such runs are, by what the calibration has left over.
         high: sequences times that factor.
         signs: what it goes by.
     """
@@ -135,7 +135,7 @@ def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any = None, unmar
 def forecast_from(found: Signs, batch: int, learning_rate: float) -> Forecast:
     """The forecast of what was measured."""
     constants = calibration()
-    envelope, unwritten = (min(each, constants["widest"]) for each in found)
+    envelope, unwritten = (min(value, constants[f"widest_{name}"]) for name, value in found._asdict().items())
     log10 = (
         constants["intercept"]
         + constants["envelope"] * envelope

@@ -32,8 +32,8 @@ def test_signs_and_formula():
     assert found.signs.unwritten == pytest.approx(-math.log10(left), abs=1e-5)
     constants = calibration()
     log10 = constants["intercept"] + constants["rate"] + math.log10(4)
-    log10 += constants["envelope"] * min(envelope, constants["widest"])
-    log10 += constants["unwritten"] * min(found.signs.unwritten, constants["widest"])
+    log10 += constants["envelope"] * min(envelope, constants["widest_envelope"])
+    log10 += constants["unwritten"] * min(found.signs.unwritten, constants["widest_unwritten"])
     assert found.sequences == pytest.approx(10**log10, rel=1e-5)
     assert found.high / found.sequences == pytest.approx(found.sequences / found.low) == 10 ** constants["spread"]
     single = gr.flow.forecast(gr.gru, params, xs[:, 0], lags, batch=4)
