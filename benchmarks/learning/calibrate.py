@@ -152,7 +152,7 @@ def judged(found: list[Row], constants: dict[str, float]) -> Row:
         "within_a_factor_of_2": within / len(ratios) if ratios else None,
         "never_left": len(longer),
         "never_left_and_forecast_beyond_half_the_budget": sum(longer) / len(longer) if longer else None,
-        "consistent": (within + sum(longer)) / len(found),
+        "consistent": (within + sum(longer)) / len(found) if found else None,
         **order(found, forecasts),
     }
 
