@@ -49,9 +49,9 @@ def _marks(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     if name.startswith("adding"):
         marks = xs[..., 1] > 0
     elif name.startswith("temporal-order"):
-        marks = xs[..., 6:].any(-1)
+        marks = np.asarray(xs[..., 6:].any(-1))
     elif name == "copy":
-        marks = xs[..., :8].any(-1)
+        marks = np.asarray(xs[..., :8].any(-1))
     elif name == "agreement":
         symbols = xs.argmax(-1)
         nouns = (symbols >= sentences.NOUN) & (symbols < sentences.VERB)

@@ -31,7 +31,7 @@ def writable(setup: gr.train.Setup, seed: int) -> tuple[int, float]:
     weights = jax.tree.map(lambda a: a[0], gr.train.init(setup, (seed,)).params.cell)
     horizon = setup.horizon
     found = gr.flow.writable(setup.cell, weights, *steps_of_adding(), horizon=horizon, lag=horizon / 2)
-    return int(found.count), float(found.best)
+    return int(found.number), float(found.best)
 
 
 def main() -> None:

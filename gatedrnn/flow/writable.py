@@ -47,7 +47,7 @@ class Written(NamedTuple):
         return (self.ratio > 1) & (self.kept > KEPT)
 
     @property
-    def count(self) -> Array:
+    def number(self) -> Array:
         """The number of such units."""
         return self.units.sum(-1)
 
@@ -85,7 +85,7 @@ def writable(
         >>> marked, unmarked = (jnp.stack([values, jnp.full(100, mark)], 1) for mark in (1.0, 0.0))
         >>> made = gr.initializers.writable(4, 10_000, directions=[(0, 1)])
         >>> params = gr.lstm.init(jax.random.key(0), 2, 32, chrono=10_000, writable=made)
-        >>> int(gr.flow.writable(gr.lstm, params, marked, unmarked, horizon=10_000).count)
+        >>> int(gr.flow.writable(gr.lstm, params, marked, unmarked, horizon=10_000).number)
         4
     """
     if not isinstance(cell, Cell) or not cell.factored or not cell.keeps:

@@ -37,7 +37,7 @@ def test_equations(name):
     np.testing.assert_allclose(found.ratio, signal.std(0) / (50**0.5 * noise.std(0)), rtol=2e-4)
     np.testing.assert_allclose(found.offset, 50 * noise.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.kept, np.exp(20 * np.log(factors).mean(0)), rtol=1e-4)
-    assert found.count == ((found.ratio > 1) & (found.kept > 0.1)).sum()
+    assert found.number == ((found.ratio > 1) & (found.kept > 0.1)).sum()
     still = gr.flow.writable(cell, params, MARKED, UNMARKED[:1], horizon=50)
     assert np.isinf(still.ratio).all()
     assert not gr.flow.writable(cell, params, MARKED[:2] * 0, UNMARKED, horizon=50).ratio.any()
@@ -53,7 +53,7 @@ def test_as_many_as_stated_for_any_seed(name):
         params = jax.vmap(lambda key, made=made: cell.init(key, 2, 32, writable=made))(keys)
         measure = lambda params, horizon=horizon: gr.flow.writable(cell, params, MARKED, UNMARKED, horizon=horizon)
         found = jax.vmap(measure)(params)
-        assert (found.count >= 4).all()
+        assert (found.number >= 4).all()
         assert (np.asarray(found.units)[:, 4:8]).all()  # those that the second feature opens
         assert (np.abs(found.offset[:, 4:8]) <= 0.1).all()
         assert (found.kept[:, 4:8] > 0.85).all()  # exp(-0.1), as far as float32 has numbers so near to 1
