@@ -76,7 +76,8 @@ def forecast(
 
     It is an extrapolation from what the project has trained: Adam, one layer of up to 262 units, tasks that ask for
     something seen long ago. It knows nothing of what the task asks: counting and parity are not harder by their lags
-    alone.
+    alone. Held-out runs at other learning rates than 0.01 were forecast badly: take it as an order among models
+    trained alike, if at all, and see docs/concepts/forecast.md.
 
     Args:
         cell: any cell.
