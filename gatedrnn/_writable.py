@@ -83,8 +83,8 @@ def writable(units: int, horizon: float, *, directions: Any = None, leak: float 
         >>> shut = gr.initializers.writable(4, 10_000)
         >>> params = gr.lstm.init(jax.random.key(0), 2, 32, writable=shut)
         >>> found = gr.gate_activations(gr.lstm, params, jax.numpy.array([[0.3, 0.0], [0.3, 1.0]]))
-        >>> found.input[:, 4].tolist()  # the first of four that the second feature opens
-        [9.999999747378752e-06, 0.5]
+        >>> [f"{value:.1e}" for value in found.input[:, 4].tolist()]  # of the first unit that the second feature opens
+        ['1.0e-05', '5.0e-01']
     """
     units = check_size("units", units, most=LARGEST)
     leak = check_number("leak", leak, above=0, most=1)
