@@ -1,36 +1,37 @@
-"""Which units of an LSTM can be written by the marks of the adding task before it is trained, and by nothing else.
+"""Which units can be written by the marks of the adding task before it is trained, and by nothing else.
 
 python -m benchmarks.learning.writable
 
-A unit can when what a marked value adds to its cell state stands out from what the unmarked ones add over T steps, and
-when it keeps a tenth of its cell state over half of them. Where there is none, training has to make one first.
+A unit can when what a marked value adds to its memory stands out from what the unmarked ones add over T steps, and
+when it keeps a tenth of its memory over half of them. Where there is none, training has to make one first.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import gatedrnn as gr
-from benchmarks.learning.entries import adding, for_horizon, wide_adding
+from benchmarks.learning.entries import adding, for_horizon, wide_adding, writable_adding
 from benchmarks.shared import number, table
 
 HORIZONS, SEEDS = (10_000, 100_000, 1_000_000), (0, 1, 2)
 VALUES = 1_001  # an even grid, in place of the task's draws from [0, 1]
-KEPT = 0.1
+
+
+def steps_of_adding() -> tuple[Any, Any]:
+    """Marked and unmarked inputs, [N, 2] each."""
+    values = jnp.linspace(0, 1, VALUES)
+    marked, unmarked = (jnp.stack([values, jnp.full(VALUES, mark)], 1) for mark in (1.0, 0.0))
+    return marked, unmarked
 
 
 def writable(setup: gr.train.Setup, seed: int) -> tuple[int, float]:
     """The number of such units, and the best ratio of signal to noise among those that keep."""
     weights = jax.tree.map(lambda a: a[0], gr.train.init(setup, (seed,)).params.cell)
-    values = jnp.linspace(0, 1, VALUES)
-    xs = jnp.stack([jnp.stack([values, jnp.full(VALUES, mark)], 1) for mark in (0.0, 1.0)])[:, None]  # [2, 1, B, D]
-    gates = jax.vmap(lambda xs: gr.gate_activations(gr.lstm, weights, xs))(xs)  # each [2, 1, B, H]
-    written = np.asarray(gates.input * gates.candidate, np.float64)[:, 0]  # [2, B, H]
-    noise, signal = written.std(1) * [[setup.horizon**0.5], [1.0]]  # [H]: unmarked, of T steps; marked, of one
-    forget = np.asarray(gates.forget, np.float64)[0, 0]  # [B, H]
-    kept = np.exp(setup.horizon / 2 * np.log(forget).mean(0))  # [H]
-    ratio = np.where(kept > KEPT, signal / noise, 0)
-    return int((ratio > 1).sum()), float(ratio.max())
+    horizon = setup.horizon
+    found = gr.flow.writable(setup.cell, weights, *steps_of_adding(), horizon=horizon, lag=horizon / 2)
+    return int(found.number), float(found.best)
 
 
 def main() -> None:
@@ -39,6 +40,8 @@ def main() -> None:
         for name, setup in (
             ("lstm chrono", adding(horizon, gr.lstm, for_horizon(gr.lstm, horizon))),
             ("lstm chrono, wide input", wide_adding(horizon)),
+            ("lstm writable", writable_adding(horizon, gr.lstm)),
+            ("gru writable", writable_adding(horizon, gr.gru)),
         ):
             found = [writable(setup, seed) for seed in SEEDS]
             lines.append((f"{horizon:,}", name, *(f"{units} ({number(best, '.2g')})" for units, best in found)))

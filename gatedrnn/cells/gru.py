@@ -16,6 +16,7 @@ from jax.typing import ArrayLike, DTypeLike
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_key
 from gatedrnn._forms import Gates, Params, serialisable
+from gatedrnn._writable import Writable, made_writable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import add_bias, affine, product, split, zeros
 
@@ -107,6 +108,7 @@ def init(
     input_init: Initializer = gaussian(),
     update_bias: ArrayLike = 0.0,
     chrono: float | None = None,
+    writable: Writable | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
     """Draws the weights; biases are zero but for the update gate's.
@@ -120,6 +122,8 @@ def init(
         update_bias: bias of the update gate, a number or [H]; at rest the unit keeps sigmoid(update_bias) of itself per
             step.
         chrono: longest dependency expected, in steps; draws the update bias from log U(1, chrono - 1) instead.
+        writable: `gr.initializers.writable(units, horizon)`: units that one direction of the input writes and that keep
+            it, whatever the seed; None for none. The other units are drawn as the other options say.
         dtype: of every weight.
 
     Returns:
@@ -128,7 +132,7 @@ def init(
 
     Raises:
         ValueError: a size is not a whole number of at least 1, `dtype` is not a floating type, `chrono` is not above 2,
-            or a bias is not finite.
+            a bias is not finite, or `writable` asks for more units than there are.
 
     References:
         Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188
@@ -139,6 +143,7 @@ def init(
     )
     bias = update_bias if chrono is None else chrono_init(chrono)(key_bias, (hidden_size,), dtype)
     params = fill_bias(params, 3, 1, bias, "update_bias")
+    params = params if writable is None else made_writable(params, 3, writable, writes=None, keeps=1)
     return params._replace(recurrent={**params.recurrent, "b": jnp.zeros(hidden_size, dtype)})
 
 

@@ -18,6 +18,7 @@ from jax.typing import ArrayLike, DTypeLike
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_key
 from gatedrnn._forms import Gates, Params, serialisable
+from gatedrnn._writable import Writable, made_writable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
 
@@ -127,6 +128,7 @@ def init(
     input_init: Initializer = gaussian(),
     forget_bias: ArrayLike = 1.0,
     chrono: float | None = None,
+    writable: Writable | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Params:
     """Draws the weights; biases are zero but for the forget gate's (and, with `chrono`, the input gate's).
@@ -141,6 +143,8 @@ def init(
             itself per step.
         chrono: longest dependency expected, in steps; draws the forget bias from log U(1, chrono - 1) instead, and
             sets the input gate's to its negative.
+        writable: `gr.initializers.writable(units, horizon)`: units that one direction of the input writes and that keep
+            it, whatever the seed; None for none. The other units are drawn as the other options say.
         dtype: of every weight.
 
     Returns:
@@ -149,7 +153,7 @@ def init(
 
     Raises:
         ValueError: a size is not a whole number of at least 1, `dtype` is not a floating type, `chrono` is not above 2,
-            or a bias is not finite.
+            a bias is not finite, or `writable` asks for more units than there are.
 
     References:
         Jozefowicz, Zaremba, Sutskever, "An empirical exploration of recurrent network architectures", 2015,
@@ -161,9 +165,11 @@ def init(
         key_weights, 4, input_size, hidden_size, input_init=input_init, recurrent_init=recurrent_init, dtype=dtype
     )
     if chrono is None:
-        return fill_bias(params, 4, 1, forget_bias, "forget_bias")
-    bias = chrono_init(chrono)(key_bias, (hidden_size,), dtype)  # [H]
-    return fill_bias(fill_bias(params, 4, 1, bias), 4, 0, -bias)
+        params = fill_bias(params, 4, 1, forget_bias, "forget_bias")
+    else:
+        bias = chrono_init(chrono)(key_bias, (hidden_size,), dtype)  # [H]
+        params = fill_bias(fill_bias(params, 4, 1, bias), 4, 0, -bias)
+    return params if writable is None else made_writable(params, 4, writable, writes=0, keeps=1)
 
 
 def initial_carry(params: Params, batch_size: int | None = None) -> LSTMState:

@@ -11,6 +11,7 @@ from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import Decay, decay
 from gatedrnn.flow.fixed_points import FixedPoints, fixed_points
 from gatedrnn.flow.flossing import flossing
+from gatedrnn.flow.forecast import Forecast, Signs, forecast
 from gatedrnn.flow.jacobian_norms import JacobianNorms, jacobian_norms
 from gatedrnn.flow.lyapunov import lyapunov
 from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
@@ -20,9 +21,11 @@ from gatedrnn.flow.replay import Replay, replay
 from gatedrnn.flow.selectivity import selectivity
 from gatedrnn.flow.sensitivity import Sensitivity, sensitivity
 from gatedrnn.flow.singular_values import SingularValues, singular_values
+from gatedrnn.flow.solve import Solved, critical_gain, keeping_bias, recurrent_gain, solve_horizon
 from gatedrnn.flow.spectrum import Spectrum, spectrum
 from gatedrnn.flow.timescales import timescales
 from gatedrnn.flow.windows import WindowAudit, window_audit
+from gatedrnn.flow.writable import Written, writable
 
 __all__ = [
     "SCALARS",
@@ -31,6 +34,7 @@ __all__ = [
     "Coverage",
     "Decay",
     "FixedPoints",
+    "Forecast",
     "GateMap",
     "JacobianNorms",
     "Monitor",
@@ -43,27 +47,36 @@ __all__ = [
     "Run",
     "Scalar",
     "Sensitivity",
+    "Signs",
     "SingularValues",
+    "Solved",
     "Spectrum",
     "UnitPaths",
     "WindowAudit",
+    "Written",
     "adjoint",
     "compare",
     "coverage",
+    "critical_gain",
     "decay",
     "fixed_points",
     "flossing",
+    "forecast",
     "jacobian_norms",
+    "keeping_bias",
     "lyapunov",
     "monitor",
     "monitored",
     "paths",
     "precision_audit",
+    "recurrent_gain",
     "replay",
     "selectivity",
     "sensitivity",
     "singular_values",
+    "solve_horizon",
     "spectrum",
     "timescales",
     "window_audit",
+    "writable",
 ]

@@ -12,6 +12,7 @@ import inspect
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 import jax
@@ -21,9 +22,9 @@ PLAIN = (bool, int, float, complex, str, bytes, np.dtype, type(None))
 
 
 def words(value: Any) -> Any:
-    """A value that is no function as it is; a function of a module by its name, any other with a digest."""
+    """A function of a module by its name, any other with a digest; a dataclass as it is printed, the rest as it is."""
     if not callable(value):
-        return value
+        return repr(value) if is_dataclass(value) else value
     of_module = inspect.isfunction(value) and value.__qualname__.isidentifier()
     return _name(value) if of_module else f"{_name(value)} {_digest(value)}"
 

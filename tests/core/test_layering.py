@@ -17,7 +17,7 @@ LAYERS = (
     ("_check", "_cores", "_jax", "_memory", "_registry", "_version"),
     ("_forms", "_elementwise", "_files", "_segments"),
     ("_cell",),
-    ("_contract", "_output", "_pointwise", "_step", "linear"),
+    ("_contract", "_output", "_pointwise", "_step", "_writable", "linear"),
     ("_jacobian", "_noise", "_packing", "_sequence", "initializers"),
     ("_outputs", "cells"),
     ("_method",),

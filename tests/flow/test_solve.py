@@ -1,0 +1,75 @@
+"""Solved biases and gains against closed forms; the root finder against roots that are known."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gatedrnn as gr
+from gatedrnn.flow._root import bracketed
+
+T = 40
+STILL = jnp.zeros((T, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("function", "root"),
+    [
+        (lambda x: x**3 - 2, 2 ** (1 / 3)),
+        (lambda x: math.exp(-x) - 0.25, math.log(4)),
+        (lambda x: -math.inf if x < 1.3 else x - 1.2, 1.3),
+        (lambda x: 1.0 if x > 0.7 else -1e-9, 0.7),
+        (lambda x: (x - 1) ** 9, 1.0),
+    ],
+)
+def test_roots(function, root):
+    """Within the tolerance, after no more evaluations than bisection takes and two, and those of the ends."""
+    found, count = bracketed(function, 0.0, 2.0, 1e-6)
+    assert abs(found - root) <= 1e-6 or function(found) == 0
+    assert count <= math.ceil(math.log2(2 / 2e-6)) + 2 + 2
+    assert bracketed(lambda x: x + 1, 0.0, 2.0, 1e-6) == (None, 2)
+
+
+def test_bias_of_a_gate():
+    """All weights zero: dL/dc falls by sigmoid(b) a step, from o = 1/2 of the probe; dL/dh by 1 - z is not there."""
+    zero = jax.tree.map(jnp.zeros_like, gr.lstm.init(jax.random.key(0), 1, 3))
+    for size, lag in ((-2.0, T), (-1.0, 10)):
+        solved = gr.flow.solve_horizon(
+            gr.lstm, zero, STILL, size, change=gr.flow.keeping_bias(gr.lstm), bracket=(-2, 12), lag=lag, tolerance=1e-5
+        )
+        f = (10**size / 0.5) ** (1 / lag)
+        assert solved.value == pytest.approx(math.log(f / (1 - f)), abs=1e-3)
+        assert solved.found == pytest.approx(size, abs=1e-3)
+        assert solved.log10_norm[lag] == solved.found
+        np.testing.assert_allclose(
+            solved.log10_norm[1:], math.log10(0.5) + np.arange(1, T + 1) * math.log10(f), atol=2e-3
+        )
+        assert solved.evaluations <= 26
+
+
+def test_gain_of_an_isometry():
+    """At rest an orthogonal tanh network has norm s^lag, and is critical at gain 1 over that of its weights."""
+    params = gr.rnn.init(jax.random.key(0), 1, 4, recurrent_init=gr.initializers.orthogonal(0.8))
+    solved = gr.flow.solve_horizon(
+        gr.rnn, params, STILL[:, 0], -3.0, change=gr.flow.recurrent_gain, bracket=(0.5, 2), tolerance=1e-6
+    )
+    assert solved.value == pytest.approx(10 ** (-3 / T) / 0.8, rel=1e-4)
+    critical = gr.flow.critical_gain(gr.rnn, params, STILL, tolerance=1e-5)
+    assert critical.value == pytest.approx(1.25, abs=1e-4)
+    assert abs(critical.found) < 1e-4
+
+
+def test_refused():
+    """No change of sign, no bracket, no gate."""
+    params = gr.rnn.init(jax.random.key(0), 1, 4)
+    with pytest.raises(ValueError, match="`bracket` must be two values with -3 between"):
+        gr.flow.solve_horizon(gr.rnn, params, STILL, -3.0, change=gr.flow.recurrent_gain, bracket=(1.0, 1.1))
+    for wrong in ((2, 1), 3):
+        with pytest.raises(ValueError, match="`bracket` must be two numbers"):
+            gr.flow.critical_gain(gr.rnn, params, STILL, bracket=wrong)
+    with pytest.raises(ValueError, match="`cell` must be"):
+        gr.flow.keeping_bias(gr.rnn)
+    with pytest.raises(ValueError, match="`lag` must be"):
+        gr.flow.solve_horizon(gr.rnn, params, STILL, -3.0, change=gr.flow.recurrent_gain, bracket=(1, 2), lag=T + 1)
