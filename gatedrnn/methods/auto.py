@@ -22,13 +22,14 @@ from gatedrnn.methods.segmented import check_factored, in_scans
 
 ROWS, STEPS = 64, 64  # from here on many, and up to here few
 UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to compute again costs less than to keep
+LONGER = 1_000  # steps, beyond which it costs less, too
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
 ALONE = "the cell has `step` alone"
 MIXED = "the parts of the carry differ in dtype"
 OTHER = "all that need not wait for the carry is one product per segment"
 SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} steps are few to keep"
-HELD = f"H >= {UNITS} or T <= {STEPS}, and what the gradient reads is kept, not computed again"
+HELD = f"H >= {UNITS} and T <= {LONGER:,}, or T <= {STEPS}, and what the gradient reads is kept, not computed again"
 NARROW = "D < H, and to hoist the inputs' product gains less than it costs"
 WIDE = "D >= H, and the inputs' product is hoisted"
 LONG = "T > 2 H, and U^T is laid out before the reverse loop"
@@ -43,8 +44,9 @@ class Auto:
     A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
     its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. Where no derivative
     is asked for and D < H, one `lax.scan` of the step runs in the place of segments. At T <= 2 H the reverse loop reads
-    U as it is, and does not lay U^T out first. At H >= 128, and at T <= 64 and H >= 32, gates and carry are kept for
-    the gradient and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
+    U as it is, and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H >= 32 and T <= 64, gates and
+    carry are kept for the gradient and not computed again, where they take at most 32 MiB. A network's cells are each
+    run their own way.
 
     Attributes:
         clip: as in `Segmented`.
@@ -120,5 +122,5 @@ def _keeps(cell: Cell, carry: Carry, steps: int) -> bool:
     """Whether gates and carry are kept for the gradient."""
     units = carry.h.shape[-1]
     stored = steps * carry.h.size * carry.h.dtype.itemsize * (len(cell.gates) + len(carry))
-    wide = units >= UNITS or (steps <= STEPS and units >= FEWER)
-    return cell.norm is None and wide and stored <= KEPT
+    gains = (units >= UNITS and steps <= LONGER) or (units >= FEWER and steps <= STEPS)
+    return cell.norm is None and gains and stored <= KEPT
