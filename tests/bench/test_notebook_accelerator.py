@@ -57,9 +57,9 @@ def test_every_method_was_timed(either):
 
 
 def test_long_sequences_fit_and_agree(either):
-    """The outputs' own memory is too little for the default, and enough for `Checkpointed`."""
+    """Half of what the default takes is enough for `Checkpointed`; of a hundred times as many steps it is asked, too."""
     chosen = [row[2].strip("`") for row in either.table("forward passes more") if row[-1] == "chosen"]
-    assert chosen[0] == "gr.Checkpointed"
+    assert chosen[:2] == ["gr.Auto", "gr.Checkpointed"] and len(chosen) == 3
     rows = either.table("differs from the first by")
     assert [row[0].strip("`") for row in rows] == ["gr.Auto", "gr.Checkpointed"]
     assert max(float(row[-1]) for row in rows) < 1e-4
