@@ -57,7 +57,7 @@ def test_every_method_was_timed(either):
 
 
 def test_long_sequences_fit_and_agree(either):
-    """Half of what the default takes is enough for `Checkpointed`; of a hundred times as many steps it is asked, too."""
+    """Half of what the default takes is enough for `Checkpointed`; a hundred times the steps are asked about, too."""
     chosen = [row[2].strip("`") for row in either.table("forward passes more") if row[-1] == "chosen"]
     assert chosen[:2] == ["gr.Auto", "gr.Checkpointed"] and len(chosen) == 3
     rows = either.table("differs from the first by")
