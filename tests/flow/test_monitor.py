@@ -48,6 +48,7 @@ def descend(cell, loss=jnp.mean):
     return step, lambda params, xs: (cell, params, xs, loss)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("flagged", [False, True])
 def test_numbers(flagged, problem, put, tmp_path, strict_json):
     """Every number of a record from explicit Jacobians, central differences and the literal loop, in float64."""
@@ -149,6 +150,7 @@ def test_planted(case):
     assert str(caught.value.origin) in str(caught.value)
 
 
+@pytest.mark.slow
 def test_masked_and_excused():
     """NaN behind a mask, or in the state from the beginning, breaks nothing; from elsewhere it has no origin."""
     xs, mask = XS.at[4].set(jnp.nan), jnp.ones((6, 2), bool).at[4].set(False)

@@ -93,6 +93,7 @@ def fixed(cell, params, carry, x, held):
     return after, after.h
 
 
+@pytest.mark.slow
 def test_networks():
     """Against JAX's own gradient in the carry before each step of a plain loop, with U held fixed or not."""
     T, H, cells = 3, 2, (gr.lstm, gr.gru)

@@ -14,6 +14,7 @@ import gatedrnn as gr
 T, B, D, H = 11, 2, 2, 3
 
 
+@pytest.mark.slow
 def test_against_explicit_loops(strict_json):
     """Distances of carries and cotangents, and norms, with mask and resets; float64 is off afterwards."""
     rng = np.random.default_rng(0)

@@ -92,6 +92,7 @@ def test_backward_exponents_are_the_forward_ones(problem, put):
     assert (np.asarray(both[0].error) > 0).all()
 
 
+@pytest.mark.slow
 def test_gradients_against_central_differences(problem, put):
     """Of the sum of exponents, whose value is the mean log determinant, and of the flossing loss."""
     params, xs, *_ = problem("rnn")
@@ -128,6 +129,7 @@ def test_gradients_against_central_differences(problem, put):
             np.testing.assert_allclose([slope[0, 1], slope[3, 2]], measured(value), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_every_is_chosen_so_that_nothing_is_lost(matrix_cell):
     """Many steps between QRs where directions stay apart; a QR at each where one step spreads them too far."""
     rng = np.random.default_rng(0)
