@@ -14,7 +14,7 @@ from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
-from gatedrnn._jax import linear_call
+from gatedrnn._primitives import linear_call
 
 
 def select(flag: Array | None, chosen: Any, otherwise: Any) -> Any:

@@ -30,9 +30,8 @@ from gatedrnn.flow._audited import check_memory, cotangents, paths, sizes
 from gatedrnn.flow._backward import Ran, ran
 from gatedrnn.flow._groups import finite
 from gatedrnn.flow._order import turned
+from gatedrnn.flow._parted import Floats, apart, beyond, curve, first, scaled_apart, unheld
 from gatedrnn.flow._tracks import backward_along
-
-Floats = NDArray[np.float64]
 
 REFERENCE = "float64"
 POINTS = 200  # of a curve in the record
@@ -71,8 +70,8 @@ class PrecisionAudit(NamedTuple):
         marks = np.unique(np.geomspace(1, steps, POINTS).round()).astype(int)  # 1..T: steps run, and lags
         curves = {
             name: {
-                "state": _curve(self.state[name][marks - 1]),
-                "gradient": _curve(self.gradient[name][steps - marks]),
+                "state": curve(self.state[name][marks - 1]),
+                "gradient": curve(self.gradient[name][steps - marks]),
                 "weights": {place: finite(value) for place, value in self.weights[name].items()},
                 "parted_step": np.ravel(self.parted_step[name]).tolist(),
                 "parted_lag": np.ravel(self.parted_lag[name]).tolist(),
@@ -167,9 +166,9 @@ def precision_audit(
     run = functools.partial(_run, cell, held, flags, loss, batched)
     exact = run(REFERENCE)
     found = {name: run(name) for name in names}
-    state = {name: _apart(each.carries, exact.carries) for name, each in found.items()}
+    state = {name: apart(each.carries, exact.carries) for name, each in found.items()}
     gradient = {
-        name: _scaled_apart(each.mantissas, each.exponents, exact.mantissas, exact.exponents)
+        name: scaled_apart(each.mantissas, each.exponents, exact.mantissas, exact.exponents)
         for name, each in found.items()
     }
     weights = {name: dict(zip(paths(params), _weights_apart(each, exact), strict=True)) for name, each in found.items()}
@@ -180,9 +179,9 @@ def precision_audit(
         {name: row(a) for name, a in state.items()},
         {name: row(a) for name, a in gradient.items()},
         weights,
-        {name: row(_first(_beyond(a, tolerance), steps)) for name, a in state.items()},
-        {name: row(_first(_beyond(a, tolerance)[::-1], steps) + 1) for name, a in gradient.items()},
-        {name: row(_first(_unheld(name, norms)[::-1], steps) + 1) for name in names},
+        {name: row(first(beyond(a, tolerance), steps)) for name, a in state.items()},
+        {name: row(first(beyond(a, tolerance)[::-1], steps) + 1) for name, a in gradient.items()},
+        {name: row(first(unheld(name, norms)[::-1], steps) + 1) for name in names},
         row(norms),
         tolerance,
     )
@@ -231,41 +230,6 @@ def _packed(carries: Carry) -> Array:
     return jnp.concatenate([a.astype(wide) for a in leaves], axis=-1)
 
 
-def _apart(found: Floats, exact: Floats) -> Floats:
-    """Relative distance along the last axis: 0 where both are zero, inf where the reference alone is, nan for NaN."""
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        distance = np.linalg.norm(found - exact, axis=-1)
-        return np.where(distance == 0, 0.0, distance / np.linalg.norm(exact, axis=-1))
-
-
-def _scaled_apart(found: Floats, power: Any, exact: Floats, exact_power: Any) -> Floats:
-    """The same of numbers times powers of two, [...]."""
-    shift = np.clip(np.asarray(power, np.int64) - exact_power, -4000, 4000)
-    with np.errstate(over="ignore"):
-        return _apart(np.ldexp(found, shift[..., None]), exact)
-
-
 def _weights_apart(found: _Path, exact: _Path) -> list[float]:
     pairs = zip(found.weights, exact.weights, strict=True)
-    return [float(_scaled_apart(a.ravel(), found.exponent, b.ravel(), exact.exponent)) for a, b in pairs]
-
-
-def _beyond(distance: Floats, tolerance: float) -> NDArray[np.bool_]:
-    """Also where the distance is no number."""
-    return ~(distance <= tolerance)
-
-
-def _unheld(dtype: str, log10_norm: Floats) -> NDArray[np.bool_]:
-    info = jnp.finfo(dtype)
-    low, high = math.log10(float(info.tiny)), math.log10(float(info.max))
-    return np.isfinite(log10_norm) & ((log10_norm < low) | (log10_norm > high))
-
-
-def _first(flags: NDArray[np.bool_], none: int) -> NDArray[np.int64]:
-    """The first row of each column [T, B] that is True; `none` where no one is."""
-    return np.where(flags.any(0), flags.argmax(0), none)
-
-
-def _curve(rows: Floats) -> list[float | None]:
-    """The largest of any row of the batch."""
-    return [finite(value) for value in rows.reshape(len(rows), -1).max(1)]
+    return [float(scaled_apart(a.ravel(), found.exponent, b.ravel(), exact.exponent)) for a, b in pairs]

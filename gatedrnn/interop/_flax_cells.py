@@ -5,6 +5,7 @@ nnx     `dense_i` and `dense_h`, gates side by side in the house order; LSTMCell
         GRUCell has no bias at `dense_h`, although its docstring prints b_hn
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
 from gatedrnn._forms import Params
 from gatedrnn.cells import gru, lstm, rnn
-from gatedrnn.interop._blocks import array, cell_of, check_options, join
+from gatedrnn.interop._blocks import array, cell_of, check_options, join, kind_of, part
 
 LINEN_CELLS: dict[type, Cell] = {
     nn.SimpleCell: rnn.cell,
@@ -78,6 +79,38 @@ def nnx_weights(cell: Cell, module: nnx.Module) -> Params:
             )
     (w, b_x), (u, b_h) = (_side([layers[name] for name in side]) for side in names)
     return join(cell, w, u, b_x, b_h)
+
+
+def to_linen_cell(cell: Cell, params: Any) -> tuple[nn.RNNCellBase, dict[str, Any]]:
+    """A linen cell and its layers."""
+    kind = kind_of(cell, LINEN_KINDS)
+    letters = LETTERS[cell]
+    w, u, b_x, b_h = (jnp.split(a, len(letters), axis=-1) for a in part(cell, params))
+    layers: dict[str, dict[str, Array]] = {}
+    for k, letter in enumerate(letters):
+        layers["i" + letter], layers["h" + letter] = {"kernel": w[k]}, {"kernel": u[k]}
+        layers[("h" if cell == lstm.cell else "i") + letter]["bias"] = b_x[k]
+    if cell == gru.cell:
+        layers["hn"]["bias"] = b_h[2]
+    return kind(features=u[0].shape[0], param_dtype=u[0].dtype), layers
+
+
+def to_nnx_cell(cell: Cell, params: Any) -> Any:
+    """An nnx cell."""
+    kind = kind_of(cell, NNX_KINDS)
+    w, u, b_x, b_h = part(cell, params)
+    if cell == gru.cell and b_h.any():
+        raise fail(
+            'params.recurrent["b"]',
+            "zero to make an nnx.GRUCell, which has no bias b_hn inside the reset gate's product",
+            f"values up to {jnp.abs(b_h).max()}",
+        )
+    inputs, states = {"kernel": w}, {"kernel": u}
+    (states if cell == lstm.cell else inputs)["bias"] = b_x
+    make = functools.partial(kind, w.shape[0], u.shape[0], dtype=w.dtype, param_dtype=w.dtype)
+    structure, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))  # draws no starting values
+    nnx.replace_by_pure_dict(state, {"dense_i": inputs, "dense_h": states})
+    return nnx.merge(structure, state)
 
 
 def _check_functions(module: Any, cell: Cell) -> None:

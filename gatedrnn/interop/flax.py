@@ -7,22 +7,17 @@ Sequential, a list         gr.stack
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from flax import nnx
-from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import fail, shown
-from gatedrnn._forms import Carry, Params
-from gatedrnn.cells import gru, lstm
-from gatedrnn.interop._blocks import kind_of, part
-from gatedrnn.interop._flax_cells import LETTERS, LINEN_KINDS, NNX_KINDS, linen_weights, nnx_weights
+from gatedrnn._forms import Params
+from gatedrnn.interop._flax_cells import linen_weights, nnx_weights, to_linen_cell, to_nnx_cell
 from gatedrnn.interop._flax_layers import read, run_linen, run_nnx, states_of, variables_of, with_state
+from gatedrnn.interop._flax_wrapped import Linen, Nnx
 from gatedrnn.interop._networks import Single, directions_of, layers_of, network
 from gatedrnn.interop._verify import Errors, differentiated, largest_errors
 from gatedrnn.interop._wrapped import width, wrapped
@@ -80,7 +75,7 @@ def to_linen(cell: Cell, params: Any) -> tuple[Any, dict[str, Any]]:
     """
     found: list[tuple[Any, Any]] = []
     for pair in _layers(cell, params):
-        cells, held = zip(*(_linen_cell(*single) for single in pair), strict=True)
+        cells, held = zip(*(to_linen_cell(*single) for single in pair), strict=True)
         if len(pair) == 1:
             found.append((nn.RNN(cells[0]), {"cell": held[0]}))
         else:
@@ -132,7 +127,7 @@ def wrap_linen(module: Any, variables: Mapping[str, Any], input_size: int) -> tu
     """
     if not isinstance(module, nn.RNNCellBase):
         raise fail("module", "an nn.RNNCellBase", shown(module))
-    return wrapped(type(module).__name__, _Linen(module, width(input_size)), nn.meta.unbox(dict(variables)))
+    return wrapped(type(module).__name__, Linen(module, width(input_size)), nn.meta.unbox(dict(variables)))
 
 
 def wrap_nnx(module: Any, input_size: int) -> tuple[Cell, Any]:
@@ -151,7 +146,7 @@ def wrap_nnx(module: Any, input_size: int) -> tuple[Cell, Any]:
     if not isinstance(module, nnx.RNNCellBase):
         raise fail("module", "an nnx.RNNCellBase", shown(module))
     structure, state = nnx.split(module)
-    return wrapped(type(module).__name__, _Nnx(structure, width(input_size)), state)
+    return wrapped(type(module).__name__, Nnx(structure, width(input_size)), state)
 
 
 def from_nnx(module: Any) -> tuple[Cell, Any]:
@@ -195,7 +190,7 @@ def to_nnx(cell: Cell, params: Any) -> Any:
     References:
         The missing bias: https://github.com/google/flax/issues/5594
     """
-    pairs = [[_nnx_cell(*single) for single in pair] for pair in _layers(cell, params)]
+    pairs = [[to_nnx_cell(*single) for single in pair] for pair in _layers(cell, params)]
     if [len(pair) for pair in pairs] == [1]:
         return pairs[0][0]
     found = [[nnx.RNN(module) for module in pair] for pair in pairs]
@@ -237,61 +232,3 @@ def _layers(cell: Cell, params: Any) -> list[list[tuple[Cell, Any]]]:
     if dropout or not {merge for _, merge in pairs} <= {"", "concat"}:
         raise fail("cell", "layers without dropout between them, both directions merged by 'concat'", repr(cell.name))
     return [cells for cells, _ in pairs]
-
-
-def _linen_cell(cell: Cell, params: Any) -> tuple[nn.RNNCellBase, dict[str, Any]]:
-    kind = kind_of(cell, LINEN_KINDS)
-    letters = LETTERS[cell]
-    w, u, b_x, b_h = (jnp.split(a, len(letters), axis=-1) for a in part(cell, params))
-    layers: dict[str, dict[str, Array]] = {}
-    for k, letter in enumerate(letters):
-        layers["i" + letter], layers["h" + letter] = {"kernel": w[k]}, {"kernel": u[k]}
-        layers[("h" if cell == lstm.cell else "i") + letter]["bias"] = b_x[k]
-    if cell == gru.cell:
-        layers["hn"]["bias"] = b_h[2]
-    return kind(features=u[0].shape[0], param_dtype=u[0].dtype), layers
-
-
-def _nnx_cell(cell: Cell, params: Any) -> Any:
-    kind = kind_of(cell, NNX_KINDS)
-    w, u, b_x, b_h = part(cell, params)
-    if cell == gru.cell and b_h.any():
-        raise fail(
-            'params.recurrent["b"]',
-            "zero to make an nnx.GRUCell, which has no bias b_hn inside the reset gate's product",
-            f"values up to {jnp.abs(b_h).max()}",
-        )
-    inputs, states = {"kernel": w}, {"kernel": u}
-    (states if cell == lstm.cell else inputs)["bias"] = b_x
-    make = functools.partial(kind, w.shape[0], u.shape[0], dtype=w.dtype, param_dtype=w.dtype)
-    structure, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))  # draws no starting values
-    nnx.replace_by_pure_dict(state, {"dense_i": inputs, "dense_h": states})
-    return nnx.merge(structure, state)
-
-
-@dataclass(frozen=True)
-class _Linen:
-    """How linen runs a cell."""
-
-    module: Any
-    input_size: int
-
-    def step(self, held: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        return self.module.apply(held, carry, x)
-
-    def first(self, held: Any, batch: tuple[int, ...]) -> Carry:
-        return self.module.apply(held, jax.random.key(0), (*batch, self.input_size), method="initialize_carry")
-
-
-@dataclass(frozen=True)
-class _Nnx:
-    """How nnx does."""
-
-    structure: Any
-    input_size: int
-
-    def step(self, held: Any, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        return nnx.merge(self.structure, held)(carry, x)
-
-    def first(self, held: Any, batch: tuple[int, ...]) -> Carry:
-        return nnx.merge(self.structure, held).initialize_carry((*batch, self.input_size), rngs=nnx.Rngs(0))

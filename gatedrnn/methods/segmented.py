@@ -29,10 +29,11 @@ from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._contract import check_laws
 from gatedrnn._forms import Carry
 from gatedrnn._jacobian import gate_cotangents, jacobian_blocks, replay, weigh
-from gatedrnn._jax import is_static, linear_call, scan, varying_alike
+from gatedrnn._jax import is_static, scan, varying_alike
 from gatedrnn._method import Method
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
+from gatedrnn._primitives import linear_call
 from gatedrnn._segments import over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import guarded_step, restart

@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A row may import the rows before it.
 LAYERS = (
     ("_check", "_cores", "_jax", "_memory", "_registry", "_version"),
-    ("_forms", "_elementwise", "_files", "_segments"),
+    ("_forms", "_elementwise", "_files", "_primitives", "_segments"),
     ("_cell",),
     ("_contract", "_output", "_pointwise", "_step", "_writable", "linear"),
     ("_jacobian", "_noise", "_packing", "_sequence", "initializers"),

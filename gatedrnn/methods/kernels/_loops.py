@@ -12,7 +12,8 @@ from jax.scipy.linalg import block_diag
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
 from gatedrnn._jacobian import recurrence
-from gatedrnn._jax import alike, scan
+from gatedrnn._jax import scan
+from gatedrnn._primitives import alike
 from gatedrnn.methods._loops import Inputs, Kept, Pulls, advance, retreat
 from gatedrnn.methods.kernels import _body as body
 from gatedrnn.methods.kernels._backend import Backend
