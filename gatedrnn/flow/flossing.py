@@ -37,10 +37,9 @@ def flossing(
 ) -> Array:
     """The mean square of the k leading Lyapunov exponents, to be added to any loss, or minimised before training.
 
-    Its gradient pushes k directions beside every row and has a QR of k columns in each row at each step: with k = 8, a
-    GRU of 32 units, 16 rows and 100 steps it took 30 times as long as the gradient of a loss of the last output. The
-    paper flosses a few hundred updates before training and now and then within it. Memory: a frame [B, S, k] for each
-    of 8 blocks, and about ten for each step of one.
+    Its gradient pushes k directions beside every row and has a QR of k columns in each row at each step: it takes many
+    times as long as the gradient of a loss of the last output. The paper flosses a few hundred updates before training
+    and now and then within it. Memory: a frame [B, S, k] for each of 8 blocks, and about ten for each step of one.
 
     Args:
         cell: any cell or network; differentiable in `params`, and in `xs`.
