@@ -51,9 +51,9 @@ def wide_adding(horizon: int) -> gr.train.Setup:
 
 
 def writable_adding(horizon: int, cell: gr.Cell) -> gr.train.Setup:
-    """Four units for each of the two features, whose gates only it opens: nothing says which of the two marks."""
-    setup = adding(horizon, cell, {"writable": gr.initializers.writable(4, horizon)}, batch=4)
-    return replace(setup, method=gr.Checkpointed(), optimiser=gr.train.Optimiser(optax.adam, 2e-2, 1.0))
+    """Eight units for each of the two features, whose gates only it opens: nothing says which of the two marks."""
+    setup = adding(horizon, cell, {"writable": gr.initializers.writable(8, horizon)}, batch=4)
+    return replace(setup, method=gr.Checkpointed(), optimiser=gr.train.Optimiser(optax.adam, 3e-2, 1.0))
 
 
 def final_test(setup: gr.train.Setup) -> Tests:
