@@ -19,6 +19,7 @@ from benchmarks.learning.entries import (
     units_for,
     wide_adding,
     writable_adding,
+    writable_agreement,
 )
 from gatedrnn.cells import CLASSICS
 
@@ -155,7 +156,10 @@ def agreement() -> list[Entry]:
     for steps in (10, 30, 100, 1_000, 10_000):
         tests = tuple((str(k), task, steps) for k, task in by_number.items() if task.shortest <= steps)
         task = gr.tasks.mixture(*(task for _, task, _ in tests))
-        for label, setup in each(task, steps, 32, 18):
+        setups = dict(each(task, steps, 32, 18))
+        if steps == 10_000:
+            setups |= {f"{name} writable": writable_agreement(setups[f"{name} default"]) for name in ("gru", "lstm")}
+        for label, setup in setups.items():
             tested = (*tests, *(longer if steps == 30 else ()))
             entries.append(Entry(f"{steps} {label}", setup, 1_000, (0, 1, 2), 0.01, 50, 4, tested))
     return entries
