@@ -9,7 +9,7 @@ import optax
 import gatedrnn as gr
 from benchmarks.shared import Row
 from gatedrnn.cells import CLASSICS
-from gatedrnn.tasks import sentences
+from gatedrnn.tasks import _copying as copying, sentences
 
 Units = Callable[[gr.Cell, gr.tasks.Task], int]
 """H of a cell for a task."""
@@ -64,6 +64,13 @@ def writable_agreement(setup: gr.train.Setup) -> gr.train.Setup:
     heard = [[float(word not in adverbs) for word in words]]
     made = gr.initializers.writable(setup.hidden_size // 2, setup.horizon, directions=heard)
     return replace(setup, cell_options={"writable": made})
+
+
+def writable_copy(setup: gr.train.Setup) -> gr.train.Setup:
+    """Half of the units hear the eight symbols, and neither the blank nor the delimiter: not which symbol, or when."""
+    heard = [[1.0] * copying.ALPHABET + [0.0] * (setup.task.input_size - copying.ALPHABET)]
+    made = gr.initializers.writable(setup.hidden_size // 2, setup.horizon, directions=heard)
+    return replace(setup, cell_options={"writable": made}, optimiser=gr.train.Optimiser(optax.adam, 1e-2, 1.0))
 
 
 def final_test(setup: gr.train.Setup) -> Tests:
