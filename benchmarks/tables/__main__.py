@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.learning.flow_cost import flow_cost_table
+from benchmarks.learning.monitor_cost import monitor_cost_table
 from benchmarks.shared import RESULTS, ROOT
 from benchmarks.speed.latency import latency_table
 from benchmarks.speed.options import options_table
@@ -47,6 +49,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "options": options_table,
     "latency": latency_table,
     "learning": learning_tables.learning_table,
+    "writable": learning_tables.writable_table,
+    "flow_cost": flow_cost_table,
+    "monitor_cost": monitor_cost_table,
     "digits": learning_tables.digits_table,
     "agreement": learning_tables.agreement_table,
     "distance": learning_tables.distance_table,
