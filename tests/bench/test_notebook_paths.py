@@ -61,7 +61,7 @@ def test_marked_steps_are_found(either):
 
 
 def test_windows(either):
-    """None that is a tenth of T keeps the gradient, and a memory that is built in is learned from by it all the same."""
+    """Short ones keep no gradient, and from a memory that is built in one learns by them all the same."""
     for row in either.table("smallest window"):
         assert all(int(window) >= 40 for window in row[1:])
     rows = {row[0]: row[1:] for row in either.table("cosine of the first gradient")}
@@ -108,12 +108,12 @@ def test_what_was_changed_does_what_was_wished(either):
     units = {row[0]: row[1:] for row in either.table("writable units")}
     assert [row[0].split(" of ")[0] for row in units.values()] == ["0", "0", "4"]
     losses = {name: float(row[-1]) for name, row in units.items()}
-    assert losses["writable"] < 0.01 < losses["chrono"] <= losses["default"] and losses["default"] > 0.1
+    assert losses["writable"] < 0.01 < losses["chrono"] and losses["default"] > 0.1
 
 
 def test_committed_notebook_is_clean(committed):
     text = "\n".join(cell.source for cell in committed.content.cells if cell.cell_type == "markdown")
-    assert text.count("*You should see*") == 4
+    assert " ".join(text.split()).count("*You should see*") == 4
     assert [row[0] for row in committed.table("direct / whole")] == [
         *("LSTM, default", "GRU, default", "LSTM, chrono", "GRU, chrono")
     ]
