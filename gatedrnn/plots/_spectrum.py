@@ -52,6 +52,7 @@ def _ranks(ax: Axes, exponents: np.ndarray, error: np.ndarray, shown: np.ndarray
     ax.errorbar(ranks, exponents[shown], 2 * error[shown], fmt="o", ms=4, color=theme.cells[HUE], label="exponents")
     ax.set_title("with two standard errors to each side", loc="left")
     ax.set_xlabel("rank")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     _dress(ax)
 
 
