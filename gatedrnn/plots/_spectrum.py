@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gatedrnn._check import check_flag, check_kind, check_size, fail
 from gatedrnn.flow.spectrum import Spectrum
@@ -52,7 +53,7 @@ def _ranks(ax: Axes, exponents: np.ndarray, error: np.ndarray, shown: np.ndarray
     ax.errorbar(ranks, exponents[shown], 2 * error[shown], fmt="o", ms=4, color=theme.cells[HUE], label="exponents")
     ax.set_title("with two standard errors to each side", loc="left")
     ax.set_xlabel("rank")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _dress(ax)
 
 
