@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry, Gates
@@ -37,6 +37,16 @@ class Inputs(NamedTuple):
     damp: Array | None
     mask: Array | None
     reset: Array | None
+
+
+def read_inputs(cell: Cell, params: Any, x: Array, mask: Array | None, reset: Array | None) -> Inputs:
+    """Of x [..., D]: of a whole segment, or of one step."""
+    return Inputs(cell.project(params.input, x), damping(cell, params, x), mask, reset)
+
+
+def damping(cell: Cell, params: Any, x: Array) -> Array | None:
+    """What h is multiplied by, for x [..., D]; no gradient reaches it."""
+    return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
 
 
 class Pulls(NamedTuple):
@@ -143,7 +153,8 @@ class Scans:
         hear = functools.partial(cell.heard, params)
         whole = self.keeps and kept
 
-        def step(carry: Carry, inputs: Inputs) -> tuple[Carry, Kept]:
+        def step(carry: Carry, inputs: Any) -> tuple[Carry, Kept]:
+            inputs = read_inputs(cell, params, *inputs) if self.plain else inputs
             after, gates_h = advance(cell, hear, unit, initial, carry, inputs)
             return after, Kept(tuple(after), gates_h) if whole else Kept((after.h,))
 

@@ -34,7 +34,7 @@ from gatedrnn._method import Method
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._primitives import linear_call
-from gatedrnn._segments import over_segments
+from gatedrnn._segments import first_of_segments, over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import guarded_step, restart
 from gatedrnn.linear import accumulation_dtype
@@ -47,7 +47,7 @@ from gatedrnn.methods._gradients import (
     weight_gradient,
 )
 from gatedrnn.methods._length import default_length
-from gatedrnn.methods._loops import Inputs, Kept, Loops, Pulls, Scans
+from gatedrnn.methods._loops import Kept, Loops, Pulls, Scans, damping, read_inputs
 
 
 @jax.tree_util.register_static
@@ -175,11 +175,14 @@ def _run(
     weights = loops.weights(cell, params, carry.h)
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Kept, Carry]:
-        x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
-        read = Inputs(cell.project(params.input, x), _damp(cell, params, x), mask, reset)
+        read = inputs if loops.plain else read_inputs(cell, params, *inputs)
         end, steps = loops.forward(cell, weights, start, initial, read, reverse, kept)
         return end, steps, start
 
+    if loops.plain and (loops.keeps or len(carry) == 1):  # nothing is made per segment, and the starts are kept anyway
+        end, steps, _ = segment(carry, (xs, mask, reset), None)
+        starts = [first_of_segments(*part, length, reverse) for part in zip(carry, steps.parts, strict=True)]
+        return end, steps, tuple(type(carry)(*parts) for parts in zip(*starts, strict=True))
     return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
 
 
@@ -195,7 +198,7 @@ def _backward(
         x, kept, dh, mask, reset = inputs  # [K, B, ...] each
         known = [_restart_all(reset, *at, reverse) for at in zip(initial, start, kept.parts, strict=False)]
         before_h = known[0]  # [K, B, H]
-        damp = _damp(cell, params, x)  # [K, B, H]
+        damp = damping(cell, params, x)  # [K, B, H]
         heard = before_h if damp is None else before_h * damp
         rows_x = rows_of(x)  # [K * B, D]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
@@ -240,10 +243,6 @@ def _placed(tree: Any) -> Any:
     JAX takes it for granted that a function and its derivative's rule leave that axis in one place.
     """
     return jax.tree.map(lambda a: lax.reshape(lax.reshape(a, (a.size,)), a.shape), tree)
-
-
-def _damp(cell: Cell, params: Any, x: Array) -> Array | None:
-    return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
 
 
 def _restart_all(reset: Array | None, initial: Array, start: Array, after: Array, reverse: bool) -> Array:
