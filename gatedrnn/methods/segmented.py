@@ -175,15 +175,15 @@ def _run(
     weights = loops.weights(cell, params, carry.h)
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Kept, Carry]:
-        read = inputs if loops.plain else read_inputs(cell, params, *inputs)
+        read = inputs if loops.stepwise else read_inputs(cell, params, *inputs)
         end, steps = loops.forward(cell, weights, start, initial, read, reverse, kept)
         return end, steps, start
 
-    if loops.plain and (loops.keeps or len(carry) == 1):  # nothing is made per segment, and the starts are kept anyway
-        end, steps, _ = segment(carry, (xs, mask, reset), None)
-        starts = [first_of_segments(*part, length, reverse) for part in zip(carry, steps.parts, strict=True)]
-        return end, steps, tuple(type(carry)(*parts) for parts in zip(*starts, strict=True))
-    return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
+    if not loops.stepwise:
+        return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
+    end, steps, _ = segment(carry, (xs, mask, reset), None)
+    starts = [first_of_segments(*part, length, reverse) for part in zip(carry, steps.parts, strict=True)]
+    return end, steps, tuple(type(carry)(*parts) for parts in zip(*starts, strict=True))
 
 
 def _backward(
