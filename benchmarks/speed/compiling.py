@@ -10,6 +10,7 @@ the clock stands beside it. Tracing contains the look at the cell's laws, loweri
 """
 
 import argparse
+import functools
 import json
 import re
 import subprocess
@@ -60,14 +61,9 @@ def measured(name: str, cell: str, size: Size, repeats: int) -> Iterator[Row]:
             jax.clear_caches()
             for looked_at in (_contract._fit, _contract._laws):
                 looked_at.cache_clear()
-            times = [_now()]
-            lowered = jax.jit(function).lower(*arguments)
-            times.append(_now())
-            compiled = lowered.compile()
-            times.append(_now())
-            taken.append(
-                [(after - before) for one, other in zip(times, times[1:]) for before, after in zip(one, other)]
-            )
+            lowered, tracing = timed(functools.partial(jax.jit(function).lower, *arguments))
+            compiled, compiling = timed(lowered.compile)
+            taken.append([*tracing, *compiling])
         names = ("trace_s", "trace_clock_s", "xla_s", "xla_clock_s")
         least = dict(zip(names, map(min, zip(*taken, strict=True)), strict=True))
         text = compiled.as_text()
@@ -75,9 +71,11 @@ def measured(name: str, cell: str, size: Size, repeats: int) -> Iterator[Row]:
         yield place(name, cell, size) | {"program": program} | least | counts
 
 
-def _now() -> tuple[float, float]:
-    """Seconds of the CPU, and on the clock."""
-    return time.process_time(), time.perf_counter()
+def timed(call: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
+    """What a call gives, and the seconds that it takes: of the CPU, and on the clock."""
+    cpu, clock = time.process_time(), time.perf_counter()
+    found = call()
+    return found, (time.process_time() - cpu, time.perf_counter() - clock)
 
 
 def kernels(text: str) -> int:
