@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.shared import RESULTS, ROOT
+from benchmarks.speed.compiling import compile_cpu_table
 from benchmarks.speed.latency import latency_table
 from benchmarks.speed.options import options_table
 from benchmarks.tables import (
@@ -42,6 +43,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "forward": speed_tables.forward_table,
     "memory": speed_tables.memory_table,
     "compile": speed_tables.compile_table,
+    "compile_cpu": compile_cpu_table,
     "grid": grid.grid_table,
     "models": model_tables.models_table,
     "options": options_table,
