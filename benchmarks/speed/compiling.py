@@ -11,6 +11,7 @@ the clock stands beside it. Tracing contains the look at the cell's laws, loweri
 
 import argparse
 import functools
+import itertools
 import json
 import re
 import subprocess
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tiny size, once, to see that it runs")
     parser.add_argument("--repeats", type=int, help="how often each program is compiled")
     parser.add_argument("--one", choices=COMPILED, help="one system alone, in this process")
+    parser.add_argument("--resume", action="store_true", help="keep what the record has of a run that was ended")
     parser.add_argument("--out", type=Path, default=RECORD, help="the record")
     add_problem(parser)
     options = parser.parse_args()
@@ -154,17 +156,18 @@ def main() -> None:
         cell, size = asked_for(parser, options.cell, options.size)
         print(json.dumps(list(measured(options.one, cell.name, size, repeats))))
         return
-    record = described(("jax", "jaxlib", "flax", "numpy")) | {"repeats": repeats, "rows": []}
-    for size in QUICK if options.quick else SIZES:
-        for name in COMMON[:1] if options.quick else COMMON:
-            for system in COMPILED:
-                for row in apart(system, name, size, repeats):
-                    record["rows"].append(row)
-                    told = (
-                        f"traced in {row['trace_s']:.2f} s, compiled in {row['xla_s']:.2f} s, {row['kernels']} kernels"
-                    )
-                    print(f"{system:22} {name:5} {size!s:16} {row['program']:9} {told}", flush=True)
-                write_whole(options.out, record)
+    kept = json.loads(options.out.read_text())["rows"] if options.resume else []
+    record = described(("jax", "jaxlib", "flax", "numpy")) | {"repeats": repeats, "rows": kept}
+    there = {(row["system"], row["cell"], size_of(row)) for row in kept}
+    sizes, cells = (QUICK, COMMON[:1]) if options.quick else (SIZES, COMMON)
+    for system, size, name in itertools.product(COMPILED, sizes, cells):
+        if (system, name, size_of(place(system, name, size))) in there:
+            continue
+        for row in apart(system, name, size, repeats):
+            record["rows"].append(row)
+            told = f"traced in {row['trace_s']:.2f} s, compiled in {row['xla_s']:.2f} s, {row['kernels']} kernels"
+            print(f"{system:22} {name:5} {size!s:16} {row['program']:9} {told}", flush=True)
+        write_whole(options.out, record)
 
 
 if __name__ == "__main__":
