@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -146,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tiny size, once, to see that it runs")
     parser.add_argument("--repeats", type=int, help="how often each program is compiled")
+    parser.add_argument("--at-once", type=int, default=1, help="how many processes; what is told is the CPU's time")
     parser.add_argument("--one", choices=COMPILED, help="one system alone, in this process")
     parser.add_argument("--resume", action="store_true", help="keep what the record has of a run that was ended")
     parser.add_argument("--out", type=Path, default=RECORD, help="the record")
@@ -160,14 +162,18 @@ def main() -> None:
     record = described(("jax", "jaxlib", "flax", "numpy")) | {"repeats": repeats, "rows": kept}
     there = {(row["system"], row["cell"], size_of(row)) for row in kept}
     sizes, cells = (QUICK, COMMON[:1]) if options.quick else (SIZES, COMMON)
-    for system, size, name in itertools.product(COMPILED, sizes, cells):
-        if (system, name, size_of(place(system, name, size))) in there:
-            continue
-        for row in apart(system, name, size, repeats):
-            record["rows"].append(row)
-            told = f"traced in {row['trace_s']:.2f} s, compiled in {row['xla_s']:.2f} s, {row['kernels']} kernels"
-            print(f"{system:22} {name:5} {size!s:16} {row['program']:9} {told}", flush=True)
-        write_whole(options.out, record)
+    wanted = [
+        (system, name, size)
+        for system, size, name in itertools.product(COMPILED, sizes, cells)
+        if (system, name, size_of(place(system, name, size))) not in there
+    ]
+    with ThreadPoolExecutor(options.at_once) as pool:
+        for rows in pool.map(lambda which: apart(*which, repeats), wanted):
+            record["rows"] += rows
+            write_whole(options.out, record)
+            for row in rows:
+                told = f"traced in {row['trace_s']:.2f} s, compiled in {row['xla_s']:.2f} s, {row['kernels']} kernels"
+                print(f"{row['system']:22} {row['cell']:5} {size_of(row):18} {row['program']:9} {told}", flush=True)
 
 
 if __name__ == "__main__":
