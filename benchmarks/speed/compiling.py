@@ -162,13 +162,13 @@ def main() -> None:
     record = described(("jax", "jaxlib", "flax", "numpy")) | {"repeats": repeats, "rows": kept}
     there = {(row["system"], row["cell"], size_of(row)) for row in kept}
     sizes, cells = (QUICK, COMMON[:1]) if options.quick else (SIZES, COMMON)
-    wanted = [
+    wanted: list[tuple[str, str, Size]] = [
         (system, name, size)
         for system, size, name in itertools.product(COMPILED, sizes, cells)
         if (system, name, size_of(place(system, name, size))) not in there
     ]
     with ThreadPoolExecutor(options.at_once) as pool:
-        for rows in pool.map(lambda which: apart(*which, repeats), wanted):
+        for rows in pool.map(lambda which: apart(which[0], which[1], which[2], repeats), wanted):
             record["rows"] += rows
             write_whole(options.out, record)
             for row in rows:
