@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.learning.flow_cost import flow_cost_table
 from benchmarks.learning.monitor_cost import monitor_cost_table
 from benchmarks.shared import RESULTS, ROOT
+from benchmarks.speed.compiling import compile_cpu_table
 from benchmarks.speed.latency import latency_table
 from benchmarks.speed.options import options_table
 from benchmarks.tables import (
@@ -44,6 +45,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "forward": speed_tables.forward_table,
     "memory": speed_tables.memory_table,
     "compile": speed_tables.compile_table,
+    "compile_cpu": compile_cpu_table,
     "grid": grid.grid_table,
     "models": model_tables.models_table,
     "options": options_table,
