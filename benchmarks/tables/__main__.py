@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.learning.flossed import flossed_table
 from benchmarks.learning.flow_cost import flow_cost_table
 from benchmarks.learning.monitor_cost import monitor_cost_table
 from benchmarks.shared import RESULTS, ROOT
@@ -52,6 +53,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "latency": latency_table,
     "learning": learning_tables.learning_table,
     "writable": learning_tables.writable_table,
+    "flossed": flossed_table,
     "flow_cost": flow_cost_table,
     "monitor_cost": monitor_cost_table,
     "digits": learning_tables.digits_table,
