@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gatedrnn.flow._comparison import GateMap
 from gatedrnn.flow._groups import finite
 from gatedrnn.flow._shown import ShownUnit
+from gatedrnn.flow.adjoint import Adjoint
 from gatedrnn.flow.coverage import Coverage
 from gatedrnn.flow.decay import Decay
 from gatedrnn.flow.paths import Paths
@@ -17,7 +18,7 @@ from gatedrnn.flow.windows import WindowAudit
 
 Floats = NDArray[np.float64]
 
-POINTS = 200  # of a curve in the JSON
+POINTS, BINS = 200, 100  # of a curve by lag, and of one by time, in the JSON
 
 
 class Keeper(NamedTuple):
@@ -52,12 +53,11 @@ class Inspection(NamedTuple):
         sign: of what each step adds to the readout in row 0, -1, 0 or 1, [T, R].
         log10: log10 of its size, [T, R].
         looks_back: in each row, how many last steps hold 99 % of the sum of the norms of d readout / d x_t, [B].
-        profile: log10 of the norm of d readout / d carry_t, [T + 1, B].
-        decay: of the median of that profile over B.
-        paths: along units or across them; None where a cell has `step` alone.
+        gradient: of the readout in the carries: `Paths`, or `Adjoint` where a cell has `step` alone.
+        decay: of the median over B of its norm.
         timescales: by place, of every unit in steps, [H]; none where nothing is kept.
         gate_maps: what units keep along time in row 0, by cell; none where nothing is kept.
-        keeper: the unit that carries most, at the lag of the median look back; None without `paths`.
+        keeper: the unit that carries most, at the lag of the median look back; None where a cell has `step` alone.
         start: the first step that is shown.
         units: those that the readout hangs on in the steps shown.
         spectrum: the leading exponents of row 0.
@@ -74,9 +74,8 @@ class Inspection(NamedTuple):
     sign: NDArray[np.int64]
     log10: Floats
     looks_back: NDArray[np.int64]
-    profile: Floats
+    gradient: Paths | Adjoint
     decay: Decay
-    paths: Paths | None
     timescales: dict[str, Floats]
     gate_maps: tuple[GateMap, ...]
     keeper: Keeper | None
@@ -88,6 +87,17 @@ class Inspection(NamedTuple):
     coverage: Coverage | None
     trained: int | None
     left_out: dict[str, str]
+
+    @property
+    def paths(self) -> Paths | None:
+        """Along units, or across them; None where a cell has `step` alone."""
+        return self.gradient if isinstance(self.gradient, Paths) else None
+
+    @property
+    def profile(self) -> Floats:
+        """log10 of the norm of d readout / d carry_t, [T + 1, B]."""
+        norms = self.gradient.whole if isinstance(self.gradient, Paths) else self.gradient.log10_norm
+        return np.asarray(norms["state"], np.float64)
 
     def record(self) -> dict[str, Any]:
         """As strict JSON holds it: curves at about 200 lags, medians over B; None for what is not finite."""
@@ -110,7 +120,8 @@ class Inspection(NamedTuple):
                 kind: {part: _by_lag(rows, lags) for part, rows in getattr(split, kind).items()}
                 for kind in ("whole", "direct", "rest")
             },
-            "layers": None if split is None else {place: _means(rows, lags) for place, rows in split.share.items()},
+            "layers": {} if split is None else {place: _means(rows, lags) for place, rows in split.share.items()},
+            "at_keeper": None if split is None or self.keeper is None else _at(split, self.keeper.lag),
             "timescales": {place: _plain(scales) for place, scales in self.timescales.items()},
             "keeper": None if self.keeper is None else _scalars(self.keeper._asdict()),
             "strip": {
@@ -146,9 +157,21 @@ def _means(rows: Any, lags: list[int]) -> list[float | None]:
     return _plain(np.asarray(rows, np.float64).mean(1)[::-1][lags])
 
 
+def _at(split: Paths, lag: int) -> dict[str, Any]:
+    """Of the whole carry, and of each layer, at one lag."""
+    rows = {kind: getattr(split, kind)["state"][-1 - lag] for kind in ("whole", "direct", "rest")}
+    shares = {place: finite(np.asarray(each[-1 - lag], np.float64).mean()) for place, each in split.share.items()}
+    medians = {kind: finite(np.median(np.asarray(each, np.float64))) for kind, each in rows.items()}
+    return {"lag": lag} | medians | {"layers": shares}
+
+
 def _coverage(found: Coverage, trained: int | None) -> dict[str, Any]:
     names = ("distance_trained", "distance_beyond", "outside_trained", "outside_beyond")
-    return {"trained": trained, "steps": len(found.outside)} | {name: finite(getattr(found, name)) for name in names}
+    rows = np.asarray(found.outside, np.float64).mean(1)
+    bins = np.array_split(np.arange(len(rows)), min(BINS, len(rows)))
+    curve = {"marks": [float(each.mean()) for each in bins], "outside": _plain([rows[each].mean() for each in bins])}
+    scalars = {name: finite(getattr(found, name)) for name in names}
+    return {"trained": trained, "steps": len(rows)} | scalars | curve
 
 
 def _unit(found: ShownUnit) -> dict[str, Any]:

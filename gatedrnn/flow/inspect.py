@@ -21,7 +21,7 @@ from gatedrnn.flow._inspected import Gates, gates_of, keeper_of, looks_back, sig
 from gatedrnn.flow._inspection import Inspection
 from gatedrnn.flow._places import cells_of
 from gatedrnn.flow._shown import ShownUnit, gates_along, shown_units
-from gatedrnn.flow.adjoint import adjoint
+from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import decay
 from gatedrnn.flow.paths import Paths, paths
@@ -108,8 +108,8 @@ def inspect(
     sign, log10 = signed(read, along)
     tell("paths")
     split, gates = _split(asked, max(int(np.median(seen)), 1), left_out)
-    norms = adjoint(cell, params, xs, dys=asked.dys).log10_norm if split is None else split.whole
-    profile = np.asarray(norms["state"], np.float64)
+    gradient = adjoint(cell, params, xs, dys=asked.dys) if split is None else split
+    norms = gradient.log10_norm if isinstance(gradient, Adjoint) else gradient.whole
     tell("units")
     units = _units(asked, start, stop, left_out)
     tell("spectrum")
@@ -128,9 +128,8 @@ def inspect(
         sign=sign,
         log10=log10,
         looks_back=seen,
-        profile=profile,
-        decay=decay(np.median(profile, axis=1)),
-        paths=split,
+        gradient=gradient,
+        decay=decay(np.median(np.asarray(norms["state"], np.float64), axis=1)),
         timescales=gates.timescales,
         gate_maps=gates.maps,
         keeper=None if split is None else keeper_of(split, gates.timescales, list(asked.cells)),
