@@ -99,7 +99,9 @@ def _check_pair(model: Model, xs: Any, targets: Any) -> tuple[Array, Array]:
         raise fail("xs", f"{expected}, of at least one step and row", f"{xs.dtype} {xs.shape}")
     expected = f"whole numbers [T, B], or values [T, B, O] with O = {model.output_size}"
     targets = check_array("targets", expected, targets)
-    kind, shape = (jnp.integer, xs.shape[:2]) if targets.ndim == 2 else (jnp.floating, (*xs.shape[:2], model.output_size))
+    kind, shape = (
+        (jnp.integer, xs.shape[:2]) if targets.ndim == 2 else (jnp.floating, (*xs.shape[:2], model.output_size))
+    )
     if targets.shape != shape or not jnp.issubdtype(targets.dtype, kind):
         raise fail("targets", expected, f"{targets.dtype} {targets.shape}")
     return xs, targets

@@ -1,4 +1,4 @@
-"""The audits of an inspection: what a readout reads by lag, what windows keep, where formats part, which states it meets.
+"""The audits of an inspection: what counts by lag, what windows keep, where formats part, which states are met.
 
 One panel each; what was not measured has none.
 """

@@ -24,9 +24,10 @@ def inspection_html(found: Inspection, record: Record) -> str:
 
     Args:
         found: what `gatedrnn.flow.inspect` returns.
-        record: its `record()`, with `reading` beside it: `cell`, `source`, `model`, `answer`, `read` (letters, or values
-            [L, C], of the steps shown), `first` (the number of the first of them), `rows` (names of the signed numbers
-            of a step), `loss`, `loss_unit`; and, where there are any, `notes`, `versions`, `device` and `command`.
+        record: its `record()`, with `reading` beside it: `kind` (text or series), `cell`, `source`, `model`, `answer`,
+            `read` (letters, or values [L, C], of the steps shown), `first` (the number of the first of them), `rows`
+            (names of the signed numbers of a step), `rows_mean` (what they are), `loss`, `loss_unit`; and, where there
+            are any, `notes`, `versions`, `device` and `command`.
     """
     reading = record["reading"]
     title = f"What {plots.cell_title(reading['cell'])} looks back at in {reading['source']}"
@@ -36,7 +37,9 @@ def inspection_html(found: Inspection, record: Record) -> str:
         "<h2>What the measurement says</h2>",
         _findings(lines(record)),
         "<h2>What counted, step by step</h2>",
-        picture(lambda dark, columns: strip(record, dark=dark, columns=columns), _strip_alt(record), _strip_words(record)),
+        picture(
+            lambda dark, columns: strip(record, dark=dark, columns=columns), _strip_alt(record), _strip_words(record)
+        ),
         "<h2>The gradient on its way back</h2>",
         _gradient(found, record),
         "<h2>Audits</h2>",
@@ -175,7 +178,12 @@ def _windows(record: Record) -> str:
         ]
         for name, each in found["weights"].items()
     ]
-    headers = ["weights", "smallest window (steps)", "norm of the gradient", f"cosine at {found['windows'][-1]:,} steps"]
+    headers = [
+        "weights",
+        "smallest window (steps)",
+        "norm of the gradient",
+        f"cosine at {found['windows'][-1]:,} steps",
+    ]
     return table("What truncation keeps of the gradient of the loss, by weight", headers, rows)
 
 
@@ -185,7 +193,7 @@ def _method(record: Record) -> list[str]:
         "medians over them; what is shown step by step, and the exponents, are of the first.",
         "Looks back: the number of last steps that hold 99 % of the sum of the norms of d answer / d input.",
         "Gradient: the norm of d answer / d state, with its exponent kept apart, so that it is a number at any lag.",
-        "Formats: the same run with weights rounded to each; where carries have parted, gradients differ from step 1 on.",
+        "Formats: the same run with weights rounded to each; where states have parted, gradients differ from lag 1 on.",
         "States: one number of the state counts as outside where it leaves the central 99 % of its values within the "
         "length of a training sequence.",
     ]

@@ -11,7 +11,7 @@ from gatedrnn.report._findings import findings
 from gatedrnn.report._parts import bullets, entry, gates, picture, provenance, row_header, section, table, whole
 from gatedrnn.report._prose import introduction, method, portrait
 from gatedrnn.report._verdicts import verdict
-from gatedrnn.report._words import counted, in_parts, joined, scalar_in_words
+from gatedrnn.report._words import counted, in_parts, scalar_in_words
 
 
 def html(comparison: Mapping[str, Any]) -> str:
