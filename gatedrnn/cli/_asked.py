@@ -98,7 +98,10 @@ def _check_memory(model: Any, params: Any, cut: Stretches) -> None:
     batch, width = len(cut.starts), model.embedding_size or model.input_size
     carry = jax.eval_shape(lambda params: model.cell.initial_carry(params, batch), params.cell)
     check_fits("horizon", carry, params, (cut.steps, batch, width))
-    check_memory("text" if model.embedding_size else "series", [cut.reach * (3 * sizes(carry) + 8 * batch * width)])
+    check_memory(
+        "text" if model.embedding_size else "series",
+        [cut.reach * len(cut.longer) * (3 * sizes(carry) // batch + 8 * width)],
+    )
 
 
 def _predicted(units: Any, name: str | None) -> int:

@@ -10,6 +10,9 @@ import numpy as np
 from gatedrnn._check import fail
 
 
+LONGER = 32  # runs by which the states beyond the trained length are known: their first steps say what is usual
+
+
 class Stretches(NamedTuple):
     """Where they are in a file of N steps.
 
@@ -61,14 +64,15 @@ def stretches(count: int, horizon: int, batch: int, at: int | None, trained: int
     steps, notes = min(horizon, last), []
     if steps < horizon:
         notes.append(f"Before {kind} {last:,} there are {steps:,} {kind}s to be read, fewer than {horizon:,}.")
-    spread = np.unique(np.linspace(0, count - 1 - steps, max(batch - 1, 1)).astype(int)).tolist()
-    starts = [last - steps, *(start for start in spread if start != last - steps)][:batch]
+    first, end = last - steps, count - 1 - steps
+    spread = np.unique(np.linspace(0, end, batch if first == end else max(batch - 1, 1)).astype(int)).tolist()
+    starts = [first, *(start for start in spread if start != first)][:batch]
     if len(starts) < batch:
         notes.append(f"There is room for {len(starts)} different stretches of {steps:,} {kind}s, fewer than {batch}.")
     reach = 0 if trained is None else min(10 * trained, count)
     longer = []
     if trained is not None and reach > trained:
-        longer = np.unique(np.linspace(0, count - reach, batch).astype(int)).tolist()
+        longer = np.unique(np.linspace(0, count - reach, LONGER).astype(int)).tolist()
     return Stretches(starts, steps, longer, reach, notes)
 
 

@@ -104,7 +104,7 @@ def _formats(axis: Axes, record: Mapping[str, Any], theme: Theme) -> None:
     axis.set_ylim(min(low, found["tolerance"] / 10), max(high, 2 * found["tolerance"]))
     axis.yaxis.set_major_formatter(lambda value, _: ten_to(round(np.log10(value))) if value > 0 else "0")
     axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.legend(loc="lower right", fontsize=9, frameon=False)
+    axis.legend(loc="best", fontsize=9, frameon=False)
     axis.set_title("How far a format is from float64", loc="left")
     axis.set_xlabel("lag (steps)")
     axis.set_ylabel("part of the gradient")

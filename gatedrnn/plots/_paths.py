@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from gatedrnn._check import fail, shown
+from gatedrnn._check import check_size, fail, shown
 from gatedrnn.flow._groups import spread
 from gatedrnn.flow.adjoint import Adjoint
 from gatedrnn.flow.paths import Paths
@@ -22,7 +22,7 @@ _STROKES = {"whole": (), "direct": (4, 1), "rest": (1, 1.6)}  # in line widths
 _LAGS = 200  # points of a line
 
 
-def paths(found: Mapping[str, Paths | Adjoint], *, dark: bool = False) -> Figure:
+def paths(found: Mapping[str, Paths | Adjoint], *, dark: bool = False, columns: int = 2) -> Figure:
     """Draws how much of a gradient comes along units by themselves, and how much by the recurrent weights.
 
     One line for the whole, one for the direct path and one for the rest, which the stroke tells; the colour is the
@@ -33,6 +33,7 @@ def paths(found: Mapping[str, Paths | Adjoint], *, dark: bool = False) -> Figure
         found: by the cell's name, what `gatedrnn.flow.paths` has found of it; or what `gatedrnn.flow.adjoint` has, of
             which the whole is drawn.
         dark: for a dark page.
+        columns: 1 for a narrower figure, for a phone.
 
     Raises:
         ValueError: there is nothing to draw, or a value is neither, or has no step or no row.
@@ -47,7 +48,7 @@ def paths(found: Mapping[str, Paths | Adjoint], *, dark: bool = False) -> Figure
     drawn = [_curve(name, kind, each) for name, kinds in rows.items() for kind, each in kinds.items()]
     looks = Looks.of([(curve.cell, "default") for curve in drawn], (DARK if dark else LIGHT).cells)
     looks = replace(looks, dashes=_STROKES)
-    size = (5.6, max(4.3, PITCH * (1 + len(drawn))))
+    size = (5.6 if check_size("columns", columns) > 1 else 3.0, max(4.3, PITCH * (1 + len(drawn))))
     left = 0.5 + 0.06 * len(ten_to(limits(drawn)[0]))
     gutter = 0.4 + CHARACTER * max(len(curve.label) for curve in drawn)
     with themed(dark) as theme:

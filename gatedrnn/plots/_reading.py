@@ -13,9 +13,10 @@ from matplotlib.font_manager import findfont, get_font
 
 from gatedrnn._check import check_size, fail
 from gatedrnn.plots._strip import Strip
-from gatedrnn.plots._style import DPI, Theme, headline, themed
+from gatedrnn.plots._style import DPI, Theme, headline, readable, themed
 
 BOX, ROW = 0.175, 0.2  # inches across and down
+SPACE = 0.4  # of a row above a name
 LEFT, RIGHT, HEAD, FOOT, GAP = 1.85, 0.25, 1.0, 0.75, 0.3
 PER_LINE = {1: 20, 2: 60}  # steps in a line, by the columns of the page
 TALL = 0.75  # inches of a curve
@@ -68,11 +69,12 @@ def reading_strip(
     per_line = min(PER_LINE[columns], len(read))
     starts = range(0, len(read), per_line)
     top = 0.3 if letters else TALL
-    body = ROW * sum(len(rows) + bool(name) for name, rows in panels)
+    body = ROW * sum(len(rows) + (1 + SPACE) * bool(name) for name, rows in panels)
     width = LEFT + BOX * per_line + RIGHT
     height = HEAD + len(starts) * (top + body + GAP) + (FOOT if key else 0)
     with themed(dark) as theme:
         figure = Figure(figsize=(width, height), dpi=DPI)
+        hues = [] if letters else [readable(hue, theme) for hue in theme.cells[: curves.shape[1]]]
         for line, start in enumerate(starts):
             part = slice(start, min(start + per_line, len(read)))
             upper = height - HEAD - line * (top + body + GAP) - top
@@ -83,7 +85,7 @@ def reading_strip(
             else:
                 _curves(above, curves, part, theme)
             _number(above, first + start)
-            _rows(figure.add_axes(place(upper - body, body)), panels, part, theme)
+            _rows(figure.add_axes(place(upper - body, body)), panels, part, theme, hues)
         if key is not None:
             _key(figure, key)
         headline(figure, title, subtitle)
@@ -128,18 +130,20 @@ def _number(axis: Axes, step: int) -> None:
     axis.text(0, 1.0, f"{step:,}", transform=axis.transAxes, fontsize=8, va="bottom", alpha=0.75)
 
 
-def _rows(axis: Axes, panels: Sequence[tuple[str, Sequence[Strip]]], part: slice, theme: Theme) -> None:
-    """A line's rows, each in the colours of its own range."""
+def _rows(
+    axis: Axes, panels: Sequence[tuple[str, Sequence[Strip]]], part: slice, theme: Theme, hues: Sequence[Any]
+) -> None:
+    """A line's rows, each in the colours of its own range; the names of the first, where there are curves, in theirs."""
     count = part.stop - part.start
     axis.set_xlim(0, count)
     axis.axis("off")
-    y = 0
+    y, inks = 0.0, iter(hues)
     for name, rows in panels:
         if name:
-            axis.text(-0.6, y + 0.55, name, ha="right", va="center", fontsize=9.5, fontweight="bold")
-            y += 1
+            axis.text(-0.6, y + SPACE + 0.55, name, ha="right", va="center", fontsize=9.5, fontweight="bold")
+            y += 1 + SPACE
         for row in rows:
-            axis.text(-0.6, y + 0.5, row.label, ha="right", va="center", fontsize=9)
+            axis.text(-0.6, y + 0.5, row.label, ha="right", va="center", fontsize=9, color=next(inks, theme.ink))
             values = np.asarray(row.values, np.float64)[None, part]
             colours = matplotlib.colormaps["RdBu_r" if row.low < 0 else "Greens"]
             norm = Normalize(row.low, row.high, clip=True)

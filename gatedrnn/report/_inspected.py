@@ -76,7 +76,7 @@ def _looks_back(record: Record) -> str:
 def _gradient(record: Record) -> str:
     decay, horizon = record["decay"], record["horizon"]
     half = decay["half_life"]
-    rate = "" if half is None else f", by half every {plots.steps(half)}"
+    rate = "" if half is None else f"; a line through all {horizon:,} halves every {plots.steps(half)}"
     if decay["word"] == "exploding":
         return f"It grows on its way back, to {plots.power(decay['highest'])} times its start within {_steps(horizon)}."
     if decay["lag_below_1e3"] is None:
@@ -112,8 +112,8 @@ def _unit(record: Record) -> str:
 
 def _layers(record: Record) -> str:
     found = (record["at_keeper"] or {}).get("layers") or {}
-    shares = [f"{place_name(place)} {_percent(share or 0.0)}" for place, share in found.items()]
-    return f"Of its square, {_steps(record['at_keeper']['lag'])} back: {joined(shares)}." if len(shares) > 1 else ""
+    shares = [f"{_percent(share or 0.0)} in {place_name(place)}" for place, share in found.items()]
+    return f"Of its square {_steps(record['at_keeper']['lag'])} back: {joined(shares)}." if len(shares) > 1 else ""
 
 
 def _timescales(record: Record) -> str:
@@ -146,11 +146,11 @@ def _formats(record: Record) -> str:
     said = []
     for name, each in found["formats"].items():
         lag = float(np.median(each["parted_lag"]))
-        apart = "nowhere" if lag >= never else f"from {_steps(lag)} back on"
+        apart = f"less than {share} everywhere" if lag >= never else f"more than {share} from {_steps(lag)} back on"
         unheld = min(each["unheld_lag"])
-        lost = f" (too small or large to be held from {_steps(unheld)} on)" if unheld < never else ""
-        said.append(f"{name} {apart}{lost}")
-    return f"The gradient is {share} off that of float64 in {joined(said)}."
+        lost = f", and from {_steps(unheld)} on it is beyond what the format holds" if unheld < never else ""
+        said.append(f"In {name} the gradient is off {apart}{lost}.")
+    return " ".join(said)
 
 
 def _exponent(record: Record) -> str:

@@ -78,12 +78,17 @@ def strip(record: Record, *, dark: bool = False, columns: int = 2) -> Figure:
         reading["read"] if reading["kind"] == "text" else np.array(reading["read"]),
         panels,
         first=reading["first"],
-        title="What counted, step by step",
-        subtitle=reading["answer"],
+        title=reading["source"],
+        subtitle=f"towards {reading['answer']}",
         key=_key(top),
         columns=columns,
         dark=dark,
     )
+
+
+def short(name: str) -> str:
+    """What a curve is called: a cell by its title, a network by what it is."""
+    return "network" if "(" in name else plots.cell_title(name)
 
 
 def named_maps(found: Inspection, record: Record) -> list[dict[str, Any]]:
@@ -149,7 +154,7 @@ def _strip_alt(record: Record) -> str:
 def _strip_words(record: Record) -> str:
     return (
         f"{record['reading']['rows_mean']} Below it the units through which most of the answer comes, to first order, "
-        "with their share of all; green is a gate near 1. Colours of the memory diverge from 0."
+        "with their share of all; a gate is dark green at 1. Colours of the memory diverge from 0."
     )
 
 
@@ -163,7 +168,7 @@ def _gradient(found: Inspection, record: Record) -> str:
     if found.paths is None:
         caption = "The norm of the gradient of the answer in the states, shaded from the least stretch to the most."
     alt = f"Norm of the gradient of the answer against the lag, both logarithmic, of {name}."
-    draw = lambda dark, _: plots.paths({name: found.gradient}, dark=dark)
+    draw = lambda dark, columns: plots.paths({short(name): found.gradient}, dark=dark, columns=columns)
     return picture(draw, alt, caption)
 
 

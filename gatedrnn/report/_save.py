@@ -8,7 +8,7 @@ from typing import Any
 from gatedrnn import plots
 from gatedrnn._output import whole_files, write_json
 from gatedrnn.flow import Comparison, Inspection
-from gatedrnn.report._inspection import inspection_html, named_maps, strip
+from gatedrnn.report._inspection import inspection_html, named_maps, short, strip
 from gatedrnn.report._page import html
 
 
@@ -58,7 +58,7 @@ def save_inspection(found: Inspection, record: Mapping[str, Any], out: str | Pat
     with whole_files(out) as draft:
         write_json(draft / "inspection.json", dict(record))
         plots.save(strip(record), draft / "strip")
-        plots.save(plots.paths({record["reading"]["cell"]: found.gradient}), draft / "gradient")
+        plots.save(plots.paths({short(record["reading"]["cell"]): found.gradient}), draft / "gradient")
         plots.save(plots.audits(record), draft / "audits")
         plots.save(plots.spectrum(found.spectrum), draft / "spectrum")
         if maps:
