@@ -9,7 +9,6 @@ import numpy as np
 
 from gatedrnn._check import fail
 
-
 LONGER = 32  # runs by which the states beyond the trained length are known: their first steps say what is usual
 
 

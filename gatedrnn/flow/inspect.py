@@ -78,14 +78,6 @@ def inspect(
     Raises:
         ValueError: an argument has the wrong rank, width, dtype or structure or is out of range, the network reads
             backwards, the gradient of the loss is not finite, or memory does not do.
-
-    Example:
-        >>> import jax, gatedrnn as gr
-        >>> params = gr.gru.init(jax.random.key(0), 2, 8, update_bias=2.0)
-        >>> xs = jax.random.normal(jax.random.key(1), (120, 2, 2))
-        >>> found = gr.flow.inspect(gr.gru, params, xs)
-        >>> found.looks_back.tolist() < [120, 120], found.cells, sorted(found.left_out)
-        (True, {'': 'gru'}, ['states'])
     """
     xs = check_array("xs", "floating arrays [T, B, D]", xs)
     if xs.ndim != 3 or 0 in xs.shape:
@@ -154,7 +146,7 @@ class _Asked(NamedTuple):
     cells: dict[str, Cell]
 
 
-def check_fits(argument: str, carry: Any, params: Any, shape: tuple[int, int, int]) -> None:
+def check_fits(argument: str, carry: Any, params: Any, shape: tuple[int, ...]) -> None:
     """Raises ValueError where an inspection of inputs [T, B, D] would not fit in memory; an estimate from above.
 
     Counted: carries and their cotangents in float64, in the two runs that are compared; the inputs with their

@@ -60,9 +60,9 @@ def reading_strip(
     """
     columns = check_size("columns", columns, most=2)
     letters = isinstance(read, list | tuple)
-    curves = None if letters else np.asarray(read, np.float64).reshape(len(read), -1)
     if not len(read) or not panels:
         raise ValueError("`read` and `panels` must not be empty.")
+    curves = np.zeros((len(read), 0)) if letters else np.asarray(read, np.float64).reshape(len(read), -1)  # [L, C]
     for row in (row for _, rows in panels for row in rows):
         if len(row.values) != len(read):
             raise fail("panels", f"rows of {len(read)} numbers, one per step", f"{len(row.values)} of {row.label!r}")
@@ -74,7 +74,7 @@ def reading_strip(
     height = HEAD + len(starts) * (top + body + GAP) + (FOOT if key else 0)
     with themed(dark) as theme:
         figure = Figure(figsize=(width, height), dpi=DPI)
-        hues = [] if letters else [readable(hue, theme) for hue in theme.cells[: curves.shape[1]]]
+        hues = [readable(hue, theme) for hue in theme.cells[: curves.shape[1]]]
         for line, start in enumerate(starts):
             part = slice(start, min(start + per_line, len(read)))
             upper = height - HEAD - line * (top + body + GAP) - top
@@ -133,7 +133,7 @@ def _number(axis: Axes, step: int) -> None:
 def _rows(
     axis: Axes, panels: Sequence[tuple[str, Sequence[Strip]]], part: slice, theme: Theme, hues: Sequence[Any]
 ) -> None:
-    """A line's rows, each in the colours of its own range; the names of the first, where there are curves, in theirs."""
+    """A line's rows, each in the colours of its own range; curves lend the first names their hues."""
     count = part.stop - part.start
     axis.set_xlim(0, count)
     axis.axis("off")
