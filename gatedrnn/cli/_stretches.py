@@ -64,15 +64,22 @@ def stretches(count: int, horizon: int, batch: int, at: int | None, trained: int
     if steps < horizon:
         notes.append(f"Before {kind} {last:,} there are {steps:,} {kind}s to be read, fewer than {horizon:,}.")
     first, end = last - steps, count - 1 - steps
-    spread = np.unique(np.linspace(0, end, batch if first == end else max(batch - 1, 1)).astype(int)).tolist()
+    spread = _spread(end, batch)
+    if first not in spread:
+        spread = _spread(end, max(batch - 1, 1))
     starts = [first, *(start for start in spread if start != first)][:batch]
     if len(starts) < batch:
         notes.append(f"There is room for {len(starts)} different stretches of {steps:,} {kind}s, fewer than {batch}.")
     reach = 0 if trained is None else min(10 * trained, count)
     longer = []
     if trained is not None and reach > trained:
-        longer = np.unique(np.linspace(0, count - reach, LONGER).astype(int)).tolist()
+        longer = _spread(count - reach, LONGER)
     return Stretches(starts, steps, longer, reach, notes)
+
+
+def _spread(end: int, count: int) -> list[int]:
+    """Whole numbers from 0 to `end`, evenly, each once."""
+    return [int(place) for place in np.unique(np.linspace(0, end, count).astype(int))]
 
 
 def trained_length(about: Any) -> int | None:

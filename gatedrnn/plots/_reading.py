@@ -19,6 +19,7 @@ BOX, ROW = 0.175, 0.2  # inches across and down
 SPACE = 0.4  # of a row above a name
 LEFT, RIGHT, HEAD, FOOT, GAP = 1.85, 0.25, 1.0, 0.75, 0.3
 PER_LINE = {1: 20, 2: 60}  # steps in a line, by the columns of the page
+LEAST = 16  # steps for which there is room
 TALL = 0.75  # inches of a curve
 FONT = "DejaVu Sans Mono"
 UNSEEN = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍"}
@@ -70,7 +71,7 @@ def reading_strip(
     starts = range(0, len(read), per_line)
     top = 0.3 if letters else TALL
     body = ROW * sum(len(rows) + (1 + SPACE) * bool(name) for name, rows in panels)
-    width = LEFT + BOX * per_line + RIGHT
+    width = LEFT + BOX * max(per_line, LEAST) + RIGHT
     height = HEAD + len(starts) * (top + body + GAP) + (FOOT if key else 0)
     with themed(dark) as theme:
         figure = Figure(figsize=(width, height), dpi=DPI)
@@ -156,7 +157,7 @@ def _rows(
 
 def _key(figure: Figure, key: Key) -> None:
     width, height = figure.get_size_inches()
-    across = min(3.2, width - LEFT - RIGHT - 0.2)
+    across = min(3.2, width - LEFT - RIGHT)
     place = (LEFT / width, 0.42 / height, across / width, 0.13 / height)
     bar = figure.colorbar(
         ScalarMappable(Normalize(-1, 1), matplotlib.colormaps["RdBu_r"]),
