@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
+from matplotlib.ticker import MaxNLocator
 
 from gatedrnn._check import check_size, fail
 from gatedrnn.plots._strip import Strip
@@ -22,7 +23,7 @@ PER_LINE = {1: 20, 2: 60}  # steps in a line, by the columns of the page
 LEAST = 16  # steps for which there is room
 TALL = 0.75  # inches of a curve
 FONT = "DejaVu Sans Mono"
-UNSEEN = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍"}
+UNSEEN = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍", "\ufffd": "▯"}  # the last: what is no letter
 
 
 class Key(NamedTuple):
@@ -108,11 +109,18 @@ def _sign(ahead: bytes) -> str:
 
 def _letters(axis: Axes, read: Sequence[str]) -> None:
     axis.set_xlim(0, len(read))
-    axis.axis("off")
+    _bare(axis)
     known = get_font(findfont(FONT))
     for t, letter in enumerate(read):
         drawn = letter if all(known.get_char_index(ord(sign)) for sign in letter) else "▯"
         axis.text(t + 0.5, 0.12, drawn, ha="center", family=FONT, fontsize=10)
+
+
+def _bare(axis: Axes) -> None:
+    """No frame, and no ticks."""
+    axis.axis("off")
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 def _curves(axis: Axes, values: Any, part: slice, theme: Theme) -> None:
@@ -122,6 +130,7 @@ def _curves(axis: Axes, values: Any, part: slice, theme: Theme) -> None:
     for c, hue in zip(range(values.shape[1]), theme.cells, strict=False):
         axis.plot(np.arange(part.stop - part.start) + 0.5, values[part, c], color=hue, lw=1.8)
     axis.set_xticks([])
+    axis.yaxis.set_major_locator(MaxNLocator(3))
     axis.spines[["top", "right", "bottom"]].set_visible(False)
     axis.tick_params(labelsize=8)
 
@@ -137,7 +146,7 @@ def _rows(
     """A line's rows, each in the colours of its own range; curves lend the first names their hues."""
     count = part.stop - part.start
     axis.set_xlim(0, count)
-    axis.axis("off")
+    _bare(axis)
     y, inks = 0.0, iter(hues)
     for name, rows in panels:
         if name:

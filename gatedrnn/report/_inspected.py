@@ -190,8 +190,9 @@ def _times(scale: float) -> str:
 
 def _kept(factor: float) -> str:
     """With as many digits as tell it from 1."""
-    digits = 2 if factor <= 0.9 else min(2 - math.floor(math.log10(max(1 - factor, 1e-9))), 9)
-    return f"{factor:.{digits}f}"
+    if factor == 1:
+        return "1"
+    return f"{factor:.{2 if factor <= 0.9 else min(-math.floor(math.log10(1 - factor)), 12)}f}"
 
 
 def _percent(share: float) -> str:

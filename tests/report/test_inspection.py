@@ -1,7 +1,6 @@
 """What an inspection says in words, and its two pictures: exact sentences, legible at any width, letters by bytes."""
 
 import copy
-import re
 
 import numpy as np
 import pytest
@@ -48,13 +47,13 @@ SAID = {
     "unit": "Unit 12 of layer 2 has the most of it there, 63 %, and has it through its forget gate: 0.9994 at a step, "
     "a time scale of 1,670 steps.",
     "layers": "Of its square 34 steps back: 25 % in layer 1 and 75 % in layer 2.",
-    "time scales": "Unit 1 of layer 2 keeps what it holds for ever, half of all for 6 steps.",
+    "time scales": "Unit 1 of layer 2 keeps what it holds for ever, half of all for 6.",
     "window": "One of 16 steps keeps 99 % of the gradient of the loss, in direction and size.",
-    "formats": "In bfloat16 the gradient is off more than 10 % from 4 steps back on. In float32 the gradient is off less "
-    "than 10 % everywhere.",
+    "formats": "In bfloat16 the gradient is off more than 10 % from 4 steps back on. In float32 the gradient is off "
+    "less than 10 % everywhere.",
     "exponent": "−0.02 ± 0.002 nats per step: a disturbance of the state halves in 34.7 steps.",
-    "states": "Over 1,000 steps, 10 times those of a training sequence, it stays among the states of the first 100: 1.3 % "
-    "of its numbers are outside their range, against 1 %.",
+    "states": "Over 1,000 steps, 10 times those of a training sequence, it stays among the states of the first 100: "
+    "1.3 % of its numbers are outside their range, against 1 %.",
 }
 
 
@@ -92,7 +91,7 @@ def test_every_line():
         ),
         ("gradient", {"decay": {"lag_below_1e3": None, "half_life": None}}, "It stays within a factor of 1,000 of its"),
         ("unit", {"keeper": {"rest": -1.0}}, "63 %, and has it through the recurrent weights."),
-        ("unit", {"keeper": {"timescale": None}}, "through its forget gate: 1.00000000000 at a step, for ever."),
+        ("unit", {"keeper": {"timescale": None}}, "through its forget gate: 1 at a step, for ever."),
         ("unit", {"keeper": {"timescale": 2.0, "place": "0"}}, "through its update gate: 0.61 at a step, a time scale"),
         ("unit", {"keeps": {"1": ""}}, "through what it keeps of itself: 0.9994 at a step"),
         (
@@ -180,4 +179,4 @@ def test_letters():
     signs = plots.letters_of(data)
     assert signs == ["a", "␣", "é", "·", "⏎", "漢", "·", "·", "▯", "⇥"]
     assert [plots.letters_of(data[i:])[0] for i in range(len(data))] == signs
-    assert plots.letters_of(data[:3])[-1] == "▯" and re.fullmatch("▯", plots.letters_of(b"\xff")[0])
+    assert (plots.letters_of(data[:3])[-1], plots.letters_of(b"\xff")) == ("▯", ["▯"])
