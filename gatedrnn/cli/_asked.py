@@ -67,7 +67,11 @@ def asked_of(loaded: Any, what: Any, horizon: int, batch: int, shown: int, back:
         "starts": cut.starts,
         "first": cut.starts[0] + start,
         "loss": loss,
-        **(_text(seen, after[-1, 0], at, answer, loss) if units is None else _series(seen, units, output, at, answer)),
+        **(
+            _text(seen, after[-1, 0], at, answer, loss)
+            if units is None
+            else _series(seen, units, output, at, (answer, float(targets[-1, 0, output])))
+        ),
     }
     return Asked(params, asked, longer, trained, reading, cut.notes)
 
@@ -126,17 +130,19 @@ def _text(seen: np.ndarray, follows: Any, at: int, answer: float, loss: float) -
     }
 
 
-def _series(seen: np.ndarray, units: Any, output: int, at: int, answer: float) -> dict[str, Any]:
+def _series(seen: np.ndarray, units: Any, output: int, at: int, pair: tuple[float, float]) -> dict[str, Any]:
     """Of what was read in rows, in the columns' own units where there is one."""
     place = units.predicted[output]
-    value = answer * units.deviation[place] + units.mean[place]
+    value, was = (each * units.deviation[place] + units.mean[place] for each in pair)  # predicted, and there
     curves = units.unscaled(seen) if len(units.names) == 1 else seen
     return {
         "kind": "series",
         "read": curves.tolist(),
-        "answer": f"what is predicted of {units.names[place]} at row {at:,}, {value:.6g}".replace("-", "−"),
+        "answer": f"what is predicted of {units.names[place]} at row {at:,}, {value:.6g} where {was:.6g} is".replace(
+            "-", "−"
+        ),
         "rows": list(units.names),
         "rows_mean": "The first rows: by how much the prediction would rise (red) or fall (blue) with each value, both "
         "in standard deviations; colours on a log scale.",
-        "loss_unit": "squared error, in standard deviations",
+        "loss_unit": "squared error of standardised values",
     }
