@@ -62,19 +62,23 @@ def stretches(count: int, horizon: int, batch: int, at: int | None, trained: int
         raise fail("at", f"a {kind} from 1 to {count - 1:,}, before which something is read", f"{last:,}")
     steps, notes = min(horizon, last), []
     if steps < horizon:
-        notes.append(f"Before {kind} {last:,} there are {steps:,} {kind}s to be read, fewer than {horizon:,}.")
+        notes.append(f"Before {kind} {last:,} there is room for a stretch of {_counted(steps, kind)}, not {horizon:,}.")
     first, end = last - steps, count - 1 - steps
     spread = _spread(end, batch)
     if first not in spread:
         spread = _spread(end, max(batch - 1, 1))
     starts = [first, *(start for start in spread if start != first)][:batch]
     if len(starts) < batch:
-        notes.append(f"There is room for {len(starts)} different stretches of {steps:,} {kind}s, fewer than {batch}.")
+        notes.append(f"Stretches of {_counted(steps, kind)} that differ: {len(starts)} of the {batch} asked for.")
     reach = 0 if trained is None else min(10 * trained, count)
     longer = []
     if trained is not None and reach > trained:
         longer = _spread(count - reach, LONGER)
     return Stretches(starts, steps, longer, reach, notes)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _spread(end: int, count: int) -> list[int]:

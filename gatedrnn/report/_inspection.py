@@ -87,8 +87,8 @@ def strip(record: Record, *, dark: bool = False, columns: int = 2) -> Figure:
 
 
 def short(name: str) -> str:
-    """What a curve is called: a cell by its title, a network by what it is."""
-    return "network" if "(" in name else plots.cell_title(name)
+    """What a curve is called: a cell by its name, which has its colour, a network by what it is."""
+    return "network" if "(" in name else name
 
 
 def named_maps(found: Inspection, record: Record) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ def _unit_rows(unit: Record) -> list[plots.Strip]:
     rows = [
         plots.Strip(plots.gate_title(name), _numbers(values), 0.0, 1.0)
         for name, values in unit["gates"].items()
-        if name != "candidate"  # of what is written the memory tells
+        if name != "candidate" and not (_numbers(values) < 0).any()  # of what is written the memory tells
     ]
     return [*rows, plots.Strip(f"memory, ±{number(most, 2)}", held, -most, most)]
 

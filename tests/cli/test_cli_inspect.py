@@ -204,7 +204,7 @@ def test_a_short_file(made, succeeds, read_json, quick):
     said = " ".join(succeeds(*line).stdout.split())
     record = read_json(Path("short/inspection.json"))
     assert (record["horizon"], record["batch"], record["coverage"]) == (T, B, None)
-    assert f"note: Before byte {T} there are {T} bytes to be read, fewer than 1,000." in said
+    assert f"note: Before byte {T} there is room for a stretch of {T} bytes, not 1,000." in said
     assert "left out: states, since there is no run longer than those of the training" in said
 
 
