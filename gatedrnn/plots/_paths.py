@@ -69,7 +69,7 @@ def _rows(found: Any) -> dict[str, Any]:
     """By kind, the norms of the whole carry; none of what is no measure of a gradient."""
     if isinstance(found, Adjoint):
         return {"whole": found.log10_norm["state"]}
-    return {kind: getattr(found, kind)["state"] for kind in _STROKES} if isinstance(found, Paths) else {}
+    return {kind: getattr(found, kind).get("state", ()) for kind in _STROKES} if isinstance(found, Paths) else {}
 
 
 def _curve(name: str, kind: str, found: Any) -> Curve:

@@ -1,7 +1,6 @@
 """`gatedrnn inspect`: its numbers against literal float64 loops and differences, its files, and what it refuses."""
 
 import math
-import sys
 from pathlib import Path
 
 import jax
@@ -12,7 +11,6 @@ import reference
 
 import gatedrnn as gr
 from gatedrnn import plots
-from gatedrnn.cli._stretches import stretches
 
 T, B, H, D = 20, 3, 4, 2
 TRAINED, COUNT = 8, 400  # steps of a training's sequence; bytes, or rows, of a file
@@ -115,6 +113,7 @@ def logs(found):
     return np.array([[math.nan if log is None else log for log in step] for step in found], np.float64)
 
 
+@pytest.mark.slow
 def test_a_text(made, succeeds, read_json, names):
     """Signs and sizes, look back, gates, memory, loss and windows, each by loops and differences; and the files."""
     result = succeeds("inspect", "prose", "--text", NAME, *SIZES, "--out", "read")
@@ -206,69 +205,6 @@ def test_a_short_file(made, succeeds, read_json, quick):
     assert (record["horizon"], record["batch"], record["coverage"]) == (T, B, None)
     assert f"note: Before byte {T} there is room for a stretch of {T} bytes, not 1,000." in said
     assert "left out: states, since there is no run longer than those of the training" in said
-
-
-@pytest.mark.parametrize(
-    ("asked", "starts", "steps", "longer", "reach"),
-    [
-        ((2, 1000, 4, None, 8), [0], 1, 0, 2),  # nothing but one step, and no run beyond the trained length
-        ((9, 1000, 4, None, 8), [0], 8, 1, 9),  # one longer run, by a step
-        ((1001, 100, 3, None, None), [900, 0, 450], 100, 0, 0),  # the answer's own first
-        ((1001, 100, 3, 500, 10), [400, 0, 900], 100, 32, 100),
-        ((1001, 100, 1, 500, 1000), [400], 100, 1, 1001),
-        ((102, 100, 5, None, 200), [1, 0], 100, 0, 102),  # no more than two that differ
-    ],
-)
-def test_where_stretches_begin(asked, starts, steps, longer, reach):
-    """Each once, within the file, with a step after it; the longer ones no longer than the file."""
-    found = stretches(*asked, "byte")
-    assert (found.starts, found.steps, len(found.longer), found.reach) == (starts, steps, longer, reach)
-    data = np.arange(asked[0])
-    before, after = found.of(data)
-    np.testing.assert_array_equal(after, before + 1)
-    assert before.shape == (steps, len(starts))
-    assert (found.far(data) is None) if not longer else found.far(data).shape == (reach, longer)
-
-
-@pytest.fixture
-def without_audits(monkeypatch):
-    """Those measures that are the same for any cell, and take longest, are left to the other tests."""
-    module = sys.modules["gatedrnn.flow.inspect"]
-    for name in ("spectrum", "window_audit", "precision_audit"):
-        monkeypatch.setattr(module, name, lambda *_, **__: None)
-
-
-def test_a_network(without_audits):
-    """Layers by their places; what cannot be split or has no gates is left out, with the reason; units by their weight.
-
-    The weight of a unit, by differences of the readout in what it holds.
-    """
-    tanh = gr.Cell.from_step("tanh", gr.rnn.step, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
-    cell = gr.stack(gr.rnn, tanh)
-    params = jax.tree.map(lambda a: 1.5 * a, cell.init(jax.random.key(1), D, 2))
-    xs = jax.random.normal(jax.random.key(2), (6, 2, D))
-    found = gr.flow.inspect(cell, params, xs, shown=5)
-    assert found.cells == {"0": "rnn", "1": "tanh"} and found.keeps == {"0": "", "1": ""}
-    assert sorted(found.left_out) == ["gates", "paths, time scales", "states"]
-    assert found.left_out["gates"] == "tanh names no gates" and found.paths is None and found.profile.shape == (7, 2)
-    x = np.array(xs[:, 0], np.float64)
-    weights = [reference.Weights(*(jax.tree.map(np.float64, part) for part in layer[:2])) for layer in params.layers]
-
-    def run(held, start, stop=6):
-        """The states of both layers after some steps."""
-        for t in range(start, stop):
-            (first,), _, _ = reference.rnn(weights[0], x[t, None, None], (held[None, :2],))
-            (second,), _, _ = reference.rnn(weights[1], first[None], (held[None, 2:],))
-            held = np.concatenate([first[0], second[0]])
-        return held
-
-    states = np.array([run(np.zeros(4), 0, t) for t in range(6)])
-    pulls = np.array([differences(lambda held, t=t: run(held, t)[2:].mean(), states[t]) for t in range(6)])
-    weight = abs(pulls * (states - states[1:].mean(0)))[1:]
-    share = (weight / weight.sum(1, keepdims=True)).mean(0)
-    order = np.argsort(-share)[:3]
-    assert [2 * int(unit.place) + unit.unit for unit in found.units] == order.tolist()
-    np.testing.assert_allclose([unit.share for unit in found.units], share[order], rtol=1e-3)
 
 
 BAD = {
