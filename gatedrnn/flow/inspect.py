@@ -84,6 +84,8 @@ def inspect(
         raise fail("xs", "[T, B, D] of at least one step, row and feature", xs.shape)
     sequence = check_sequence(cell, params, xs, None)
     check_fits("xs", sequence.carry, params, xs.shape)
+    if along is not None and np.shape(along) != xs.shape:
+        raise fail("along", f"like `xs`, {xs.shape}", np.shape(along))
     steps = xs.shape[0]
     stop = steps - check_size("back", back, 0, steps - 1)
     start = max(stop - check_size("shown", shown), 0)

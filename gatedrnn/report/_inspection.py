@@ -17,6 +17,7 @@ from gatedrnn.report._words import number
 Record = Mapping[str, Any]
 
 DECADES = 4  # of the colours of signed numbers
+ROWS = 6  # of signed numbers: the columns of a series that count most
 
 
 def inspection_html(found: Inspection, record: Record) -> str:
@@ -68,14 +69,15 @@ def strip(record: Record, *, dark: bool = False, columns: int = 2) -> Figure:
     """The sentence strip: signed sensitivities of the steps shown, then gates and memory of the units that matter."""
     reading, shown = record["reading"], record["strip"]
     top = _top(record)
-    sizes = np.array([[-math.inf if log is None else log for log in step] for step in shown["log10"]]) - top
-    values = np.array(shown["sign"]) * np.clip(1 + sizes / DECADES, 0, 1)  # [L, R]
-    panels = [("", [plots.Strip(name, values[:, r], -1.0, 1.0) for r, name in enumerate(reading["rows"])])]
+    logs = np.array([[-math.inf if log is None else log for log in step] for step in shown["log10"]])  # [L, R]
+    values = np.array(shown["sign"]) * np.clip(1 + (logs - top) / DECADES, 0, 1)
+    chosen = sorted(np.argsort(-logs.max(0), kind="stable")[:ROWS].tolist())
+    panels = [("", [plots.Strip(plots.cell_title(reading["rows"][r]), values[:, r], -1.0, 1.0) for r in chosen])]
     for unit in shown["units"]:
         name = f"{unit_name(unit['place'], unit['unit'])}, {_share(unit['share'])}"
         panels.append((name, _unit_rows(unit)))
     return plots.reading_strip(
-        reading["read"] if reading["kind"] == "text" else np.array(reading["read"]),
+        reading["read"] if reading["kind"] == "text" else np.array(reading["read"])[:, chosen],
         panels,
         first=reading["first"],
         title=reading["source"],
@@ -152,9 +154,11 @@ def _strip_alt(record: Record) -> str:
 
 
 def _strip_words(record: Record) -> str:
+    count = len(record["reading"]["rows"])
+    some = f" Of the {count} columns these {ROWS} count most." if count > ROWS else ""
     return (
-        f"{record['reading']['rows_mean']} Below it the units through which most of the answer comes, to first order, "
-        "with their share of all; a gate is dark green at 1. Colours of the memory diverge from 0."
+        f"{record['reading']['rows_mean']}{some} Below it the units through which most of the answer comes, to first "
+        "order, with their share of all; a gate is dark green at 1. Colours of the memory diverge from 0."
     )
 
 

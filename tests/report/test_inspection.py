@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatedrnn import plots, report
+from gatedrnn.report._inspection import strip
 
 FORMAT = {"state": [0.0, 0.1], "gradient": [0.0, 1e-3], "weights": {}, "parted_step": [9], "unheld_lag": [101]}
 RECORD = {
@@ -151,6 +152,33 @@ def test_a_strip_is_legible(laid_out, assert_legible, kind, length, columns):
     lines = -(-length // (20 if columns == 1 else 60))
     found = np.concatenate([meshes[3 * line] for line in range(lines)])
     np.testing.assert_array_equal(found, values)
+
+
+def test_a_strip_of_many_columns(laid_out, assert_legible):
+    """The six that count most, in their order; of what is written, which can be negative, the memory tells."""
+    sizes = np.arange(8.0) % 5 - 3
+    unit = {
+        "place": "",
+        "unit": 3,
+        "share": 0.5,
+        "memory": [0.0, 0.0],
+        "gates": {"forget": [0.1, 1.0], "x": [-1.0, 1.0]},
+    }
+    shown = {"sign": [[1] * 8, [-1] * 8], "log10": [[*sizes[:7], None], [*sizes[:7] - 1, None]], "units": [unit]}
+    reading = {
+        "kind": "series",
+        "rows": [f"column {i}" for i in range(8)],
+        "read": np.zeros((2, 8)).tolist(),
+        "first": 0,
+    }
+    record = {"strip": shown, "reading": reading | {"source": "x.csv", "answer": "y"}}
+    drawn = laid_out(strip(record))
+    assert_legible(drawn)
+    labels = [text.get_text() for axis in drawn.axes for text in axis.texts]
+    assert [label for label in labels if label.startswith("column")] == [f"column {i}" for i in (0, 1, 2, 3, 4, 6)]
+    assert labels[-3:] == ["unit 3, 50 %", "forget gate", "memory, ±1"]
+    first = drawn.axes[1].collections[4].get_array().ravel()  # the column 4, of 10 and of 1
+    np.testing.assert_allclose(first, [1, -0.75])
 
 
 def test_a_strip_of_what_does_not_fit():
