@@ -76,7 +76,7 @@ def _looks_back(record: Record) -> str:
 def _gradient(record: Record) -> str:
     decay, horizon = record["decay"], record["horizon"]
     half = decay["half_life"]
-    rate = "" if half is None else f"; a line through all {horizon:,} halves every {plots.steps(half)}"
+    rate = "" if half is None else f"; fitted over all {horizon:,}, by half every {plots.steps(half)}"
     if decay["word"] == "exploding":
         return f"It grows on its way back, to {plots.power(decay['highest'])} times its start within {_steps(horizon)}."
     if decay["lag_below_1e3"] is None:

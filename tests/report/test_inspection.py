@@ -43,7 +43,7 @@ RECORD = {
 }
 SAID = {
     "looks back": "The answer looks back 34 steps (20 to 50 in 3 stretches): 99 % of its sensitivity lies there.",
-    "gradient": "It falls to a thousandth within 61 steps; a line through all 100 halves every 6.25.",
+    "gradient": "It falls to a thousandth within 61 steps; fitted over all 100, by half every 6.25.",
     "paths": "34 steps back its norm is 0.01: 0.01 along units by themselves, 0 across the recurrent weights.",
     "unit": "Unit 12 of layer 2 has the most of it there, 63 %, and has it through its forget gate: 0.9994 at a step, "
     "a time scale of 1,670 steps.",
