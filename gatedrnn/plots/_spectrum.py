@@ -37,7 +37,7 @@ def spectrum(found: Spectrum, *, row: int = 0, dark: bool = False, columns: int 
     exponents, error = exponents[row], error[row]
     shown = np.isfinite(exponents)
     with themed(dark) as theme:
-        figure, (ranks, histories) = lay_out(2, columns, (4.6, 3.6), (0.9, 0.3, 0.4, 0.6))
+        figure, (ranks, histories) = lay_out(2, columns, (4.6, 3.6), (1.1, 0.3, 0.4, 0.6))
         _ranks(ranks, exponents, np.where(np.isfinite(error), error, 0), shown, theme)
         _histories(histories, np.asarray(found.steps), history, np.flatnonzero(shown), theme)
         lost = f", {(~shown).sum()} of -∞ left out" if not shown.all() else ""
