@@ -1,0 +1,99 @@
+"""Where a training is, from its tests: on the plateau of the answer without memory, off it, at its goal, or lost.
+
+untested     no test yet
+diverged     the last test has a loss that is not finite
+learned      the loss is at its target, or a tenth of that of the answer without memory
+left         it is at most 95 % of that
+plateau      it is not
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from gatedrnn.train._metrics import Row
+
+OFF, LEARNED = 0.95, 0.1
+"""Of the loss without memory: what is off the plateau, and what has learned."""
+LAST = 4  # tests from which a trend is read at least
+Place = Literal["untested", "diverged", "plateau", "left", "learned"]
+
+
+class Course(NamedTuple):
+    """One seed's way.
+
+    Attributes:
+        place: where it is.
+        updates: at the last test; 0 before the first.
+        loss: there, on held-out data; NaN before the first.
+        train_loss: over the updates before it.
+        best: the smallest test loss.
+        best_at: the update of that test.
+        left_at: the first test off the plateau; None where there was none.
+        finite_at: the last test whose losses were finite; 0 where there was none.
+        trend: slope of ln(test loss) per update over the last quarter of the tests; NaN below four of them.
+        error: its standard error.
+    """
+
+    place: Place
+    updates: int
+    loss: float
+    train_loss: float
+    best: float
+    best_at: int
+    left_at: int | None
+    finite_at: int
+    trend: float
+    error: float
+
+
+def course(rows: Sequence[Row], without_memory: float, target: float | None = None) -> Course:
+    """Of the rows of one seed, in order.
+
+    Args:
+        rows: its tests.
+        without_memory: the loss of the best answer without memory, on the same tests.
+        target: the test loss that was asked for.
+    """
+    if not rows:
+        return Course("untested", 0, math.nan, math.nan, math.nan, 0, None, 0, math.nan, math.nan)
+    last = rows[-1]
+    finite = [row for row in rows if math.isfinite(row.test_loss) and math.isfinite(row.train_loss)]
+    off = [row.step for row in finite if row.test_loss <= OFF * without_memory]
+    best = min(finite, key=lambda row: row.test_loss, default=last)
+    trend, error = _trend(finite[-max(LAST, len(finite) // 4) :])
+    return Course(
+        _place(last, without_memory, target),
+        last.step,
+        last.test_loss,
+        last.train_loss,
+        best.test_loss,
+        best.step,
+        off[0] if off else None,
+        finite[-1].step if finite else 0,
+        trend,
+        error,
+    )
+
+
+def _place(last: Row, without_memory: float, target: float | None) -> Place:
+    if not (math.isfinite(last.test_loss) and math.isfinite(last.train_loss)):
+        return "diverged"
+    if last.test_loss <= (LEARNED * without_memory if target is None else target):
+        return "learned"
+    return "left" if last.test_loss <= OFF * without_memory else "plateau"
+
+
+def _trend(rows: Sequence[Row]) -> tuple[float, float]:
+    """Least-squares slope of ln(test loss), and its standard error."""
+    if len(rows) < LAST or any(row.test_loss <= 0 for row in rows):
+        return math.nan, math.nan
+    steps = np.array([row.step for row in rows], np.float64)
+    logs = np.log([row.test_loss for row in rows])
+    centred = steps - steps.mean()
+    spread = np.square(centred).sum()
+    slope = float((centred * logs).sum() / spread)
+    left = logs - logs.mean() - slope * centred
+    return slope, math.sqrt(float(np.square(left).sum()) / (len(rows) - 2) / spread)

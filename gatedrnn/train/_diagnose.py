@@ -1,0 +1,99 @@
+"""The evidence on one seed of a training: its course, its first and last weights, and other first weights beside them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gatedrnn.flow._scalars import USABLE
+from gatedrnn.models import ModelParams
+from gatedrnn.train._course import course
+from gatedrnn.train._evidence import Evidence, Tried
+from gatedrnn.train._measured import arriving, keeping_bias, measured, sequences, without_memory, writable
+from gatedrnn.train._metrics import Row
+from gatedrnn.train._replay import Stability, stability
+from gatedrnn.train._setup import Setup
+from gatedrnn.train._state import TrainState, init
+
+
+def evidence(
+    setup: Setup,
+    first: ModelParams,
+    state: TrainState,
+    rows: Sequence[Row],
+    seed: int,
+    *,
+    steps: int,
+    target: float | None = None,
+    test_every: int = 50,
+    test_batches: int = 4,
+    others: Sequence[tuple[Mapping[str, Any], Setup]] = (),
+) -> Evidence:
+    """Measures one seed of a training.
+
+    Args:
+        setup: what was trained, with an `Optimiser` of a fixed learning rate.
+        first: its weights before the first update.
+        state: that of the last checkpoint, [1, ...].
+        rows: its tests.
+        seed: its number, from which the weights of others are drawn.
+        steps: updates that were asked for.
+        target: as given to `fit`, like the next two.
+        test_every: updates between tests.
+        test_batches: of a test.
+        others: what else could have been begun with, by the options that make it.
+    """
+    bar = without_memory(setup, test_batches)
+    way = course(rows, bar, target)
+    last = jax.tree.map(lambda a: a[0], state.params)
+    finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last))
+    made = int(state.step[0])
+    on = sequences(setup)
+    begun = measured(setup, first, on)
+    now = None if not finite else begun if made == 0 else measured(setup, last, on)
+    tried: list[Tried] = []
+    bias, found = None, Stability(None, None)
+    if way.place == "plateau" and now is not None:
+        lost = now.gradient is not None and now.gradient < -USABLE
+        if lost or now.units == 0:
+            tried = [_tried(options, other, seed) for options, other in others]
+        bias = keeping_bias(setup, first, on) if lost else None
+    if way.place == "diverged" and finite:
+        found = stability(setup, state, way.updates)
+    return Evidence(
+        way,
+        bar,
+        on.lag,
+        setup.horizon,
+        setup.batch,
+        setup.optimiser.rule.__name__,
+        setup.optimiser.learning_rate,
+        setup.optimiser.clip,
+        made,
+        steps,
+        test_every,
+        target,
+        not jax.tree.leaves(setup.task.data),
+        setup.cell.keeps,
+        begun,
+        now,
+        tuple(tried),
+        bias,
+        found.failed_at,
+        found.rate,
+        found.failed_at is not None,
+    )
+
+
+def _tried(options: Mapping[str, Any], setup: Setup, seed: int) -> Tried:
+    params = jax.tree.map(lambda a: a[0], init(setup, (seed,)).params)
+    on = sequences(setup)
+    return Tried(options, arriving(setup, params, on)[0], writable(setup, params, on)[0])
+
+
+def median_seed(rows: Sequence[Row]) -> int:
+    """The seed whose last test loss is the median, the worse of two in the middle; of rows of several."""
+    last = {row.seed: row.test_loss if math.isfinite(row.test_loss) else math.inf for row in rows}
+    return sorted(last, key=lambda seed: last[seed])[len(last) // 2]
