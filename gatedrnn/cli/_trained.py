@@ -1,4 +1,4 @@
-"""A folder that `train` or an entrant of `race` has left, or is writing: its settings, its last whole checkpoint, rows."""
+"""A folder that `train` or an entrant of `race` has left or is writing: settings, last checkpoint, rows."""
 
 import csv
 import io
@@ -79,7 +79,7 @@ def _entrant(folder: Path, begun: Begun) -> Settings:
 
 
 def _check_no_race(folder: Path) -> None:
-    """Raises ValueError for the folder of a race, which has those of its entrants while it runs, and none at its end."""
+    """Raises ValueError for that of a race, which has those of its entrants while it runs, and none at its end."""
     if (folder / "run.json").exists():
         return
     entrants = [folder / FOLDER / path.name for path in sorted((folder / FOLDER).glob("*/"))]
@@ -146,7 +146,9 @@ def _later(rows: list[Any], text: str, table: bool) -> list[Any]:
 
     lines = list(csv.DictReader(io.StringIO(text))) if table else [json.loads(line) for line in text.splitlines()]
     number = lambda value: math.nan if value is None else float(value)
-    found = [Row(int(line["step"]), int(line["seed"]), *(number(line[name]) for name in Row._fields[2:])) for line in lines]
+    found = [
+        Row(int(line["step"]), int(line["seed"]), *(number(line[name]) for name in Row._fields[2:])) for line in lines
+    ]
     last = rows[-1].step if rows else 0
     if [(row.step, row.seed) for row in found[: len(rows)]] != [(row.step, row.seed) for row in rows]:
         return list(rows)  # those of another run

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.train._evidence import Evidence, Finding
     from gatedrnn.train._measured import Measured
 
+OWN = ("run.json", "metrics.csv", "result.json", "model.json")  # files of a training, which are only read
 INSTEAD = "gru"  # of a cell whose gates cannot be set for a horizon
 
 
@@ -52,8 +53,8 @@ def diagnose(
     if record is not None:
         if record.is_dir():
             raise fail("json", "a file that can be written to", f"the folder {str(record)!r}")
-        own = {"folder": str(folder / name) for name in ("run.json", "metrics.csv", "result.json", "model.json")}
-        check_free("json", [record], settings.inputs | own, force)
+        for name in OWN:
+            check_free("json", [record], settings.inputs | {"folder": str(folder / name)}, force)
     ask_for_devices(dataclasses.replace(settings, devices=1))
     trained = read(folder, settings)
     from gatedrnn.train._diagnose import median_seed
@@ -86,14 +87,17 @@ def _evidence(trained: Trained, seed: int) -> "Evidence":
         target=settings.target,
         test_every=settings.test_every,
         test_batches=settings.test_batches,
-        others=[(options, prepare(dataclasses.replace(settings, **options, devices=1)).setup) for options in _others(trained)],
+        others=[
+            (options, prepare(dataclasses.replace(settings, **options, devices=1)).setup)
+            for options in _others(trained)
+        ],
     )
 
 
 def _others(trained: Trained) -> list[dict[str, Any]]:
     """What else could be begun with: other initialisations, or another cell where this one has none for a horizon."""
     settings, setup = trained.settings, trained.setup
-    if settings.from_model is not None or not setup.task.at_end and setup.task.ahead:
+    if settings.from_model is not None or (not setup.task.at_end and setup.task.ahead):
         return []
     width = settings.embedding if setup.task.symbols else setup.task.input_size
     base = {} if setup.cell.horizon_option else {"cell": INSTEAD}
@@ -145,7 +149,9 @@ def _print(
     folder: Path, trained: Trained, seed: int, headline: str, evidence: "Evidence", found: "list[Finding]"
 ) -> None:
     settings = trained.settings
-    what = f"{settings.task}, {settings.horizon:,} steps: {settings.cell}, {settings.init} init, {settings.hidden} units"
+    what = (
+        f"{settings.task}, {settings.horizon:,} steps: {settings.cell}, {settings.init} init, {settings.hidden} units"
+    )
     show(what + (f", seed {seed} of {settings.seeds}" if settings.seeds > 1 else ""))
     show(f"\n{headline}")
     if settings.seeds > 1:
@@ -193,7 +199,11 @@ def _table(e: "Evidence") -> Table:
 
     lag = "" if e.lag is None else f"{e.lag:,}"
     row(f"gradient, {lag} steps back", lambda one: one.gradient, power)
-    row("a thousandth, steps back", lambda one: one.reach, lambda reach: brief(reach) if reach < float("inf") else "never")
+    row(
+        "a thousandth, steps back",
+        lambda one: one.reach,
+        lambda reach: brief(reach) if reach < float("inf") else "never",
+    )
     row("time scale, median", lambda one: one.scales and one.scales[0])
     row("time scale, longest", lambda one: one.scales and one.scales[1])
     row("writable units", lambda one: one.units, str)
@@ -225,9 +235,7 @@ def _as_json(
         "settings": dataclasses.asdict(settings),
         "seed": seed,
         "place": evidence.course.place,
-        "findings": [
-            each._asdict() | {"changes": [change._asdict() for change in each.changes]} for each in found
-        ],
+        "findings": [each._asdict() | {"changes": [change._asdict() for change in each.changes]} for each in found],
         "evidence": known
         | measured
         | {"course": evidence.course._asdict(), "tried": [each._asdict() for each in evidence.tried]},

@@ -48,9 +48,9 @@ def _steps(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if name in ("adding", "adding-1997", "delayed-recall"):
         found = xs[..., 1] > 0
     elif name in ("temporal-order", "temporal-order-3"):
-        found = xs[..., X:].any(-1)
+        found = np.asarray(xs[..., X:].any(-1))
     elif name in ("copy", "variable-copy"):
-        found = xs[..., :ALPHABET].any(-1)
+        found = np.asarray(xs[..., :ALPHABET].any(-1))
     elif name == "noisy-latch":
         found = np.broadcast_to(time < LATCH, xs.shape[:2])
     elif name == "agreement":

@@ -35,6 +35,7 @@ class Course(NamedTuple):
         finite_at: the last test whose losses were finite; 0 where there was none.
         trend: slope of ln(test loss) per update over the last quarter of the tests; NaN below four of them.
         error: its standard error.
+        step: the same between the last two tests; NaN below two of them.
     """
 
     place: Place
@@ -47,6 +48,7 @@ class Course(NamedTuple):
     finite_at: int
     trend: float
     error: float
+    step: float
 
 
 def course(rows: Sequence[Row], without_memory: float, target: float | None = None) -> Course:
@@ -58,12 +60,11 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
         target: the test loss that was asked for.
     """
     if not rows:
-        return Course("untested", 0, math.nan, math.nan, math.nan, 0, None, 0, math.nan, math.nan)
+        return Course("untested", 0, math.nan, math.nan, math.nan, 0, None, 0, *3 * (math.nan,))
     last = rows[-1]
     finite = [row for row in rows if math.isfinite(row.test_loss) and math.isfinite(row.train_loss)]
     off = [row.step for row in finite if row.test_loss <= OFF * without_memory]
     best = min(finite, key=lambda row: row.test_loss, default=last)
-    trend, error = _trend(finite[-max(LAST, len(finite) // 4) :])
     return Course(
         _place(last, without_memory, target),
         last.step,
@@ -73,8 +74,8 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
         best.step,
         off[0] if off else None,
         finite[-1].step if finite else 0,
-        trend,
-        error,
+        *_trend(finite[-max(LAST, len(finite) // 4) :]),
+        _slope(*finite[-2:]) if len(finite) > 1 else math.nan,
     )
 
 
@@ -84,6 +85,11 @@ def _place(last: Row, without_memory: float, target: float | None) -> Place:
     if last.test_loss <= (LEARNED * without_memory if target is None else target):
         return "learned"
     return "left" if last.test_loss <= OFF * without_memory else "plateau"
+
+
+def _slope(before: Row, after: Row) -> float:
+    positive = before.test_loss > 0 and after.test_loss > 0
+    return math.log(after.test_loss / before.test_loss) / (after.step - before.step) if positive else math.nan
 
 
 def _trend(rows: Sequence[Row]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The evidence on one seed of a training: its course, its first and last weights, and other first weights beside them."""
+"""The evidence on one seed of a training: its course, its first and last weights, and others to begin with."""
 
 import math
 from collections.abc import Mapping, Sequence

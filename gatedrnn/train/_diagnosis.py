@@ -9,85 +9,62 @@ from collections.abc import Callable
 import numpy as np
 
 from gatedrnn.flow._scalars import USABLE
-from gatedrnn.train._evidence import ADAPTIVE, Change, Evidence, Finding
-from gatedrnn.train._numbers import brief, power, rounded_up
+from gatedrnn.train._course import LEARNED
+from gatedrnn.train._evidence import ADAPTIVE, Change, Evidence, Finding, Tried
+from gatedrnn.train._numbers import brief, counted, power, rounded_up
 
 MOSTLY = 0.9  # share of the gradients beyond the clip at which it decides how far updates go
 FROZEN = 0.5  # share of units whose gate never moves
 NOISY = 0.5  # of |mean| / sd, in every leaf
+WIDEST = 16  # times the batch that is asked for
 FALL = 0.01  # by which the loss falls in a tenth of the updates made, at least, where it is still falling
+SUDDEN = 0.8  # of the loss one test before, at which it has just begun to fall
 BACK = 1.5  # times its best, at which a loss has come back up
 GAP = 1.1  # by which a test loss is above its best, and above the training's, where a model overfits
 
 
 def findings(evidence: Evidence) -> list[Finding]:
     """What explains it, the most telling first; one that says so where nothing does."""
-    course = evidence.course
-    found = [each for rule in RULES.get(course.place, ()) if (each := rule(evidence)) is not None]
-    if not found and course.place in ("plateau", "left"):
-        found = [unexplained(evidence)]
-    return found
+    found = [each for rule in RULES[evidence.course.place] if (each := rule(evidence)) is not None]
+    return found or [unexplained(evidence)]
+
+
+def untested(e: Evidence) -> Finding | None:
+    """Too early to say."""
+    says = f"{counted(e.made, 'update')} made at the last checkpoint, and a test comes after every {e.test_every:,}."
+    return Finding("untested", says)
+
+
+def learned(e: Evidence) -> Finding | None:
+    """Fine."""
+    return Finding("learned", "It has learned: nothing needs to be changed.")
 
 
 def diverged(e: Evidence) -> Finding | None:
-    """The loss is not finite."""
+    """The loss is not finite: a smaller rate, that was tried where it could be."""
     course = e.course
-    at = f"after update {course.finite_at:,} and by update {course.updates:,}"
+    at = f"between updates {course.finite_at:,} and {course.updates:,}"
     if e.failed_at is not None:
         at = f"at update {e.failed_at:,}"
     says = f"The loss stopped being finite {at}, with a learning rate of {e.rate:g}."
     if e.last is not None:
-        clip = "nothing clipped it" if e.clip is None else f"the clip is at {e.clip:g}"
-        says += f" At the last checkpoint, update {e.made:,}, the gradient's norm is {brief(e.last.norm)}; {clip}."
+        clip = "nothing clips it" if e.clip is None else f"the clip is at {e.clip:g}"
+        says += f" At update {e.made:,}, the last checkpoint, the gradient's norm is {brief(e.last.norm)}; {clip}."
     if e.stable is not None:
-        change = f"With a learning rate of {e.stable:g} it stays finite from the last checkpoint on, twice as long."
-        return Finding("diverged", says, (Change(change, {"rate": e.stable}),))
-    least = e.rate / (1_000 if e.replayed else 10)
-    why = "A hundredth of the learning rate does not help any more at the last checkpoint: begin anew with less."
-    return Finding(
-        "diverged", says, (Change(why if e.replayed else "Begin anew with a tenth of it.", {"rate": least}),)
-    )
-
-
-def vanishing(e: Evidence) -> Finding | None:
-    """On the plateau, and less than a thousandth of the gradient arrives at the lag."""
-    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient < -USABLE:
-        return None
-    size = power(e.last.gradient)
-    says = f"{e.lag:,} steps back, where what matters is, {size} of the gradient arrives: nothing is learned from there."
-    if e.last.scales is not None:
-        says += f" Units keep their state for {brief(e.last.scales[0])} steps; the longest for {brief(e.last.scales[1])}."
-    if e.rule in ADAPTIVE and e.at_hand < e.to_last:
-        says += f" The bias of the longest has to move by {brief(e.to_last)}, and {brief(e.at_hand)} is the most it can."
-    changes = [_begun_otherwise(e)] if e.tried else []
-    if e.bias is not None:
-        gate = e.keeps.removeprefix("1 - ")
-        sign = "-" if gate != e.keeps else ""
-        changes.append(Change(f"Solved on this task: with a bias of {sign}{e.bias:.1f} in every {gate} gate a tenth arrives."))
-    return Finding("vanishing", says, tuple(changes))
-
-
-def unwritable(e: Evidence) -> Finding | None:
-    """On the plateau, and no unit can be written by the steps that matter."""
-    if e.last is None or e.last.units != 0 or e.last.ratio is None:
-        return None
-    says = (
-        f"No unit that lasts can be written by the steps that matter and by nothing else: what they write into the best "
-        f"is {brief(e.last.ratio)} of what {e.horizon:,} other steps add."
-    )
-    return Finding("unwritable", says, (_begun_otherwise(e),) if e.tried else ())
-
-
-def _begun_otherwise(e: Evidence) -> Change:
-    """The best of what was tried: units first, where they count, then gradient."""
-    arrives = lambda tried: tried.gradient is not None and tried.gradient >= -USABLE
-    order = lambda tried: (arrives(tried), tried.units or 0, -math.inf if tried.gradient is None else tried.gradient)
-    best = max(e.tried, key=order)
-    parts = [] if best.gradient is None else [f"{power(best.gradient)} of the gradient arrives"]
-    if best.units is not None:
-        parts.append(f"{best.units} unit{'' if best.units == 1 else 's'} can be written")
-    words = " ".join(f"--{name} {value}" for name, value in best.options.items())
-    return Change(f"Measured of first weights with {words}: {' and '.join(parts)}.", best.options)
+        change = Change(
+            f"With {e.stable:g} it stays finite from that checkpoint on, twice as long.", {"rate": e.stable}
+        )
+    elif e.failed_at is not None:
+        least = e.rate / 1_000
+        change = Change(
+            f"With {10 * least:g} it does not stay finite from that checkpoint either: begin anew, with less.",
+            {"rate": least},
+        )
+    else:
+        change = Change(
+            "No finite weights are left to try others from: begin anew, with a tenth.", {"rate": e.rate / 10}
+        )
+    return Finding("diverged", says, (change,))
 
 
 def slow(e: Evidence) -> Finding | None:
@@ -99,9 +76,10 @@ def slow(e: Evidence) -> Finding | None:
         f"{rule} can have moved a weight by {brief(e.at_hand)} in {e.made:,} updates at a learning rate of {e.rate:g}: "
         f"less than the {brief(e.first.weight)} that weights have at first."
     )
-    rate = rounded_up(e.rate * e.aim / e.at_hand) if e.at_hand > 0 else 10 * e.rate
-    change = Change(f"With {rate:g} they can move it by {brief(e.aim)}.", {"rate": rate})
-    return Finding("slow", says, (change,))
+    if not e.at_hand > 0:
+        return Finding("slow", says)
+    rate = rounded_up(e.rate * e.aim / e.at_hand)
+    return Finding("slow", says, (Change(f"With {rate:g} they can move it by {brief(e.aim)}.", {"rate": rate}),))
 
 
 def clipped(e: Evidence) -> Finding | None:
@@ -110,9 +88,9 @@ def clipped(e: Evidence) -> Finding | None:
         return None
     norms = [*e.first.norms, *(() if e.last is None else e.last.norms)]
     says = (
-        f"{e.clipped:.0%} of the gradients are clipped to {e.clip:g} (their median norm is "
-        f"{brief(float(np.median(norms)))}): {e.made:,} updates can have moved a weight by {brief(e.at_hand)}, less than "
-        f"the {brief(e.first.weight)} that weights have at first."
+        f"{e.clipped:.0%} of the gradients are clipped to {e.clip:g}, of a median norm of "
+        f"{brief(float(np.median(norms)))}: {e.made:,} updates can have moved a weight by {brief(e.at_hand)}, less "
+        f"than the {brief(e.first.weight)} that weights have at first."
     )
     clip = rounded_up(float(np.quantile(norms, 0.9)))
     return Finding("clipped", says, (Change(f"A clip of {clip:g} lets nine in ten pass as they are.", {"clip": clip}),))
@@ -122,58 +100,108 @@ def _by_its_clip(e: Evidence) -> bool:
     return e.clip is not None and e.rule not in ADAPTIVE and e.clipped >= MOSTLY
 
 
+def exploding(e: Evidence) -> Finding | None:
+    """The gradient grows a thousandfold on its way to the lag."""
+    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient > USABLE:
+        return None
+    says = f"On its way {e.lag:,} steps back the gradient grows to {power(e.last.gradient)} of its size."
+    if e.clip is None:
+        clip = rounded_up(e.first.norm)
+        return Finding("exploding", says, (Change("Clip it at the size that it has at first.", {"clip": clip}),))
+    return Finding(
+        "exploding", says, (Change("Clipped it is already: a tenth of the learning rate.", {"rate": e.rate / 10}),)
+    )
+
+
+def vanishing(e: Evidence) -> Finding | None:
+    """Less than a thousandth of the gradient arrives at the lag."""
+    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient < -USABLE:
+        return None
+    says = f"{e.lag:,} steps back {power(e.last.gradient)} of the gradient arrives: nothing is learned from there."
+    if e.last.scales is not None:
+        says += (
+            f" Units keep their state for {brief(e.last.scales[0])} steps, the longest for {brief(e.last.scales[1])}."
+        )
+    if e.rule in ADAPTIVE and e.at_hand < e.to_last:
+        says += f" The bias of the longest has to move by {brief(e.to_last)}, and can have moved by {brief(e.at_hand)}."
+    changes = [_begun_otherwise(e.tried)] if e.tried else []
+    if e.bias is not None:
+        gate = e.keeps.removeprefix("1 - ")
+        bias = e.bias if gate == e.keeps else -e.bias
+        changes.append(Change(f"Solved on this task: with a bias of {bias:.1f} in all {gate} gates a tenth arrives."))
+    return Finding("vanishing", says, tuple(changes))
+
+
+def unwritable(e: Evidence) -> Finding | None:
+    """No unit can be written by the steps that matter."""
+    if e.last is None or e.last.units != 0 or e.last.ratio is None:
+        return None
+    says = "No unit can be written by the steps that matter and by nothing else, and keep it: "
+    if e.last.ratio > 0:
+        says += f"of those that keep, the best takes in {brief(e.last.ratio)} of what {e.horizon:,} other steps add."
+    else:
+        says += f"none keeps a tenth for {e.lag:,} steps."
+    return Finding("unwritable", says, (_begun_otherwise(e.tried),) if e.tried else ())
+
+
+def _begun_otherwise(tried: tuple[Tried, ...]) -> Change:
+    """The best of what was tried: gradient that arrives first, then units, then how much arrives."""
+
+    def worth(one: Tried) -> tuple[bool, int, float]:
+        decades = -math.inf if one.gradient is None else one.gradient
+        return decades >= -USABLE, one.units or 0, decades
+
+    best = max(tried, key=worth)
+    parts = [] if best.gradient is None else [f"{power(best.gradient)} of the gradient arrives"]
+    parts += [] if best.units is None else [f"{counted(best.units, 'unit')} can be written"]
+    words = " ".join(f"--{name} {value}" for name, value in best.options.items())
+    return Change(f"Measured of first weights with {words}: {' and '.join(parts)}.", best.options)
+
+
 def saturated(e: Evidence) -> Finding | None:
-    """Gates that never move, other than those that keep or write by their initialisation."""
+    """A gate that training has driven to where it never moves."""
     if e.last is None:
         return None
-    worst = {name: share for name, share in e.last.frozen.items() if share > FROZEN >= e.first.frozen.get(name, 0)}
+    before = e.first.frozen
+    worst = {name: share for name, share in e.last.frozen.items() if share > FROZEN >= before.get(name, 0.0)}
     if not worst:
         return None
     name = max(worst, key=lambda name: worst[name])
     says = (
-        f"The {name} gate is within 0.01 of 0 or 1 at every step in {worst[name]:.0%} of the units, "
-        f"and was in {e.first.frozen.get(name, 0):.0%} at first: no gradient passes it."
+        f"The {name} gate of {worst[name]:.0%} of the units, {before.get(name, 0.0):.0%} at first, is within 0.01 of 0 "
+        f"or 1 at every step: hardly any gradient passes there."
     )
-    rate = e.rate / 10
-    return Finding("saturated", says, (Change("Training drove it there: a tenth of the learning rate.", {"rate": rate}),))
-
-
-def exploding(e: Evidence) -> Finding | None:
-    """The gradient grows on its way back."""
-    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient > USABLE:
-        return None
-    says = f"The gradient grows to {power(e.last.gradient)} of its size on its way {e.lag:,} steps back."
-    if e.clip is not None:
-        return Finding("exploding", says, (Change("A tenth of the learning rate.", {"rate": e.rate / 10}),))
-    return Finding("exploding", says, (Change("Clip it at its usual size.", {"clip": rounded_up(e.first.norm)}),))
+    change = Change("Training has driven it there: a tenth of the learning rate.", {"rate": e.rate / 10})
+    return Finding("saturated", says, (change,))
 
 
 def noisy(e: Evidence) -> Finding | None:
     """The mean of the gradient is lost in what batches differ by, in every leaf."""
     known = [] if e.last is None else [value for value in e.last.signal.values() if value is not None]
-    if not known or max(known) >= NOISY:
+    if e.last is None or not known or max(known) >= NOISY:
         return None
-    best = max(known)
-    floor = 1 / math.sqrt(len(e.last.norms)) if e.last is not None else 1.0
-    told = f"is {brief(best)} of" if best > 0 else f"cannot be told from a {round(1 / floor)}th of"
-    says = f"In every weight the mean gradient {told} what batches of {e.batch:,} differ by."
-    batch = e.batch * math.ceil(min(16.0, 1 / max(best, floor) ** 2))
-    return Finding("noisy", says, (Change(f"With a batch of {batch:,} it would be as large.", {"batch": batch}),))
+    best, least = max(known), len(e.last.norms) ** -0.5
+    told = f"is {brief(best)} of" if best > least else f"is not told, by {len(e.last.norms)} batches, from none beside"
+    says = f"In every weight the gradient's mean {told} what batches of {e.batch:,} differ by."
+    batch = e.batch * math.ceil(min(WIDEST, max(best, least) ** -2))
+    return Finding(
+        "noisy", says, (Change(f"With batches of {batch:,} they differ by as much less.", {"batch": batch}),)
+    )
 
 
 def falling(e: Evidence) -> Finding | None:
-    """The loss was still falling at the last test."""
+    """The loss was still falling at the last test: steadily, or by a fifth since the one before."""
     course = e.course
-    fall = -course.trend * course.updates / 10
-    if not (fall >= FALL and course.trend + 2 * course.error < 0):
+    steady = -course.trend * course.updates / 10 >= FALL and course.trend + 2 * course.error < 0
+    sudden = course.best_at == course.updates and course.step * e.test_every <= math.log(SUDDEN)
+    if not (steady or sudden):
         return None
-    goal = e.target if e.target is not None and e.target > 0 else course.loss / 2
-    more = math.log(course.loss / goal) / -course.trend
-    every = e.test_every
-    steps = course.updates + every * math.ceil(min(more, course.updates) / every)
-    hundred = -math.expm1(100 * course.trend)
-    says = f"The loss is still falling, by {hundred:.2%} per 100 updates."
-    reach = f"At this pace it is at {brief(goal)} after {course.updates + more:,.0f} updates."
+    pace = -course.step if sudden else -course.trend
+    goal = e.target or max(LEARNED * e.without_memory, course.loss / 2)
+    more = math.log(course.loss / goal) / pace
+    steps = course.updates + e.test_every * math.ceil(min(more, course.updates) / e.test_every)
+    says = f"The loss was still falling at the last test, by {-math.expm1(-100 * pace):.1%} per 100 updates."
+    reach = f"At that pace it is at {brief(goal)} after {course.updates + more:,.0f} updates."
     return Finding("falling", says, (Change(reach, resume=max(steps, e.budget)),))
 
 
@@ -184,52 +212,41 @@ def overfits(e: Evidence) -> Finding | None:
     if e.generated or not apart or course.best_at == course.updates:
         return None
     says = (
-        f"The test loss was best at update {course.best_at:,} ({brief(course.best)}) and is {brief(course.loss)} now, while "
-        f"the training loss is {brief(course.train_loss)}: what is learned since then holds of the training data alone."
+        f"The test loss was best at update {course.best_at:,}, {brief(course.best)}, and is {brief(course.loss)} now, "
+        f"beside a training loss of {brief(course.train_loss)}: what was learned since holds of its data alone."
     )
-    change = Change(f"End at update {course.best_at:,}.", {"steps": course.best_at})
-    return Finding("overfits", says, (change,))
+    return Finding("overfits", says, (Change(f"End at update {course.best_at:,}.", {"steps": course.best_at}),))
 
 
 def fell_back(e: Evidence) -> Finding | None:
-    """The loss has been much lower, and the training's is high as well."""
+    """The loss has been much lower, and the training's is not any more either."""
     course = e.course
-    if not course.loss > BACK * course.best or not course.train_loss > BACK * course.best / GAP:
+    lower = course.loss > BACK * course.best and course.train_loss > BACK * course.best / GAP
+    if course.left_at is None or not lower:
         return None
-    if course.left_at is None:
-        return None
-    says = f"The test loss was {brief(course.best)} at update {course.best_at:,} and has come back up to {brief(course.loss)}."
-    changes = (
-        Change("To end at its best:", {"target": rounded_up(course.best, 4)}),
-        Change("Or try a quarter of the learning rate.", {"rate": e.rate / 4}),
+    says = (
+        f"The test loss was {brief(course.best)} at update {course.best_at:,} and has come back up to "
+        f"{brief(course.loss)}: the updates are too large to stay there."
     )
-    return Finding("fell back", says, changes)
-
-
-def learned(e: Evidence) -> Finding | None:
-    """Fine."""
-    return Finding("learned", "It has learned; nothing needs to be changed.")
-
-
-def untested(e: Evidence) -> Finding | None:
-    """Too early."""
-    says = f"There is no test yet: {e.made:,} updates are made, and a test comes after every {e.test_every:,}."
-    return Finding("untested", says)
+    target = rounded_up(course.best, 4)
+    end = Change("The same again ends at its best with a target.", {"target": target})
+    return Finding("fell back", says, (Change("A quarter of the learning rate.", {"rate": e.rate / 4}), end))
 
 
 def unexplained(e: Evidence) -> Finding:
     """Nothing that was measured."""
     parts = []
     if e.last is not None and e.last.gradient is not None and e.lag is not None:
-        parts.append(f"gradient arrives from {e.lag:,} steps back ({power(e.last.gradient)})")
+        parts.append(f"{power(e.last.gradient)} of the gradient arrives {e.lag:,} steps back")
     if e.last is not None and e.last.units:
-        parts.append(f"{e.last.units} units can be written by what matters")
+        parts.append(f"{counted(e.last.units, 'unit')} can be written by what matters")
     parts.append(f"updates can have moved a weight by {brief(e.at_hand)}")
-    where = "is on the plateau" if e.course.place == "plateau" else "does not fall any more"
+    plateau = e.course.place == "plateau"
+    where = "is where it is" if plateau else "has stopped falling"
     says = f"Nothing that is measured here explains why the loss {where}: {'; '.join(parts)}."
     steps = max(2 * e.course.updates, e.budget)
-    change = Change("Nothing measured speaks against going on: as many updates again.", resume=steps)
-    return Finding("unexplained", says, (change,) if e.course.place == "plateau" else ())
+    change = Change("Nothing speaks against going on: as many updates again.", resume=steps)
+    return Finding("unexplained", says, (change,) if plateau else ())
 
 
 Rule = Callable[[Evidence], Finding | None]
@@ -246,14 +263,16 @@ RULES: dict[str, tuple[Rule, ...]] = {
 def headline(e: Evidence) -> str:
     """Where it is, in one sentence."""
     course = e.course
-    bar = f"the best answer without memory has {brief(e.without_memory)} on the same tests"
     if course.place == "untested":
         return "Not tested yet."
     if course.place == "diverged":
-        return f"Diverged: the last test, at update {course.updates:,}, has a loss that is not finite."
-    if course.place == "plateau":
-        fell = "Back on the plateau" if course.left_at is not None else "On the plateau"
-        return f"{fell}: the test loss is {brief(course.loss)} after {course.updates:,} updates; {bar}."
-    word = "Learned" if course.place == "learned" else "Off the plateau"
-    left = "" if course.left_at is None else f" since update {course.left_at:,}"
-    return f"{word}{left}: the test loss is {brief(course.loss)} after {course.updates:,} updates; {bar}."
+        return f"Diverged: the loss of the last test, at update {course.updates:,}, is not finite."
+    words = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}
+    word = words[course.place]
+    if course.left_at is not None:
+        word = "Back on the plateau" if course.place == "plateau" else f"{word}, off the plateau at {course.left_at:,}"
+        word = word.replace("Off the plateau, off the plateau", "Off the plateau")
+    return (
+        f"{word}: the test loss is {brief(course.loss)} after {counted(course.updates, 'update')}; the best answer "
+        f"without memory has {brief(e.without_memory)} on the same tests."
+    )

@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """Other first weights, measured: what options make of the gradient at the lag, and how many units can be written."""
+    """Other first weights: what options make of the gradient at the lag, and how many units can be written."""
 
     options: Mapping[str, Any]
     gradient: float | None

@@ -149,7 +149,7 @@ def gradients(setup: Setup, params: ModelParams) -> tuple[tuple[float, ...], dic
     means = [float(np.square(np.asarray(leaf, np.float64)).sum()) for leaf in jax.tree.leaves(mean)]
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(mean)]
     totals = [float(total) for total in jax.tree.leaves(squares)]
-    found = {name: _signal(*each, number) for name, *each in zip(names, means, totals, strict=True)}
+    found = {name: _signal(*each, number) for name, each in zip(names, zip(means, totals, strict=True), strict=True)}
     return tuple(float(norm) for norm in norms), found
 
 

@@ -11,7 +11,7 @@ import optax
 from jax import Array, lax
 
 from gatedrnn.train._setup import Setup
-from gatedrnn.train._state import TrainState, step
+from gatedrnn.train._state import TrainState, updated
 
 PARTS = (2, 10, 100)
 """By which the learning rate is divided until the loss stays finite."""
@@ -63,7 +63,7 @@ def _first_bad(
         return (now[0].step[0] < until) & (now[1] < 0)
 
     def go_on(now: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-        after, metrics = step.__wrapped__(setup, now[0])
+        after, metrics = jax.vmap(lambda one: updated(setup, one))(now[0])
         return after, jnp.where(jnp.isfinite(metrics.loss[0]), now[1], after.step[0])
 
     return lax.while_loop(more, go_on, (state, jnp.int32(-1)))[1]
