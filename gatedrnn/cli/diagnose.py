@@ -1,6 +1,7 @@
 """`gatedrnn diagnose`: why a training is on its plateau, or off it, and what to change."""
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,10 +78,11 @@ def _evidence(trained: Trained, seed: int) -> "Evidence":
     from gatedrnn.train._diagnose import evidence
 
     settings, place = trained.settings, trained.settings.numbers.index(seed)
+    of_one = lambda state: jax.tree.map(lambda a: a[place : place + 1], state)
     return evidence(
         trained.setup,
-        jax.tree.map(lambda a: a[place], trained.first.params),
-        jax.tree.map(lambda a: a[place : place + 1], trained.state),
+        of_one(trained.first),
+        of_one(trained.state),
         [row for row in trained.rows if row.seed == seed],
         seed,
         steps=settings.steps,
@@ -181,39 +183,31 @@ def _of_all(trained: Trained) -> str:
 
 
 def _table(e: "Evidence") -> Table:
-    from gatedrnn.train._numbers import brief, power
+    from gatedrnn.train._numbers import brief, counted, power
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("measured of the weights", no_wrap=True)
     for name in ("first", "last"):
         table.add_column(name, justify="right", no_wrap=True)
 
-    def row(name: str, value: Any, words: Any = brief) -> None:
+    def row(name: str, value: Any, words: Any = brief, quiet: bool = False) -> None:
         values = [None if each is None else value(each) for each in (e.first, e.last)]
-        if any(each is not None for each in values):
+        if any(values) or (not quiet and any(each is not None for each in values)):
             table.add_row(name, *("-" if each is None else words(each) for each in values))
 
-    def gates(name: str) -> None:
-        row(f"{name} gate saturated", lambda one: one.saturated.get(name), "{:.0%}".format)
-        row("  in all steps (units)", lambda one: one.frozen.get(name), "{:.0%}".format)
-
-    lag = "" if e.lag is None else f"{e.lag:,}"
-    row(f"gradient, {lag} steps back", lambda one: one.gradient, power)
-    row(
-        "a thousandth, steps back",
-        lambda one: one.reach,
-        lambda reach: brief(reach) if reach < float("inf") else "never",
-    )
+    lag = "" if e.lag is None else counted(e.lag, "step")
+    row(f"gradient, {lag} back", lambda one: one.gradient, power)
+    row("  to a thousandth, steps", lambda one: one.reach, lambda lag: brief(lag) if math.isfinite(lag) else "never")
     row("time scale, median", lambda one: one.scales and one.scales[0])
-    row("time scale, longest", lambda one: one.scales and one.scales[1])
+    row("  longest", lambda one: one.scales and one.scales[1])
     row("writable units", lambda one: one.units, str)
-    row("best of those that last", lambda one: one.ratio)
+    row("  the best stands out by", lambda one: one.ratio)
     row("gradient norm", lambda one: one.norm)
-    if e.clip is not None:
-        row(f"above the clip of {e.clip:g}", lambda one: _share(one, e.clip), "{:.0%}".format)
-    row("signal / noise, best", _best_signal)
+    row("  above the clip", lambda one: None if e.clip is None else _share(one, e.clip), "{:.0%}".format)
+    row("  mean / deviation, best", _best_signal)
     for name in e.first.saturated:
-        gates(name)
+        row(f"{name} gate saturated", lambda one, name=name: one.saturated.get(name), "{:.0%}".format, quiet=True)
+        row("  units at every step", lambda one, name=name: one.frozen.get(name), "{:.0%}".format, quiet=True)
     return table
 
 

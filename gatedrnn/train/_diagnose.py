@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from gatedrnn.flow._scalars import USABLE
-from gatedrnn.models import ModelParams
 from gatedrnn.train._course import course
 from gatedrnn.train._evidence import Evidence, Tried
 from gatedrnn.train._measured import arriving, keeping_bias, measured, sequences, without_memory, writable
@@ -20,7 +19,7 @@ from gatedrnn.train._state import TrainState, init
 
 def evidence(
     setup: Setup,
-    first: ModelParams,
+    start: TrainState,
     state: TrainState,
     rows: Sequence[Row],
     seed: int,
@@ -35,7 +34,7 @@ def evidence(
 
     Args:
         setup: what was trained, with an `Optimiser` of a fixed learning rate.
-        first: its weights before the first update.
+        start: before the first update, [1, ...].
         state: that of the last checkpoint, [1, ...].
         rows: its tests.
         seed: its number, from which the weights of others are drawn.
@@ -47,21 +46,21 @@ def evidence(
     """
     bar = without_memory(setup, test_batches)
     way = course(rows, bar, target)
-    last = jax.tree.map(lambda a: a[0], state.params)
+    first, last = (jax.tree.map(lambda a: a[0], each.params) for each in (start, state))
     finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last))
     made = int(state.step[0])
     on = sequences(setup)
     begun = measured(setup, first, on)
     now = None if not finite else begun if made == 0 else measured(setup, last, on)
     tried: list[Tried] = []
-    bias, found = None, Stability(None, None)
+    bias, found = None, Stability()
     if way.place == "plateau" and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
         if lost or now.units == 0:
             tried = [_tried(options, other, seed) for options, other in others]
         bias = keeping_bias(setup, first, on) if lost else None
     if way.place == "diverged" and finite:
-        found = stability(setup, state, way.updates)
+        found = stability(setup, start, state, way.updates, bar)
     return Evidence(
         way,
         bar,
@@ -83,7 +82,7 @@ def evidence(
         bias,
         found.failed_at,
         found.rate,
-        found.failed_at is not None,
+        found.since,
     )
 
 

@@ -47,23 +47,16 @@ def diverged(e: Evidence) -> Finding | None:
     if e.failed_at is not None:
         at = f"at update {e.failed_at:,}"
     says = f"The loss stopped being finite {at}, with a learning rate of {e.rate:g}."
-    if e.last is not None:
+    if e.last is not None and math.isfinite(e.last.norm):
         clip = "nothing clips it" if e.clip is None else f"the clip is at {e.clip:g}"
         says += f" At update {e.made:,}, the last checkpoint, the gradient's norm is {brief(e.last.norm)}; {clip}."
+    since = "from the beginning" if e.since == 0 else f"from update {e.since:,} on"
     if e.stable is not None:
-        change = Change(
-            f"With {e.stable:g} it stays finite from that checkpoint on, twice as long.", {"rate": e.stable}
-        )
+        change = Change(f"With {e.stable:g} the loss stays low, {since}.", {"rate": e.stable})
     elif e.failed_at is not None:
-        least = e.rate / 1_000
-        change = Change(
-            f"With {10 * least:g} it does not stay finite from that checkpoint either: begin anew, with less.",
-            {"rate": least},
-        )
+        change = Change(f"With no smaller one, of five decades, it stays low {since}.")
     else:
-        change = Change(
-            "No finite weights are left to try others from: begin anew, with a tenth.", {"rate": e.rate / 10}
-        )
+        change = Change("There is no finite state to try others from: a tenth.", {"rate": e.rate / 10})
     return Finding("diverged", says, (change,))
 
 
@@ -270,7 +263,11 @@ def headline(e: Evidence) -> str:
     words = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}
     word = words[course.place]
     if course.left_at is not None:
-        word = "Back on the plateau" if course.place == "plateau" else f"{word}, off the plateau at {course.left_at:,}"
+        word = (
+            "Back on the plateau"
+            if course.place == "plateau"
+            else f"{word}, off the plateau at update {course.left_at:,}"
+        )
         word = word.replace("Off the plateau, off the plateau", "Off the plateau")
     return (
         f"{word}: the test loss is {brief(course.loss)} after {counted(course.updates, 'update')}; the best answer "

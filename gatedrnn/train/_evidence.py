@@ -78,8 +78,8 @@ class Evidence:
         tried: other first weights.
         bias: of the gate that keeps, at which a tenth of the gradient arrives; None where it was not looked for.
         failed_at: the first update whose loss is not finite, where that was found.
-        stable: a smaller rate with which it is finite.
-        replayed: whether a smaller rate was tried.
+        stable: a smaller rate with which the loss stays low.
+        since: the update from which smaller rates were tried.
     """
 
     course: Course
@@ -102,7 +102,7 @@ class Evidence:
     bias: float | None = None
     failed_at: int | None = None
     stable: float | None = None
-    replayed: bool = False
+    since: int = 0
 
     @property
     def clipped(self) -> float:
