@@ -38,8 +38,8 @@ class Trained:
     rows: list[Any]
 
 
-def settings_of(folder: Path, cell: str | None) -> Settings:
-    """What was begun in a folder.
+def settings_of(folder: Path, cell: str | None) -> tuple[Settings, Path | None]:
+    """What was begun in a folder; and the race that it is an entrant of, or None.
 
     Args:
         folder: of a training, or of an entrant of a race that is under way.
@@ -50,9 +50,10 @@ def settings_of(folder: Path, cell: str | None) -> Settings:
     """
     if not folder.is_dir():
         raise fail("folder", "the folder of a training", f"{named(folder)}, which is none")
-    race = folder.absolute().parent
-    if not (folder / "run.json").exists() and race.name == FOLDER and (race / RUN).exists():
-        settings = _entrant(folder.absolute(), Begun.load(race.parent, "folder"))
+    entrants, race = folder.absolute().parent, None
+    if not (folder / "run.json").exists() and entrants.name == FOLDER and (entrants / RUN).exists():
+        race = folder.parent.parent if folder.parent.name == FOLDER else entrants.parent
+        settings = _entrant(folder.absolute(), Begun.load(race, "folder"))
     else:
         _check_no_race(folder)
         settings = Settings.load(folder, "folder")
@@ -62,7 +63,7 @@ def settings_of(folder: Path, cell: str | None) -> Settings:
     if own and cell != settings.cell:
         got = "nothing" if cell is None else repr(cell)
         raise fail("cell", f"given as it was when this training was begun, {settings.cell!r}", got)
-    return settings
+    return settings, race
 
 
 def _entrant(folder: Path, begun: Begun) -> Settings:

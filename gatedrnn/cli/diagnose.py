@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +11,13 @@ from rich.table import Table
 
 from gatedrnn._check import fail
 from gatedrnn._output import check_free, whole_files, write_json
+from gatedrnn.cli._advice import Advice, advice
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._options import find_cell, path_of
 from gatedrnn.cli._prepare import ask_for_devices, can_be_writable, prepare
-from gatedrnn.cli._settings import END_OF_SEEDS, Settings
+from gatedrnn.cli._settings import END_OF_SEEDS
 from gatedrnn.cli._trained import Trained, read, settings_of
 
 if TYPE_CHECKING:  # the library imports jax: only once a command runs
@@ -47,7 +46,7 @@ def diagnose(
     Reads the last whole checkpoint and the tests, and measures the first and the last weights on batches of the
     training's own task. The training may still be under way: it is not disturbed.
     """
-    settings = settings_of(folder, cell)
+    settings, race = settings_of(folder, cell)
     if of_seed is not None and of_seed not in settings.numbers:
         known = ", ".join(map(str, list(settings.numbers)[:8]))
         raise fail("of-seed", f"one of {known}", of_seed)
@@ -59,15 +58,18 @@ def diagnose(
     ask_for_devices(dataclasses.replace(settings, devices=1))
     trained = read(folder, settings)
     from gatedrnn.train._diagnose import median_seed
-    from gatedrnn.train._diagnosis import findings, headline
+    from gatedrnn.train._diagnosis import findings
+    from gatedrnn.train._evidence import headline
 
     seed = of_seed if of_seed is not None else median_seed(trained.rows) if trained.rows else settings.first_seed
     evidence = _evidence(trained, seed)
     found = findings(evidence)
+    told = advice(folder, race, settings, evidence, found)
     if record is not None:
         with whole_files(record.parent, "json") as draft:
-            write_json(draft / record.name, _as_json(settings, seed, trained.rows, evidence, found))
-    _print(folder, trained, seed, headline(evidence), evidence, found)
+            write_json(draft / record.name, _as_json(trained, seed, evidence, found, told))
+    _print(trained, seed, headline(evidence), evidence, found)
+    _print_advice(told)
     if record is not None:
         print(f"wrote {record}")
 
@@ -98,6 +100,8 @@ def _evidence(trained: Trained, seed: int) -> "Evidence":
 
 def _others(trained: Trained) -> list[dict[str, Any]]:
     """What else could be begun with: other initialisations, or another cell where this one has none for a horizon."""
+    from gatedrnn.tasks._marks import MARKED
+
     settings, setup = trained.settings, trained.setup
     if settings.from_model is not None or (not setup.task.at_end and setup.task.ahead):
         return []
@@ -105,56 +109,17 @@ def _others(trained: Trained) -> list[dict[str, Any]]:
     base = {} if setup.cell.horizon_option else {"cell": INSTEAD}
     cell = find_cell(base.get("cell", settings.cell))
     inits = ["chrono"]
-    if can_be_writable(cell) and width <= settings.hidden:
+    if setup.task.name in MARKED and can_be_writable(cell) and width <= settings.hidden:
         inits.append("writable")
     return [base | {"init": init} for init in inits if base or init != settings.init]
 
 
-def command(settings: Settings, folder: Path, options: Mapping[str, Any]) -> str:
-    """The line that trains the same with other options, in a folder beside the first."""
-    changed = dataclasses.replace(settings, **options)
-    words = ["gatedrnn", "train", settings.task]
-    for field in dataclasses.fields(changed):
-        value = getattr(changed, field.name)
-        if field.name == "task" or value == field.default:
-            continue
-        name = field.metadata["word"] or field.metadata["name"] or field.name
-        words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    word = "-".join(str(value) if isinstance(value, str) else name for name, value in options.items())
-    return shlex.join([*words, "--out", f"{folder}-{word}"])
-
-
-def _lines(folder: Path, settings: Settings, found: "list[Finding]") -> list[tuple[str, list[str]]]:
-    """What to do, and the commands for it; one for all that a new training changes, last."""
-    own = ["--cell", settings.cell] if ":" in settings.cell else []
-    lines: dict[str, list[str]] = {}
-    merged: dict[str, Any] = {}
-    alone = 0
-    for each in found:
-        for place, change in enumerate(each.changes):
-            made = [command(settings, folder, change.options)] if change.options else []
-            if change.resume is not None:
-                line = ["gatedrnn", "train", "--resume", str(folder), "--steps", str(change.resume), *own]
-                made = [shlex.join(line)]
-            if change.options and place == 0:
-                alone += change.says not in lines
-                merged |= {name: value for name, value in change.options.items() if name not in merged}
-            lines.setdefault(change.says, made)
-    told = list(lines.items())
-    if alone > 1:
-        told = [(says, [] if any("--out" in line for line in made) else made) for says, made in told]
-        told.append(("Together:", [command(settings, folder, merged)]))
-    return told
-
-
-def _print(
-    folder: Path, trained: Trained, seed: int, headline: str, evidence: "Evidence", found: "list[Finding]"
-) -> None:
+def _print(trained: Trained, seed: int, headline: str, evidence: "Evidence", found: "list[Finding]") -> None:
     settings = trained.settings
     what = (
         f"{settings.task}, {settings.horizon:,} steps: {settings.cell}, {settings.init} init, {settings.hidden} units"
     )
-    show(what + (f", seed {seed} of {settings.seeds}" if settings.seeds > 1 else ""))
+    show(what + (f"; seed {seed} of {settings.seeds}" if settings.seeds > 1 else ""))
     show(f"\n{headline}")
     if settings.seeds > 1:
         show(_of_all(trained))
@@ -162,17 +127,15 @@ def _print(
         show(f"\n{each.says}")
     print()
     show(_table(evidence))
-    told = _lines(folder, settings, found)
-    if evidence.made < settings.steps and evidence.course.place not in ("learned", "diverged"):
-        own = ["--cell", settings.cell] if ":" in settings.cell else []
-        line = shlex.join(["gatedrnn", "train", "--resume", str(folder), *own])
-        told.append((f"{evidence.made:,} of {settings.steps:,} updates are made; unless it is under way:", [line]))
+
+
+def _print_advice(told: list[Advice]) -> None:
     if told:
         show("\nWhat to change")
-    for says, commands in told:
-        show(f"- {says}")
-        for line in commands:
-            print(f"  {line}")  # in one piece, to be copied
+    for each in told:
+        show(f"- {each.says}")
+        if each.line:
+            print(f"  {each.line}")  # in one piece, to be copied
 
 
 def _of_all(trained: Trained) -> str:
@@ -221,17 +184,16 @@ def _best_signal(one: "Measured") -> float | None:
 
 
 def _as_json(
-    settings: Settings, seed: int, rows: list[Any], evidence: "Evidence", found: "list[Finding]"
+    trained: Trained, seed: int, evidence: "Evidence", found: "list[Finding]", told: list[Advice]
 ) -> dict[str, Any]:
-    measured = {name: one and one._asdict() for name, one in (("first", evidence.first), ("last", evidence.last))}
     known = {each.name: getattr(evidence, each.name) for each in dataclasses.fields(evidence)}
+    known |= {name: one and one._asdict() for name, one in (("first", evidence.first), ("last", evidence.last))}
+    known |= {"course": evidence.course._asdict(), "tried": [each._asdict() for each in evidence.tried]}
     return {
-        "settings": dataclasses.asdict(settings),
+        "settings": dataclasses.asdict(trained.settings),
         "seed": seed,
-        "place": evidence.course.place,
-        "findings": [each._asdict() | {"changes": [change._asdict() for change in each.changes]} for each in found],
-        "evidence": known
-        | measured
-        | {"course": evidence.course._asdict(), "tried": [each._asdict() for each in evidence.tried]},
-        "rows": [row._asdict() for row in rows],
+        "findings": [{"name": each.name, "says": each.says} for each in found],
+        "advice": [each._asdict() for each in told],
+        "evidence": known,
+        "rows": [row._asdict() for row in trained.rows],
     }

@@ -59,7 +59,7 @@ def evidence(
         if lost or now.units == 0:
             tried = [_tried(options, other, seed) for options, other in others]
         bias = keeping_bias(setup, first, on) if lost else None
-    if way.place == "diverged" and finite:
+    if way.place == "diverged":
         found = stability(setup, start, state, way.updates, bar)
     return Evidence(
         way,

@@ -169,7 +169,9 @@ def saturated(e: Evidence) -> Finding | None:
 
 
 def noisy(e: Evidence) -> Finding | None:
-    """The mean of the gradient is lost in what batches differ by, in every leaf."""
+    """The mean of the gradient is lost in what batches differ by, in every leaf, though it could be used."""
+    if vanishing(e) or unwritable(e):
+        return None
     known = [] if e.last is None else [value for value in e.last.signal.values() if value is not None]
     if e.last is None or not known or max(known) >= NOISY:
         return None
@@ -251,25 +253,3 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "learned": (learned,),
 }
 """Which are asked where, in order."""
-
-
-def headline(e: Evidence) -> str:
-    """Where it is, in one sentence."""
-    course = e.course
-    if course.place == "untested":
-        return "Not tested yet."
-    if course.place == "diverged":
-        return f"Diverged: the loss of the last test, at update {course.updates:,}, is not finite."
-    words = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}
-    word = words[course.place]
-    if course.left_at is not None:
-        word = (
-            "Back on the plateau"
-            if course.place == "plateau"
-            else f"{word}, off the plateau at update {course.left_at:,}"
-        )
-        word = word.replace("Off the plateau, off the plateau", "Off the plateau")
-    return (
-        f"{word}: the test loss is {brief(course.loss)} after {counted(course.updates, 'update')}; the best answer "
-        f"without memory has {brief(e.without_memory)} on the same tests."
-    )

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatedrnn.train._course import Course
 from gatedrnn.train._measured import Measured
+from gatedrnn.train._numbers import brief, counted
 
 ADAPTIVE = {"adam": 1.0, "rmsprop": 10**0.5}
 """Rules whose updates do not grow with the gradient: how many learning rates one can move a weight."""
@@ -129,6 +130,28 @@ class Evidence:
         if self.lag is None or self.first.scales is None:
             return 0.0
         return max(0.0, bias_for(self.lag) - bias_of(self.first.scales[1]))
+
+
+def headline(e: Evidence) -> str:
+    """Where it is, in one sentence."""
+    course = e.course
+    if course.place == "untested":
+        return "Not tested yet."
+    if course.place == "diverged":
+        return f"Diverged: the loss of the last test, at update {course.updates:,}, is not finite."
+    words = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}
+    word = words[course.place]
+    if course.left_at is not None:
+        word = (
+            "Back on the plateau"
+            if course.place == "plateau"
+            else f"{word}, off the plateau at update {course.left_at:,}"
+        )
+        word = word.replace("Off the plateau, off the plateau", "Off the plateau")
+    return (
+        f"{word}: the test loss is {brief(course.loss)} after {counted(course.updates, 'update')}; the best answer "
+        f"without memory has {brief(e.without_memory)} on the same tests."
+    )
 
 
 def bias_for(lag: int) -> float:

@@ -119,7 +119,13 @@ def arriving(setup: Setup, params: ModelParams, on: Sequences) -> tuple[float | 
 def writable(setup: Setup, params: ModelParams, on: Sequences) -> tuple[int | None, float | None]:
     """How many units, and the best ratio."""
     cell, found = setup.cell, on.marks
-    if found is None or on.lag is None or not (cell.factored and cell.keeps) or len(found.marked) < 2:
+    if (
+        found is None
+        or on.lag is None
+        or not (cell.factored and cell.keeps)
+        or len(found.marked) < 2
+        or not len(found.unmarked)
+    ):
         return None, None
     rows = jnp.asarray(found.marked), jnp.asarray(found.unmarked)
     written = flow.writable(cell, params.cell, *rows, horizon=setup.horizon, lag=on.lag)

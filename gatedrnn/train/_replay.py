@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
 
@@ -42,17 +43,21 @@ def stability(setup: Setup, start: TrainState, state: TrainState, until: int, ba
     Args:
         setup: with an `Optimiser` whose learning rate is a number.
         start: before the first update, [1, ...].
-        state: of the checkpoint.
+        state: of the checkpoint; one that is not finite counts as none.
         until: an update.
         bar: the loss without memory.
     """
+    whole = until * setup.batch * setup.horizon <= WHOLE
+    finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    if not (finite or whole):
+        return Stability()
     rule, rate, clip = setup.optimiser.rule, setup.optimiser.learning_rate, setup.optimiser.clip
     run = functools.partial(_first_above, rule, clip, replace(setup, optimiser=optax.identity()))
     high = float(jnp.finfo(jnp.float32).max)
-    failed = int(run(state, jnp.float32(rate), jnp.int32(until), jnp.float32(high)))
+    failed = int(run(state if finite else start, jnp.float32(rate), jnp.int32(until), jnp.float32(high)))
     if failed < 0:
         return Stability()
-    begun = start if until * setup.batch * setup.horizon <= WHOLE else state
+    begun = start if whole else state
     stays = lambda rate: int(run(begun, jnp.float32(rate), jnp.int32(until), jnp.float32(HIGH * bar))) < 0
     return Stability(failed, next(filter(stays, _below(rate)), None), int(begun.step[0]))
 

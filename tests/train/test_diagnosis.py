@@ -8,8 +8,8 @@ import pytest
 
 from gatedrnn.train import Row
 from gatedrnn.train._course import Course, course
-from gatedrnn.train._diagnosis import findings, headline
-from gatedrnn.train._evidence import Evidence, Tried, bias_for, bias_of
+from gatedrnn.train._diagnosis import findings
+from gatedrnn.train._evidence import Evidence, Tried, bias_for, bias_of, headline
 from gatedrnn.train._measured import Measured
 from gatedrnn.train._numbers import brief, counted, power, rounded_up
 

@@ -146,7 +146,7 @@ def test_no_marks():
 
 
 def test_a_training_run_again():
-    """The update whose loss is the first that is not finite, by a loop of steps; the largest rate whose losses stay low."""
+    """The update whose loss is the first that is not finite, by a loop of steps; the largest rate with low losses."""
 
     def losses(rate):
         setup = gr.train.Setup(
