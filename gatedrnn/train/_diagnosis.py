@@ -14,6 +14,7 @@ from gatedrnn.train._evidence import ADAPTIVE, Change, Evidence, Finding, Tried
 from gatedrnn.train._numbers import brief, counted, power, rounded_up
 
 MOSTLY = 0.9  # share of the gradients beyond the clip at which it decides how far updates go
+USUAL = {"adam": 0.01, "rmsprop": 0.01, "sgd": 1.0}  # learning rates up to which one is raised
 FROZEN = 0.5  # share of units whose gate never moves
 NOISY = 0.5  # of |mean| / sd, in every leaf
 WIDEST = 16  # times the batch that is asked for
@@ -71,8 +72,13 @@ def slow(e: Evidence) -> Finding | None:
     )
     if not e.at_hand > 0:
         return Finding("slow", says)
-    rate = rounded_up(e.rate * e.aim / e.at_hand)
-    return Finding("slow", says, (Change(f"With {rate:g} they can move it by {brief(e.aim)}.", {"rate": rate}),))
+    usual = USUAL.get(e.rule, e.rate)
+    rate = max(e.rate, min(usual, rounded_up(e.rate * e.aim / e.at_hand)))
+    steps = e.test_every * math.ceil(e.made * e.aim / (e.at_hand * rate / e.rate) / e.test_every - 1e-6)
+    change = f"It can be moved by {brief(e.aim)} in {max(steps, e.budget):,} updates at a learning rate of {rate:g}."
+    if rate == e.rate:
+        return Finding("slow", says, (Change(change, resume=steps),))
+    return Finding("slow", says, (Change(change, {"rate": rate} | ({"steps": steps} if steps > e.budget else {})),))
 
 
 def clipped(e: Evidence) -> Finding | None:

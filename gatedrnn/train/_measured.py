@@ -119,13 +119,9 @@ def arriving(setup: Setup, params: ModelParams, on: Sequences) -> tuple[float | 
 def writable(setup: Setup, params: ModelParams, on: Sequences) -> tuple[int | None, float | None]:
     """How many units, and the best ratio."""
     cell, found = setup.cell, on.marks
-    if (
-        found is None
-        or on.lag is None
-        or not (cell.factored and cell.keeps)
-        or len(found.marked) < 2
-        or not len(found.unmarked)
-    ):
+    if found is None or on.lag is None or not (cell.factored and cell.keeps):
+        return None, None
+    if len(found.marked) < 2 or not len(found.unmarked):  # of very short sequences
         return None, None
     rows = jnp.asarray(found.marked), jnp.asarray(found.unmarked)
     written = flow.writable(cell, params.cell, *rows, horizon=setup.horizon, lag=on.lag)
@@ -205,7 +201,7 @@ def _gates(setup: Setup, params: ModelParams, xs: Array) -> tuple[dict[str, floa
         return {}, {}
     saturated, frozen = {}, {}
     for name, values in gates.items():
-        if name != "candidate" and values.min() >= 0 and values.max() <= 1:
+        if name != "candidate" and isinstance(values, Array) and values.min() >= 0 and values.max() <= 1:
             near = (values < CLOSE) | (values > 1 - CLOSE)  # [N, R, H]
             saturated[name] = float(near.mean())
             frozen[name] = float(near.all((0, 1)).mean())

@@ -20,6 +20,7 @@ from gatedrnn.train._state import TrainState, updated
 
 TRIED = 15  # rates: five decades
 HIGH = 10  # times the loss without memory, or the first, at which a loss counts as lost
+LARGEST = float(np.finfo(np.float32).max)
 WHOLE = 5_000_000  # steps of sequences of a training that is run again from its beginning
 
 
@@ -53,8 +54,7 @@ def stability(setup: Setup, start: TrainState, state: TrainState, until: int, ba
         return Stability()
     rule, rate, clip = setup.optimiser.rule, setup.optimiser.learning_rate, setup.optimiser.clip
     run = functools.partial(_first_above, rule, clip, replace(setup, optimiser=optax.identity()))
-    high = float(jnp.finfo(jnp.float32).max)
-    failed = int(run(state if finite else start, jnp.float32(rate), jnp.int32(until), jnp.float32(high)))
+    failed = int(run(state if finite else start, jnp.float32(rate), jnp.int32(until), jnp.float32(LARGEST)))
     if failed < 0:
         return Stability()
     begun = start if whole else state
@@ -90,7 +90,7 @@ def _first_above(
         state, bad, most = now
         after, metrics = jax.vmap(lambda one: updated(setup, one))(state)
         loss = metrics.loss[0]
-        most = jnp.where(most < high, jnp.maximum(high, HIGH * loss), most)  # at the first update
+        most = jnp.where(most < high, jnp.minimum(jnp.maximum(high, HIGH * loss), LARGEST), most)  # at the first
         return after, jnp.where(loss <= most, bad, after.step[0]), most
 
     return lax.while_loop(more, go_on, (state, jnp.int32(-1), jnp.float32(0)))[1]
