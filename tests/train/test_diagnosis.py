@@ -142,13 +142,14 @@ def test_rules(evidence, wanted):
         ),
         (on(last={"gradient": -9.0}, bias=5.04), {}, None, "a bias of 5.0 in all update gates"),
         (on(last={"gradient": -9.0}, bias=5.04, keeps="1 - forget"), {}, None, "a bias of -5.0 in all forget gates"),
-        (on(rate=1e-5), {"rate": 0.003}, None, "With 0.003 they can move it by 1."),  # 1 / 400, rounded up
+        (on(rate=1e-5), {"rate": 0.003}, None, "by 1 in 400 updates at a learning rate of 0.003."),  # 1 / 400, rounded
         (
-            on(rate=1e-5, first={"scales": (1.0, 2.0)}),
-            {"rate": 0.02},
+            on(rate=1e-5, first={"scales": (1.0, 2.0)}),  # by ln(500 / ln 10) - logit(exp(-1 / 2))
+            {"rate": 0.01, "steps": 500},
             None,
-            "by 4.95",
-        ),  # ln(500 / ln 10) - logit(exp(-1 / 2))
+            "by 4.95 in 500 updates",
+        ),
+        (on(rate=0.01, made=10, budget=10), {}, 100, "by 1 in 100 updates at a learning rate of 0.01"),
         (on(rate=1.0, clip=4e-4, rule="sgd"), {"clip": 0.6}, None, "A clip of 0.6"),  # the 0.9 quantile, 0.57
         (on(last={"gradient": 4.0}, clip=None), {"clip": 0.5}, None, "Clip it"),
         (on(last={"signal": {"a": 0.4}}), {"batch": 64}, None, "batches of 64"),  # 1 / 0.5^2, four batches measured
