@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gatedrnn.flow._scalars import USABLE
-from gatedrnn.train._course import LEARNED
+from gatedrnn.train._course_rules import falling, fell_back, overfits
 from gatedrnn.train._evidence import ADAPTIVE, Change, Evidence, Finding, Tried
 from gatedrnn.train._numbers import brief, counted, power, rounded_up
 
@@ -17,11 +17,8 @@ MOSTLY = 0.9  # share of the gradients beyond the clip at which it decides how f
 USUAL = {"adam": 0.01, "rmsprop": 0.01, "sgd": 1.0}  # learning rates up to which one is raised
 FROZEN = 0.5  # share of units whose gate never moves
 NOISY = 0.5  # of |mean| / sd, in every leaf
+HELPS = 1.0  # decades of gradient by which other first weights are better, at least
 WIDEST = 16  # times the batch that is asked for
-FALL = 0.01  # by which the loss falls in a tenth of the updates made, at least, where it is still falling
-SUDDEN = 0.8  # of the loss one test before, at which it has just begun to fall
-BACK = 1.5  # times its best, at which a loss has come back up
-GAP = 1.1  # by which a test loss is above its best, and above the training's, where a model overfits
 
 
 def findings(evidence: Evidence) -> list[Finding]:
@@ -123,7 +120,9 @@ def vanishing(e: Evidence) -> Finding | None:
         )
     if e.rule in ADAPTIVE and e.at_hand < e.to_last:
         says += f" The bias of the longest has to move by {brief(e.to_last)}, and can have moved by {brief(e.at_hand)}."
-    changes = [_begun_otherwise(e.tried)] if e.tried else []
+    best = _best(e.tried)
+    helps = best is not None and best.gradient is not None and best.gradient > e.last.gradient + HELPS
+    changes = [_begun_otherwise(best)] if best is not None and helps else []
     if e.bias is not None:
         gate = e.keeps.removeprefix("1 - ")
         bias = e.bias if gate == e.keeps else -e.bias
@@ -140,17 +139,22 @@ def unwritable(e: Evidence) -> Finding | None:
         says += f"of those that keep, the best takes in {brief(e.last.ratio)} of what {e.horizon:,} other steps add."
     else:
         says += f"none keeps a tenth for {e.lag:,} steps."
-    return Finding("unwritable", says, (_begun_otherwise(e.tried),) if e.tried else ())
+    best = _best(e.tried)
+    return Finding("unwritable", says, (_begun_otherwise(best),) if best is not None and best.units else ())
 
 
-def _begun_otherwise(tried: tuple[Tried, ...]) -> Change:
-    """The best of what was tried: gradient that arrives first, then units, then how much arrives."""
+def _best(tried: tuple[Tried, ...]) -> Tried | None:
+    """Of what was tried: gradient that arrives first, then units, then how much arrives."""
 
     def worth(one: Tried) -> tuple[bool, int, float]:
         decades = -math.inf if one.gradient is None else one.gradient
         return decades >= -USABLE, one.units or 0, decades
 
-    best = max(tried, key=worth)
+    return max(tried, key=worth, default=None)
+
+
+def _begun_otherwise(best: Tried) -> Change:
+    """To begin with other weights."""
     parts = [] if best.gradient is None else [f"{power(best.gradient)} of the gradient arrives"]
     parts += [] if best.units is None else [f"{counted(best.units, 'unit')} can be written"]
     words = " ".join(f"--{name} {value}" for name, value in best.options.items())
@@ -188,50 +192,6 @@ def noisy(e: Evidence) -> Finding | None:
     return Finding(
         "noisy", says, (Change(f"With batches of {batch:,} they differ by as much less.", {"batch": batch}),)
     )
-
-
-def falling(e: Evidence) -> Finding | None:
-    """The loss was still falling at the last test: steadily, or by a fifth since the one before."""
-    course = e.course
-    steady = -course.trend * course.updates / 10 >= FALL and course.trend + 2 * course.error < 0
-    sudden = course.best_at == course.updates and course.step * e.test_every <= math.log(SUDDEN)
-    if not (steady or sudden):
-        return None
-    pace = -course.step if sudden else -course.trend
-    goal = e.target or max(LEARNED * e.without_memory, course.loss / 2)
-    more = math.log(course.loss / goal) / pace
-    steps = course.updates + e.test_every * math.ceil(min(more, course.updates) / e.test_every)
-    says = f"The loss was still falling at the last test, by {-math.expm1(-100 * pace):.1%} per 100 updates."
-    reach = f"At that pace it is at {brief(goal)} after {course.updates + more:,.0f} updates."
-    return Finding("falling", says, (Change(reach, resume=max(steps, e.budget)),))
-
-
-def overfits(e: Evidence) -> Finding | None:
-    """Tests get worse while the training does not."""
-    course = e.course
-    apart = course.loss > GAP * course.best and course.loss > GAP * course.train_loss
-    if e.generated or not apart or course.best_at == course.updates:
-        return None
-    says = (
-        f"The test loss was best at update {course.best_at:,}, {brief(course.best)}, and is {brief(course.loss)} now, "
-        f"beside a training loss of {brief(course.train_loss)}: what was learned since holds of its data alone."
-    )
-    return Finding("overfits", says, (Change(f"End at update {course.best_at:,}.", {"steps": course.best_at}),))
-
-
-def fell_back(e: Evidence) -> Finding | None:
-    """The loss has been much lower, and the training's is not any more either."""
-    course = e.course
-    lower = course.loss > BACK * course.best and course.train_loss > BACK * course.best / GAP
-    if course.left_at is None or not lower:
-        return None
-    says = (
-        f"The test loss was {brief(course.best)} at update {course.best_at:,} and has come back up to "
-        f"{brief(course.loss)}: the updates are too large to stay there."
-    )
-    target = rounded_up(course.best, 4)
-    end = Change("The same again ends at its best with a target.", {"target": target})
-    return Finding("fell back", says, (Change("A quarter of the learning rate.", {"rate": e.rate / 4}), end))
 
 
 def unexplained(e: Evidence) -> Finding:

@@ -113,7 +113,10 @@ def arriving(setup: Setup, params: ModelParams, on: Sequences) -> tuple[float | 
     xs = setup.model.features(params, on.xs[:, : on.rows])
     norms = np.median(np.asarray(lagged(setup.cell, params.cell, xs), np.float64), axis=1)  # [N + 1]
     reach = float(flow.decay(norms[::-1]).lag_below_1e3)
-    return None if on.lag is None else float(norms[on.lag] - norms[0]), reach
+    if on.lag is None:
+        return None, reach
+    start = int(np.argmax(np.isfinite(norms)))  # the first that the output has, of a cell with `step` alone the second
+    return float(norms[min(start + on.lag, len(norms) - 1)] - norms[start]), reach
 
 
 def writable(setup: Setup, params: ModelParams, on: Sequences) -> tuple[int | None, float | None]:

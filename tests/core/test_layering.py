@@ -136,7 +136,7 @@ def test_import_is_light():
     assert not (both[0] | both[1]) & set(HEAVY)
 
 
-@pytest.mark.parametrize("line", ["--help", "--version", "train --help", "race --help", "compare --help"])
+@pytest.mark.parametrize("line", ["--help", "--version", "train --help", "race --help", "compare --help", "diagnose --help"])
 def test_the_command_explains_itself_without_jax(line):
     """So that help is there at once."""
     assert not loaded(HELP.format(line.split())) & ({"jax", "numpy", *HEAVY} - {"rich", "typer"})

@@ -178,6 +178,14 @@ def test_remedies(evidence, options, resume, words):
     assert words in change.says
 
 
+def test_what_does_not_help_is_not_said():
+    """First weights with ten times the gradient do, and with a unit; others do not."""
+    tried = (Tried({"init": "chrono"}, -8.0, 0),)
+    assert [each.changes for each in findings(on(last={"gradient": -9.0, "units": 0}, tried=tried))] == [(), ()]
+    more = (tried[0]._replace(gradient=-7.9, units=1),)
+    assert all(each.changes for each in findings(on(last={"gradient": -9.0, "units": 0}, tried=more)))
+
+
 def test_what_is_said():
     """The numbers that justify it."""
     vanishing = findings(on(last={"gradient": -31.2, "scales": (1.4, 2.1)}, first={"scales": (1.0, 2.0)}, made=100))[0]
