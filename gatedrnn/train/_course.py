@@ -33,7 +33,8 @@ class Course(NamedTuple):
         best_at: the update of that test.
         left_at: the first test off the plateau; None where there was none.
         finite_at: the last test whose losses were finite; 0 where there was none.
-        trend: slope of ln(test loss) per update over the last quarter of the tests; NaN below four of them.
+        trend: slope of ln(test loss) per update over the last quarter of the tests; NaN below four of them. A loss
+            above that without memory counts as that: to come down to it is not to leave it.
         error: its standard error.
         step: the same between the last two tests; NaN below two of them.
     """
@@ -63,6 +64,7 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
         return Course("untested", 0, math.nan, math.nan, math.nan, 0, None, 0, *3 * (math.nan,))
     last = rows[-1]
     finite = [row for row in rows if math.isfinite(row.test_loss) and math.isfinite(row.train_loss)]
+    counted = [row._replace(test_loss=min(row.test_loss, without_memory)) for row in finite]
     off = [row.step for row in finite if row.test_loss <= OFF * without_memory]
     best = min(finite, key=lambda row: row.test_loss, default=last)
     return Course(
@@ -74,8 +76,8 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
         best.step,
         off[0] if off else None,
         finite[-1].step if finite else 0,
-        *_trend(finite[-max(LAST, len(finite) // 4) :]),
-        _slope(*finite[-2:]) if len(finite) > 1 else math.nan,
+        *_trend(counted[-max(LAST, len(counted) // 4) :]),
+        _slope(*counted[-2:]) if len(counted) > 1 else math.nan,
     )
 
 

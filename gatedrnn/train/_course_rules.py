@@ -25,6 +25,7 @@ def falling(e: Evidence) -> Finding | None:
     steps = course.updates + e.test_every * math.ceil(min(more, course.updates) / e.test_every)
     says = f"The loss was still falling at the last test, by {-math.expm1(-100 * pace):.1%} per 100 updates."
     reach = f"At that pace it is at {brief(goal)} after {course.updates + more:,.0f} updates."
+    reach += " As many again, to begin with." if more > course.updates else ""
     return Finding("falling", says, (Change(reach, resume=max(steps, e.budget)),))
 
 

@@ -54,9 +54,9 @@ def evidence(
     now = None if not finite else begun if made == 0 else measured(setup, last, on)
     tried: list[Tried] = []
     bias, found = None, Stability()
-    if way.place == "plateau" and now is not None:
+    if way.place in ("plateau", "left") and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
-        if lost or now.units == 0:
+        if lost or (now.units == 0 and way.place == "plateau"):
             tried = [_tried(options, other, seed) for options, other in others]
         bias = keeping_bias(setup, first, on) if lost else None
     if way.place == "diverged":

@@ -110,8 +110,8 @@ def exploding(e: Evidence) -> Finding | None:
 
 
 def vanishing(e: Evidence) -> Finding | None:
-    """Less than a thousandth of the gradient arrives at the lag."""
-    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient < -USABLE:
+    """Less than a thousandth of the gradient arrives at the lag, and the loss is not falling anyway."""
+    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient < -USABLE or falling(e):
         return None
     says = f"{e.lag:,} steps back {power(e.last.gradient)} of the gradient arrives: nothing is learned from there."
     if e.last.scales is not None:
@@ -215,7 +215,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "untested": (untested,),
     "diverged": (diverged,),
     "plateau": (fell_back, slow, clipped, exploding, vanishing, unwritable, saturated, noisy),
-    "left": (fell_back, overfits, falling, slow, clipped, saturated),
+    "left": (fell_back, overfits, falling, slow, clipped, vanishing, saturated),
     "learned": (learned,),
 }
 """Which are asked where, in order."""

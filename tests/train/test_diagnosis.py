@@ -94,6 +94,8 @@ def names(evidence):
         (on(way={"left_at": 100, "best": 0.11}), ["fell back"]),
         (on(way={"left_at": 100, "best": 0.12}), ["unexplained"]),
         (LEFT, ["unexplained"]),
+        (on(LEFT, last={"gradient": -3.01, "units": 0}), ["vanishing"]),
+        (on(LEFT, last={"gradient": -3.01}, way={"trend": -2.5e-4, "error": 1e-4}), ["falling"]),
         (on(LEFT, way={"trend": -2.5e-4, "error": 1e-4}), ["falling"]),
         (on(LEFT, way={"trend": -2.4e-4, "error": 1e-4}), ["unexplained"]),  # by less than a hundredth in forty
         (on(LEFT, way={"trend": -2.5e-4, "error": 1.3e-4}), ["unexplained"]),  # not sure
@@ -154,7 +156,7 @@ def test_rules(evidence, wanted):
         (on(last={"gradient": 4.0}, clip=None), {"clip": 0.5}, None, "Clip it"),
         (on(last={"signal": {"a": 0.4}}), {"batch": 64}, None, "batches of 64"),  # 1 / 0.5^2, four batches measured
         (on(last={"signal": {"a": 0.4}, "norms": (1.0,) * 16}), {"batch": 112}, None, "of 112"),  # 1 / 0.4^2 = 6.25
-        (on(LEFT, way={"trend": -1e-3, "error": 0.0}), {}, 800, "it is at 0.05 after 1,093 updates"),  # ln 2 / 1e-3
+        (on(LEFT, way={"trend": -1e-3, "error": 0.0}), {}, 800, "0.05 after 1,093 updates. As many again"),  # ln 2
         (on(LEFT, target=0.09, way={"trend": -1e-3, "error": 0.0}), {}, 550, "it is at 0.09 after 505 updates"),
         (
             on(LEFT, generated=False, way={"best": 0.09, "best_at": 250, "train_loss": 0.09}),
@@ -239,6 +241,7 @@ def test_trend():
     """Slope and standard error of the last quarter's logarithms, by NumPy's polynomial fit; the best and the last."""
     losses = np.exp(-0.01 * np.arange(20) + 0.05 * np.sin(np.arange(20)))
     rows = [row(5 * i, float(loss)) for i, loss in enumerate(losses, 1)] + [row(105, math.nan)]
+    assert course(rows, 0.01).trend == 0  # all above that without memory
     found = course(rows, 2.0)
     steps, logs = np.array([80, 85, 90, 95, 100.0]), np.log(losses[-5:])
     (slope, _), covariance = np.polyfit(steps, logs, 1, cov=True)
