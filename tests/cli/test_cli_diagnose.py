@@ -265,7 +265,7 @@ def test_entrants_of_a_race(copy, tmp_path, succeeds, check_refused):
     printed = succeeds("diagnose", entrant).stdout
     assert printed.startswith("adding, 8 steps: rnn, default init, 3 units; seed ")
     assert re.search(
-        rf"^  gatedrnn train adding --cell rnn .*--out {re.escape(str(race))}-rnn-rate$", printed, re.MULTILINE
+        rf"^  gatedrnn train adding --cell rnn .*--out {re.escape(str(race))}-rnn-steps$", printed, re.MULTILINE
     )
     check_refused(
         ("diagnose", race), f"`folder` must be one of a race's entrants, such as {str(entrant)!r}; got the race"
