@@ -15,7 +15,7 @@ from gatedrnn.cli._advice import Advice, advice
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
-from gatedrnn.cli._options import find_cell, path_of
+from gatedrnn.cli._options import find_cell, in_words, path_of
 from gatedrnn.cli._prepare import ask_for_devices, can_be_writable, prepare
 from gatedrnn.cli._settings import END_OF_SEEDS
 from gatedrnn.cli._trained import Trained, read, settings_of
@@ -121,6 +121,8 @@ def _print(trained: Trained, seed: int, headline: str, evidence: "Evidence", fou
     )
     show(what + (f"; seed {seed} of {settings.seeds}" if settings.seeds > 1 else ""))
     show(f"\n{headline}")
+    if trained.setup.task.baselines:
+        show(f"Test loss without a model: {in_words(trained.setup.task.baselines)}.")
     if settings.seeds > 1:
         show(_of_all(trained))
     for each in found:

@@ -110,8 +110,10 @@ def exploding(e: Evidence) -> Finding | None:
 
 
 def vanishing(e: Evidence) -> Finding | None:
-    """Less than a thousandth of the gradient arrives at the lag, and the loss is not falling anyway."""
-    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient < -USABLE or falling(e):
+    """Less than a thousandth of the gradient arrives at the lag, and off the plateau the loss is not falling anyway."""
+    if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient < -USABLE:
+        return None
+    if e.course.place == "left" and falling(e):
         return None
     says = f"{e.lag:,} steps back {power(e.last.gradient)} of the gradient arrives: nothing is learned from there."
     if e.last.scales is not None:

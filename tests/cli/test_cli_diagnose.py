@@ -238,7 +238,8 @@ def test_a_series_that_has_moved(there, tiny, succeeds, check_refused):
     """It is named; where it is, the training is diagnosed beside persistence."""
     shutil.copy("data.csv", "moving.csv")
     succeeds("train", "series", *tiny, "--cell", "rnn", "--series", "moving.csv:temp", "--out", "series")
-    assert "What to change" in succeeds("diagnose", "series").stdout
+    printed = succeeds("diagnose", "series").stdout
+    assert "What to change" in printed and "Test loss without a model: persistence " in printed
     Path("moving.csv").rename("moved.csv")
     check_refused(("diagnose", "series"), "moving.csv': No such file or directory")
     Path("moving.csv").write_text("day,temp\n" + "\n".join(f"{i},{i * i % 5}" for i in range(80)))

@@ -71,6 +71,7 @@ def names(evidence):
         (on(last={"gradient": -3.0}), ["unexplained"]),
         (on(last={"gradient": -3.01}), ["vanishing"]),
         (on(last={"gradient": -math.inf}), ["vanishing"]),
+        (on(last={"gradient": -9.0}, way={"trend": -2.5e-4, "error": 1e-4}), ["vanishing"]),
         (on(last={"gradient": -31.0}, lag=None), ["unexplained"]),
         (on(last={"gradient": 3.0}), ["unexplained"]),
         (on(last={"gradient": 3.01}), ["exploding"]),
