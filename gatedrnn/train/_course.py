@@ -7,6 +7,7 @@ left         it is at most 95 % of that
 plateau      it is not
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -31,7 +32,7 @@ class Course(NamedTuple):
         train_loss: over the updates before it.
         best: the smallest test loss.
         best_at: the update of that test.
-        left_at: the first test off the plateau; None where there was none.
+        left_at: the first of the tests off the plateau at the end; None where the last one is on it.
         finite_at: the last test whose losses were finite; 0 where there was none.
         trend: slope of ln(test loss) per update over the last quarter of the tests; NaN below four of them. A loss
             above that without memory counts as that: to come down to it is not to leave it.
@@ -65,7 +66,7 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
     last = rows[-1]
     finite = [row for row in rows if math.isfinite(row.test_loss) and math.isfinite(row.train_loss)]
     counted = [row._replace(test_loss=min(row.test_loss, without_memory)) for row in finite]
-    off = [row.step for row in finite if row.test_loss <= OFF * without_memory]
+    off = list(itertools.takewhile(lambda row: row.test_loss <= OFF * without_memory, reversed(finite)))
     best = min(finite, key=lambda row: row.test_loss, default=last)
     return Course(
         _place(last, without_memory, target),
@@ -74,7 +75,7 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
         last.train_loss,
         best.test_loss,
         best.step,
-        off[0] if off else None,
+        off[-1].step if off else None,
         finite[-1].step if finite else 0,
         *_trend(counted[-max(LAST, len(counted) // 4) :]),
         _slope(*counted[-2:]) if len(counted) > 1 else math.nan,

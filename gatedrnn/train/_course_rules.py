@@ -46,7 +46,7 @@ def fell_back(e: Evidence) -> Finding | None:
     """The loss has been much lower, and the training's is not any more either."""
     course = e.course
     lower = course.loss > BACK * course.best and course.train_loss > BACK * course.best / GAP
-    if course.left_at is None or not lower:
+    if not e.was_off or not lower:
         return None
     says = (
         f"The test loss was {brief(course.best)} at update {course.best_at:,} and has come back up to "

@@ -15,6 +15,7 @@ from gatedrnn.train._course import Course
 from gatedrnn.train._measured import Measured
 from gatedrnn.train._numbers import brief, counted
 
+OFF_FOR_SURE = 0.75  # of the loss without memory
 ADAPTIVE = {"adam": 1.0, "rmsprop": 10**0.5}
 """Rules whose updates do not grow with the gradient: how many learning rates one can move a weight."""
 
@@ -106,6 +107,11 @@ class Evidence:
     since: int = 0
 
     @property
+    def was_off(self) -> bool:
+        """Whether the loss has been a quarter below that without memory, which is no luck of a test."""
+        return self.course.best <= OFF_FOR_SURE * self.without_memory
+
+    @property
     def clipped(self) -> float:
         """The share of measured gradients beyond the clip, first and last."""
         norms = [norm for each in (self.first, self.last) if each is not None for norm in each.norms]
@@ -139,15 +145,11 @@ def headline(e: Evidence) -> str:
         return "Not tested yet."
     if course.place == "diverged":
         return f"Diverged: the loss of the last test, at update {course.updates:,}, is not finite."
-    words = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}
-    word = words[course.place]
-    if course.left_at is not None:
-        word = (
-            "Back on the plateau"
-            if course.place == "plateau"
-            else f"{word}, off the plateau at update {course.left_at:,}"
-        )
-        word = word.replace("Off the plateau, off the plateau", "Off the plateau")
+    word = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}[course.place]
+    if course.place == "plateau" and e.was_off:
+        word = "Back on the plateau"
+    elif course.left_at is not None:
+        word += f"{', off the plateau' if course.place == 'learned' else ''} since update {course.left_at:,}"
     return (
         f"{word}: the test loss is {brief(course.loss)} after {counted(course.updates, 'update')}; the best answer "
         f"without memory has {brief(e.without_memory)} on the same tests."

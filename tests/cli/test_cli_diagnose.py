@@ -131,7 +131,7 @@ def test_falling_and_learned(diagnosed, succeeds, read_json):
     assert line == ["gatedrnn", "train", "--resume", name, "--steps", str(60 + 5 * math.ceil(min(more, 60) / 5))]
     succeeds("train", "--resume", name, "--steps", "300")
     again = " ".join(succeeds("diagnose", name).stdout.split())
-    assert "Learned, off the plateau at update" in again and "nothing needs to be changed" in again
+    assert "Learned, off the plateau since update" in again and "nothing needs to be changed" in again
     assert "What to change" not in again
 
 
