@@ -20,7 +20,8 @@ def falling(e: Evidence) -> Finding | None:
     if not (steady or sudden):
         return None
     pace = -course.step if sudden else -course.trend
-    goal = e.target or max(LEARNED * e.without_memory, course.loss / 2)
+    half = max(LEARNED * e.without_memory, course.loss / 2)
+    goal = half if e.target is None or e.target <= 0 else e.target
     more = math.log(course.loss / goal) / pace
     steps = course.updates + e.test_every * math.ceil(min(more, course.updates) / e.test_every)
     says = f"The loss was still falling at the last test, by {-math.expm1(-100 * pace):.1%} per 100 updates."

@@ -158,6 +158,7 @@ def test_rules(evidence, wanted):
         (on(last={"signal": {"a": 0.4}}), {"batch": 64}, None, "batches of 64"),  # 1 / 0.5^2, four batches measured
         (on(last={"signal": {"a": 0.4}, "norms": (1.0,) * 16}), {"batch": 112}, None, "of 112"),  # 1 / 0.4^2 = 6.25
         (on(LEFT, way={"trend": -1e-3, "error": 0.0}), {}, 800, "0.05 after 1,093 updates. As many again"),  # ln 2
+        (on(LEFT, target=-1.0, way={"trend": -1e-3, "error": 0.0}), {}, 800, "it is at 0.05 after 1,093 updates"),
         (on(LEFT, target=0.09, way={"trend": -1e-3, "error": 0.0}), {}, 550, "it is at 0.09 after 505 updates"),
         (
             on(LEFT, generated=False, way={"best": 0.09, "best_at": 250, "train_loss": 0.09}),
