@@ -8,7 +8,7 @@ B is absent where one sequence runs without a batch axis.
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._elementwise import mixing
 from gatedrnn._forms import Carry, Gates, Params, PerHead
-from gatedrnn._jax import scan
+from gatedrnn._jax import matrix_met, scan
 from gatedrnn._pointwise import Part, Value
 from gatedrnn._step import restart, select
 
@@ -224,8 +224,15 @@ def recurrence(cell: Cell, params: Params, h: Array) -> Recurrence:
         unit = jnp.tile(jnp.eye(size, dtype=h.dtype), (1, heads))  # [H / N, H]
         rows = _tangents(cell, params, unit)  # G x [H / N, H]
         return Recurrence(tuple(a.reshape(size, heads, size).transpose(1, 0, 2) for a in rows), None)
-    u = _tangents(cell, params, jnp.eye(width, dtype=h.dtype))
-    return Recurrence(u, jnp.concatenate([a.T for a in u]))
+    met = matrix_met(closed)
+    u = _tangents(cell, params, jnp.eye(width, dtype=h.dtype)) if met is None else _of_rows(*met)
+    return Recurrence(u, jnp.concatenate(u, axis=-1).T)
+
+
+def _of_rows(matrix: Array, behind: Callable[..., list[Array]]) -> Gates:
+    """The tangents along unit vectors, whose products with the matrix are its rows."""
+    zero = jnp.zeros_like(matrix[0])
+    return tuple(jax.vmap(lambda row: jax.jvp(behind, (zero,), (row,))[1])(matrix))
 
 
 def _tangents(cell: Cell, params: Params, directions: Array) -> Gates:

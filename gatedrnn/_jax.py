@@ -38,6 +38,29 @@ def piece(closed: ClosedJaxpr, reads: list[Var], out: Any, equations: list[Jaxpr
     return lambda *arrays: function(*arrays)[0]
 
 
+def matrix_met(closed: ClosedJaxpr) -> tuple[Array, Callable[..., list[Any]]] | None:
+    """The matrix [H, N] with which a function of h [H] multiplies it, and the function of h U [N] that is left.
+
+    None where h meets anything else, or is rounded on its way: the function is then not read off its jaxpr.
+    """
+    jaxpr = closed.jaxpr
+    (h,) = jaxpr.invars
+    known = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    meets = [equation for equation in jaxpr.eqns if h in equation.invars]
+    if h in jaxpr.outvars or len(meets) != 1 or meets[0].primitive.name != "dot_general":
+        return None
+    left, right = meets[0].invars
+    (product,) = meets[0].outvars
+    alike = left.aval.dtype == right.aval.dtype == product.aval.dtype
+    contracted = meets[0].params["dimension_numbers"]
+    if left is not h or right not in known or not alike or contracted != (((0,), (0,)), ((), ())):
+        return None
+    nameless = jaxpr.debug_info._replace(arg_names=None, result_paths=None)
+    rest = [equation for equation in jaxpr.eqns if equation is not meets[0]]
+    inner = jaxpr.replace(invars=[product], eqns=rest, debug_info=nameless)
+    return known[right], jaxpr_as_fun(ClosedJaxpr(inner, closed.consts))
+
+
 def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
     """Those that an equation calls with its own operands, such as the body of a jitted function."""
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):

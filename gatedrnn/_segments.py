@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from gatedrnn._jax import is_static, scan
 
@@ -63,3 +64,22 @@ def over_segments(
         out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, out_rest) if whole else out_rest
         kept = kept if whole else jax.tree.map(lambda a: jnp.zeros((0, *a.shape), a.dtype), rest)
     return carry, out, (kept, rest)
+
+
+def first_of_segments(start: Array, after: Array, length: int, reverse: bool) -> tuple[Array, Array]:
+    """What stood before the first step of each segment that `over_segments` makes, laid out as its `per_segment`.
+
+    Args:
+        start: before the step that is run first, [...].
+        after: after every step, [T, ...].
+        length: K.
+        reverse: whether the last step is run first.
+    """
+    steps = after.shape[0]
+    whole = steps - steps % length if is_static(steps) else 0
+    if not whole:
+        return after[:0], start
+    if reverse:
+        starts = after[length::length]
+        return starts if whole < steps else jnp.concatenate([starts, start[None]]), start
+    return jnp.concatenate([start[None], after[length - 1 : whole - 1 : length]]), after[whole - 1]

@@ -9,6 +9,7 @@ import optax
 import gatedrnn as gr
 from benchmarks.shared import Row
 from gatedrnn.cells import CLASSICS
+from gatedrnn.tasks import _copying as copying, sentences
 
 Units = Callable[[gr.Cell, gr.tasks.Task], int]
 """H of a cell for a task."""
@@ -51,9 +52,25 @@ def wide_adding(horizon: int) -> gr.train.Setup:
 
 
 def writable_adding(horizon: int, cell: gr.Cell) -> gr.train.Setup:
-    """Four units for each of the two features, whose gates only it opens: nothing says which of the two marks."""
-    setup = adding(horizon, cell, {"writable": gr.initializers.writable(4, horizon)}, batch=4)
-    return replace(setup, method=gr.Checkpointed(), optimiser=gr.train.Optimiser(optax.adam, 2e-2, 1.0))
+    """Eight units for each of the two features, whose gates only it opens: nothing says which of the two marks."""
+    setup = adding(horizon, cell, {"writable": gr.initializers.writable(8, horizon)}, batch=4)
+    return replace(setup, method=gr.Checkpointed(), optimiser=gr.train.Optimiser(optax.adam, 3e-2, 1.0))
+
+
+def writable_agreement(setup: gr.train.Setup) -> gr.train.Setup:
+    """Half of the units hear every word that is no adverb, and nothing else: not which noun is the subject."""
+    words = range(len(sentences.VOCABULARY))
+    adverbs = range(sentences.ADVERB, sentences.ADVERB + len(sentences.ADVERBS))
+    heard = [[float(word not in adverbs) for word in words]]
+    made = gr.initializers.writable(setup.hidden_size // 2, setup.horizon, directions=heard)
+    return replace(setup, cell_options={"writable": made})
+
+
+def writable_copy(setup: gr.train.Setup) -> gr.train.Setup:
+    """Half of the units hear the eight symbols, and neither the blank nor the delimiter: not which symbol, or when."""
+    heard = [[1.0] * copying.ALPHABET + [0.0] * (setup.task.input_size - copying.ALPHABET)]
+    made = gr.initializers.writable(setup.hidden_size // 2, setup.horizon, directions=heard)
+    return replace(setup, cell_options={"writable": made}, optimiser=gr.train.Optimiser(optax.adam, 1e-2, 1.0))
 
 
 def final_test(setup: gr.train.Setup) -> Tests:

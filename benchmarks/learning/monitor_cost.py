@@ -7,6 +7,8 @@ python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horiz
 """
 
 import argparse
+import json
+import os
 import statistics
 import tempfile
 import time
@@ -21,6 +23,7 @@ import optax
 import gatedrnn as gr
 from benchmarks.shared import RESULTS, Row, described, number, table, write_whole
 
+RECORD = RESULTS / "monitor.json"
 EVERY = 100
 CELLS: dict[str, gr.Cell] = {"gru": gr.gru, "lstm": gr.lstm}
 
@@ -101,23 +104,34 @@ def measure(name: str, size: Size, turns: int, calls: int) -> Row:
     return {"cell": name, **size._asdict(), "every": EVERY, **parts, "cost": cost}
 
 
+def shown(runs: list[Row]) -> str:
+    """One line for each run."""
+    columns = ("step_ms", "measurement_ms", "guard_ms")
+    lines = []
+    for run in runs:
+        size = f"{run['batch']} {run['steps']:,} {run['hidden']}"
+        times = (number(run[column], ",.2f") for column in columns)
+        lines.append((run["cell"], size, *times, number(100 * run["cost"], ".2f")))
+    return table(("cell", "B T H", "step (ms)", "measurement (ms)", "guard (ms)", "cost at n = 100 (%)"), lines)
+
+
+def monitor_cost_table() -> str:
+    """The record's."""
+    return shown(json.loads(RECORD.read_text(encoding="utf-8"))["runs"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth of the horizon, and no record")
     parser.add_argument("--turns", type=int, default=5, help="how often every variant is timed")
     parser.add_argument("--calls", type=int, default=10, help="steps in a row per timing")
     options = parser.parse_args()
-    made = described(("jax", "jaxlib", "numpy", "optax"))
+    made, load = described(("jax", "jaxlib", "numpy", "optax")), os.getloadavg()[0]
     sizes = [size._replace(steps=size.steps // 100) for size in SIZES] if options.quick else SIZES
     runs = [measure(name, size, options.turns, options.calls) for size in sizes for name in CELLS]
-    columns = ("step_ms", "measurement_ms", "guard_ms")
-    lines = []
-    for run in runs:
-        size = f"{run['batch']} {run['steps']} {run['hidden']}"
-        lines.append((run["cell"], size, *(number(run[c], ".2f") for c in columns), number(100 * run["cost"], ".2f")))
-    print(table(("cell", "B T H", "step (ms)", "measurement (ms)", "guard (ms)", "cost at n = 100 (%)"), lines))
+    print(shown(runs))
     if not options.quick:
-        write_whole(RESULTS / "monitor.json", {"made": made, "runs": runs})
+        write_whole(RECORD, {"made": made, "load": load, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.learning.flossed import flossed_table
+from benchmarks.learning.flow_cost import flow_cost_table
+from benchmarks.learning.monitor_cost import monitor_cost_table
 from benchmarks.shared import RESULTS, ROOT
+from benchmarks.speed.compiling import compile_cpu_table
 from benchmarks.speed.latency import latency_table
 from benchmarks.speed.options import options_table
 from benchmarks.tables import (
@@ -42,11 +46,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "forward": speed_tables.forward_table,
     "memory": speed_tables.memory_table,
     "compile": speed_tables.compile_table,
+    "compile_cpu": compile_cpu_table,
     "grid": grid.grid_table,
     "models": model_tables.models_table,
     "options": options_table,
     "latency": latency_table,
     "learning": learning_tables.learning_table,
+    "writable": learning_tables.writable_table,
+    "flossed": flossed_table,
+    "flow_cost": flow_cost_table,
+    "monitor_cost": monitor_cost_table,
     "digits": learning_tables.digits_table,
     "agreement": learning_tables.agreement_table,
     "distance": learning_tables.distance_table,

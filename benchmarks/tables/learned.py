@@ -10,6 +10,7 @@ PUBLISHED = {
     "adding-10000": "LEM, 128 units, batch 50: below 0.01 at 1,900 (Rusch 2022)",
     "adding-100000": "none",
     "adding-1000000": "none",
+    "adding-writable": "none",
     "copy-1000": "LSTM 0.0204, chance (Bai 2018)",
     "adding-600": "LSTM 0.164, GRU 5.3e-5, RNN 0.177 (Bai 2018)",
     "adding-750": "LSTM: chrono about 7 times fewer updates than bias 1 (Tallec, Ollivier 2018)",

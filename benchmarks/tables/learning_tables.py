@@ -76,6 +76,28 @@ def million() -> str:
     )
 
 
+def writable_table() -> str:
+    """Adding by writable units, all seeds of a cell and a horizon in one line."""
+    found: dict[str, list[Row]] = {}
+    for entry in entries("adding-writable"):
+        found.setdefault(entry["label"].partition(", seed")[0], []).append(entry)
+    lines = []
+    for label, parts in found.items():
+        at = [step for part in parts for step in first_below(part, MARK).values()]
+        there = [step for step in at if step is not None]
+        final = [loss for part in parts for loss in part["tests"]["20 batches"]["loss"]]
+        each = [part["seconds"] / 60 / len(part["reached"]) for part in parts]
+        seeds = f"{len(there)} of {len(at)}"
+        lines.append((label, seeds, spread(there, ",.0f"), spread(final, ".2g"), spread(each, ".2g")))
+    setup = entries("adding-writable")[0]["setup"]
+    caption = (
+        f"{setup['hidden_size']} units, {setup['batch']} sequences an update; medians, the least and the largest in "
+        "brackets. Minutes on one core; where seeds were trained together, their share."
+    )
+    header = ("cell, T", f"seeds below {MARK:g}", "after updates", "loss of 20 batches then", "minutes a seed")
+    return f"{table(header, lines)}\n\n{caption}"
+
+
 def digits_table() -> str:
     """Accuracy on held-out digits."""
     found: dict[str, dict[str, str]] = {}

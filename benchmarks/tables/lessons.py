@@ -62,7 +62,7 @@ def sentence(path: Path) -> str:
 def minutes_table() -> str:
     """Minutes of all of them."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    rows = [(path.stem.partition("_")[0], minutes(record[path.stem])) for path in NOTEBOOKS]
+    rows = [(path.stem.replace("_", " "), minutes(record[path.stem])) for path in NOTEBOOKS]
     return table(("lesson", f"minutes on a CPU, {where(record[NOTEBOOKS[0].stem])}"), rows)
 
 
@@ -71,9 +71,17 @@ def minutes(entry: Row) -> str:
     return number(entry["seconds"] / 60, ".1f")
 
 
-TABLES: dict[str, Callable[[], str]] = {"lessons": minutes_table} | {
-    f"lesson_{path.stem.partition('_')[0]}": functools.partial(sentence, path) for path in NOTEBOOKS
-}
+def blocks() -> dict[str, Callable[[], str]]:
+    """By the name of its block, what each says: of its whole name, and of its number, where that is not taken."""
+    said: dict[str, Callable[[], str]] = {}
+    for path in NOTEBOOKS:
+        one = functools.partial(sentence, path)
+        said |= {f"lesson_{path.stem}": one}
+        said.setdefault(f"lesson_{path.stem.partition('_')[0]}", one)
+    return said
+
+
+TABLES: dict[str, Callable[[], str]] = {"lessons": minutes_table, **blocks()}
 
 if __name__ == "__main__":
     main()

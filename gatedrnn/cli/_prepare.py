@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatedrnn._check import fail
@@ -143,6 +144,24 @@ def read_series(of: Any) -> Any:
 
     path, columns = split_column(str(of.series))
     return tasks.series.read_named(path, columns, delimiter=of.delimiter, decimal=of.decimal, header=of.header)
+
+
+def read_columns_of(of: Any, names: Sequence[str]) -> Any:
+    """The values of a model's columns, [N] or [N, C]: those that the option `series` names, or those of the training.
+
+    Raises:
+        ValueError: there are not as many as the model has, or as `read_series` says.
+    """
+    path, columns = split_column(str(of.series))
+    if columns is not None:
+        values = read_series(of).values
+        count = 1 if values.ndim == 1 else values.shape[1]
+        if count != len(names):
+            raise fail("series", f"{len(names)} columns, in the place of {', '.join(names)}", f"{count}")
+        return values
+    from gatedrnn import tasks
+
+    return tasks.series.read_series(path, list(names), delimiter=of.delimiter, decimal=of.decimal, header=of.header)
 
 
 def _check_memory(settings: Settings, task: Any) -> None:

@@ -1,17 +1,12 @@
 """`gatedrnn compare`: how gradient flows back through cells over a long horizon."""
 
-import contextlib
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gatedrnn._check import fail
@@ -21,6 +16,7 @@ from gatedrnn._registry import CELLS, CLASSICS
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
+from gatedrnn.cli._measuring import measuring
 from gatedrnn.cli._options import complete_cells, find_cell, formatted, name_of_file, split_cells, split_column
 from gatedrnn.cli._prepare import read_series
 from gatedrnn.cli._settings import COLUMNS, DECIMAL, DELIMITER, HEADER
@@ -92,7 +88,7 @@ def compare(
     with locked(out, "out"):
         check_free("out", [out / name for name in FILES], drive.files, force)
         inputs, notes = _read_inputs(drive, (horizon, batch), hidden, dtype)
-        with _progress() as on_run:
+        with measuring("compare") as on_run:
             result = gatedrnn.flow.compare(chosen, inputs, hidden_size=hidden, seeds=seeds, dtype=dtype, on_run=on_run)
         command = shlex.join(["gatedrnn", *sys.argv[1:]])
         result = replace(result, notes=(*notes, *result.notes), command=command)
@@ -174,31 +170,6 @@ def _make_noise(drive: Drive, shape: tuple[int, int], dtype: str, notes: list[st
         holds = f"a standard deviation that {dtype} holds, from {float(held.tiny):.2g} to {float(held.max):.2g}"
         raise fail("noise", holds, deviation)
     return deviation * jax.random.normal(jax.random.key(0), (*shape, FEATURES), dtype)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error, or lines where that is no terminal; yields what `compare` calls after each run."""
-    columns = (TextColumn("{task.description:40.40}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("compiling", total=None)
-        yield lambda done, total, label: bar.update(task, completed=done, total=total, description=label)
-
-
-class _Lines:
-    """Prints how far it is, every five seconds and at the end."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, total: int, label: str) -> None:
-        if done == total or time.monotonic() - self._last > 5:
-            print(f"compare {done:,}/{total:,}: {label}", file=sys.stderr, flush=True)
-            self._last = time.monotonic()
 
 
 def _print(result: "Comparison", written: list[Path]) -> None:

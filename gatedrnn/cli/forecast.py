@@ -18,7 +18,7 @@ from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._models import one_model
 from gatedrnn.cli._options import find_cell, name_of_file, path_of, split_column
-from gatedrnn.cli._prepare import read_series
+from gatedrnn.cli._prepare import read_columns_of
 from gatedrnn.cli._settings import COLUMNS, DECIMAL, DELIMITER, END_OF_SEEDS, HEADER
 
 SHOWN = 20  # rows of a table
@@ -60,7 +60,7 @@ def forecast(
     """
     if past.series is None:
         raise fail("series", "given: FILE, or FILE:COLUMN", "nothing")
-    path, columns = split_column(past.series)
+    path, _ = split_column(past.series)
     weights = one_model(model, seed=of_seed)
     if out is not None:
         if out.is_dir():
@@ -78,7 +78,7 @@ def forecast(
     if len(units.predicted) < len(units.names):
         got = f"{', '.join(units.names[i] for i in units.predicted)} alone"
         raise fail("model", f"one that predicts every column that it reads, {', '.join(units.names)}", got)
-    values = np.asarray(_read(past, path, columns, units.names))
+    values = np.asarray(read_columns_of(past, units.names))
     scaled = units.scaled(values).astype(np.float32)
     found = units.unscaled(gr.models.forecast(loaded.model, loaded.params, jnp.asarray(scaled), length))
     if not np.isfinite(found).all():
@@ -93,21 +93,6 @@ def forecast(
         lines.writerow(["step", *units.names])
         lines.writerows([step, *map(float, row)] for step, row in enumerate(found, 1))
     print(f"wrote {length:,} steps after the {len(values):,} of {os.path.basename(path)} to {out}")
-
-
-def _read(past: _Past, path: str, columns: str | None, names: Sequence[str]) -> Any:
-    """The values of the model's columns: those that are named, or those of the training."""
-    if columns is not None:
-        values = read_series(past).values
-        count = 1 if values.ndim == 1 else values.shape[1]
-        if count != len(names):
-            raise fail("series", f"{len(names)} columns, in the place of {', '.join(names)}", f"{count}")
-        return values
-    from gatedrnn import tasks
-
-    return tasks.series.read_series(
-        path, list(names), delimiter=past.delimiter, decimal=past.decimal, header=past.header
-    )
 
 
 def _print(names: Sequence[str], found: Any, before: int) -> None:

@@ -1,9 +1,11 @@
 """Gradient flow: where a loss's gradient goes, how fast perturbations grow, how long gates keep, what units tell."""
 
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
+from gatedrnn.flow._inspection import Inspection, Keeper
 from gatedrnn.flow._lines import monitored
 from gatedrnn.flow._origin import Origin
 from gatedrnn.flow._scalars import SCALARS, Scalar
+from gatedrnn.flow._shown import ShownUnit
 from gatedrnn.flow._watched import Probe
 from gatedrnn.flow.adjoint import Adjoint, adjoint
 from gatedrnn.flow.compare import compare
@@ -11,6 +13,7 @@ from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import Decay, decay
 from gatedrnn.flow.fixed_points import FixedPoints, fixed_points
 from gatedrnn.flow.flossing import flossing
+from gatedrnn.flow.inspect import inspect
 from gatedrnn.flow.jacobian_norms import JacobianNorms, jacobian_norms
 from gatedrnn.flow.lyapunov import lyapunov
 from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
@@ -34,7 +37,9 @@ __all__ = [
     "Decay",
     "FixedPoints",
     "GateMap",
+    "Inspection",
     "JacobianNorms",
+    "Keeper",
     "Monitor",
     "NonFiniteError",
     "Origin",
@@ -45,6 +50,7 @@ __all__ = [
     "Run",
     "Scalar",
     "Sensitivity",
+    "ShownUnit",
     "SingularValues",
     "Solved",
     "Spectrum",
@@ -58,6 +64,7 @@ __all__ = [
     "decay",
     "fixed_points",
     "flossing",
+    "inspect",
     "jacobian_norms",
     "keeping_bias",
     "lyapunov",

@@ -87,7 +87,7 @@ def check_memory(argument: str, parts: list[int]) -> None:
 
 def sizes(tree: Any) -> int:
     """Bytes of all leaves, in float32 or wider."""
-    return sum(math.prod(np.shape(a)) * max(jnp.asarray(a).dtype.itemsize, 4) for a in jax.tree.leaves(tree))
+    return sum(math.prod(np.shape(a)) * max(jnp.result_type(a).itemsize, 4) for a in jax.tree.leaves(tree))
 
 
 def paths(tree: Any) -> list[str]:

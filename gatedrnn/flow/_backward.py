@@ -77,6 +77,13 @@ def ran(cell: Cell, params: Any, sequence: Sequence) -> tuple[Ran, Array]:
     return Ran(cell, params, ordered, sequence.reverse, before, ys), ys
 
 
+def after(run: Ran) -> Carry:
+    """The carries after every step, [T, B, ...] each; of at least one."""
+    steps = (run.before, (run.sequence.xs, run.sequence.mask, run.sequence.reset))
+    end, _ = guarded_step(run.cell, run.params, run.sequence.initial)(*jax.tree.map(lambda a: a[-1], steps))
+    return jax.tree.map(lambda before, end: jnp.concatenate([before[1:], end[None]]), run.before, end)
+
+
 def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool) -> Traced:
     """Takes dL/dcarry_T and dL/dys back through a cell.
 

@@ -1,11 +1,8 @@
 """Gradient flow of several cells side by side: cells x inputs x initialisations x seeds, each measured alike."""
 
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from importlib import metadata
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +14,7 @@ from gatedrnn._check import check_array, check_floating, check_list, check_size,
 from gatedrnn._memory import machine_bytes, readable
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
 from gatedrnn.flow._measure import Job, measure
+from gatedrnn.flow._provenance import device, versions
 
 MOST_SEEDS = 1_000_000
 INITS = ("default", "chrono")
@@ -99,7 +97,7 @@ def compare(
         raise
     pool.shutdown()
     maps = [gate_map for job in jobs if job.seed == 0 and (gate_map := results[job][1]) is not None]
-    return Comparison(tuple(results[job][0] for job in jobs), tuple(maps), tuple(notes), _versions(), _device())
+    return Comparison(tuple(results[job][0] for job in jobs), tuple(maps), tuple(notes), versions(), device())
 
 
 def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike, state_size: int = 0) -> None:
@@ -170,14 +168,3 @@ def _jobs(
             for name in inputs if cell.horizon_option or init == "default" else ():
                 for seed in range(seeds):
                     yield Job(cell, name, init, seed)
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in ("gatedrnn", "jax", "jaxlib", "numpy")} | {
-        "python": platform.python_version()
-    }
-
-
-def _device() -> dict[str, Any]:
-    device = jax.devices()[0]
-    return {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}

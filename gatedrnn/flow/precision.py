@@ -24,10 +24,9 @@ from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered
 from gatedrnn._outputs import All
 from gatedrnn._sequence import Sequence, check_sequence
-from gatedrnn._step import guarded_step
 from gatedrnn._visit import visit
 from gatedrnn.flow._audited import check_memory, cotangents, paths, sizes
-from gatedrnn.flow._backward import Ran, ran
+from gatedrnn.flow._backward import Ran, after, ran
 from gatedrnn.flow._groups import finite
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._parted import Floats, apart, beyond, curve, first, scaled_apart, unheld
@@ -215,12 +214,9 @@ def _traced(cell: Cell, learns: bool, params: Any, sequence: Sequence, dys: Arra
     run = runs[0]
     uncut = jnp.zeros((dys.shape[0], 1), bool)
     gradient, rows = backward_along(run, turned(sequence.reverse, dys), uncut, learns, True)
-    last = jax.tree.map(lambda a: a[-1], (run.before, (run.sequence.xs, run.sequence.mask, run.sequence.reset)))
-    end, _ = guarded_step(cell, params, run.sequence.initial)(*last)
-    after = jax.tree.map(lambda before, end: jnp.concatenate([before[1:], end[None]]), run.before, end)
     mantissas, exponents = jax.tree.map(lambda a: a[:, 0], rows)
     weights = jax.tree.map(lambda a: a[0], gradient)
-    return _packed(after), _packed(mantissas), exponents, jax.tree.leaves(weights.mantissa), weights.exponent
+    return _packed(after(run)), _packed(mantissas), exponents, jax.tree.leaves(weights.mantissa), weights.exponent
 
 
 def _packed(carries: Carry) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry, Gates
@@ -37,6 +37,16 @@ class Inputs(NamedTuple):
     damp: Array | None
     mask: Array | None
     reset: Array | None
+
+
+def read_inputs(cell: Cell, params: Any, x: Array, mask: Array | None, reset: Array | None) -> Inputs:
+    """Of x [..., D]: of a whole segment, or of one step."""
+    return Inputs(cell.project(params.input, x), damping(cell, params, x), mask, reset)
+
+
+def damping(cell: Cell, params: Any, x: Array) -> Array | None:
+    """What h is multiplied by, for x [..., D]; no gradient reaches it."""
+    return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
 
 
 class Pulls(NamedTuple):
@@ -76,10 +86,15 @@ class Loops(Protocol):
 
     Attributes:
         plain: where no derivative is asked for, one `lax.scan` of the cell's step runs in the place of segments.
+        stepwise: where one is, too: the forward loop runs once, over the whole sequence, and projects as it goes. It
+            compiles sooner than one of segments, and where `plain` loops are as fast so is it.
     """
 
     @property
     def plain(self) -> bool: ...
+
+    @property
+    def stepwise(self) -> bool: ...
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         """What the forward loop reads of the weights, laid out once for a whole sequence; h as in the carry."""
@@ -88,9 +103,12 @@ class Loops(Protocol):
         """What the backward loop reads of them, likewise."""
 
     def forward(
-        self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
+        self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Any, reverse: bool, kept: bool
     ) -> tuple[Carry, Kept]:
-        """The last carry, and what is known of every step: h, and with `kept` what the backward pass is given."""
+        """The last carry, and what is known of every step: h, and with `kept` what the backward pass is given.
+
+        `inputs` are `Inputs` of a segment; where the loops are `stepwise` x, mask and reset of the whole sequence.
+        """
 
     def backward(
         self,
@@ -119,11 +137,13 @@ class Scans:
             nothing before the first.
         keeps: the whole carry and the gates' recurrent halves are kept, and not computed again from h: of a cell
             without `norm`.
+        stepwise: as in `Loops`, and only where every part of the carry is kept.
     """
 
     plain: bool = False
     laid_out: bool = True
     keeps: bool = False
+    stepwise: bool = False
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         return params, params.spread(h)
@@ -137,13 +157,14 @@ class Scans:
         return lambda dgates: pull(tuple(dgates))[0]
 
     def forward(
-        self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Inputs, reverse: bool, kept: bool
+        self, cell: Cell, weights: Any, start: Carry, initial: Carry, inputs: Any, reverse: bool, kept: bool
     ) -> tuple[Carry, Kept]:
         params, unit = weights
         hear = functools.partial(cell.heard, params)
         whole = self.keeps and kept
 
-        def step(carry: Carry, inputs: Inputs) -> tuple[Carry, Kept]:
+        def step(carry: Carry, inputs: Any) -> tuple[Carry, Kept]:
+            inputs = read_inputs(cell, params, *inputs) if self.stepwise else inputs
             after, gates_h = advance(cell, hear, unit, initial, carry, inputs)
             return after, Kept(tuple(after), gates_h) if whole else Kept((after.h,))
 

@@ -34,7 +34,7 @@ from gatedrnn._method import Method
 from gatedrnn._outputs import Outputs
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn._primitives import linear_call
-from gatedrnn._segments import over_segments
+from gatedrnn._segments import first_of_segments, over_segments
 from gatedrnn._sequence import Sequence as Steps
 from gatedrnn._step import guarded_step, restart
 from gatedrnn.linear import accumulation_dtype
@@ -47,7 +47,7 @@ from gatedrnn.methods._gradients import (
     weight_gradient,
 )
 from gatedrnn.methods._length import default_length
-from gatedrnn.methods._loops import Inputs, Kept, Loops, Pulls, Scans
+from gatedrnn.methods._loops import Kept, Loops, Pulls, Scans, damping, read_inputs
 
 
 @jax.tree_util.register_static
@@ -175,12 +175,15 @@ def _run(
     weights = loops.weights(cell, params, carry.h)
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Kept, Carry]:
-        x, mask, reset = inputs  # [K, B, D], [K, B], [K, B]
-        read = Inputs(cell.project(params.input, x), _damp(cell, params, x), mask, reset)
+        read = inputs if loops.stepwise else read_inputs(cell, params, *inputs)
         end, steps = loops.forward(cell, weights, start, initial, read, reverse, kept)
         return end, steps, start
 
-    return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
+    if not loops.stepwise:
+        return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
+    end, steps, _ = segment(carry, (xs, mask, reset), None)
+    starts = [first_of_segments(*part, length, reverse) for part in zip(carry, steps.parts, strict=True)]
+    return end, steps, tuple(type(carry)(*parts) for parts in zip(*starts, strict=True))
 
 
 def _backward(
@@ -195,7 +198,7 @@ def _backward(
         x, kept, dh, mask, reset = inputs  # [K, B, ...] each
         known = [_restart_all(reset, *at, reverse) for at in zip(initial, start, kept.parts, strict=False)]
         before_h = known[0]  # [K, B, H]
-        damp = _damp(cell, params, x)  # [K, B, H]
+        damp = damping(cell, params, x)  # [K, B, H]
         heard = before_h if damp is None else before_h * damp
         rows_x = rows_of(x)  # [K * B, D]
         found_x, project_vjp = jax.vjp(functools.partial(cell.project, params.input), rows_x)
@@ -242,10 +245,6 @@ def _placed(tree: Any) -> Any:
     return jax.tree.map(lambda a: lax.reshape(lax.reshape(a, (a.size,)), a.shape), tree)
 
 
-def _damp(cell: Cell, params: Any, x: Array) -> Array | None:
-    return None if cell.damp is None else lax.stop_gradient(cell.damp(params.input, x))
-
-
 def _restart_all(reset: Array | None, initial: Array, start: Array, after: Array, reverse: bool) -> Array:
     """A part of the carry before every step of a segment: after [K, B, H], start and initial [B, H]."""
     before = _shift(after, start, reverse)
@@ -254,5 +253,5 @@ def _restart_all(reset: Array | None, initial: Array, start: Array, after: Array
 
 def _shift(hs: Array, start: Array, reverse: bool) -> Array:
     """What stood before each step: hs [K, B, H] moved by one in the direction of processing, `start [B, H]` first."""
-    pieces = [hs[1:], start[None]] if reverse else [start[None], hs[:-1]]
-    return jnp.concatenate(pieces)
+    first, rest = rows_of(start[None]), rows_of(hs[1:] if reverse else hs[:-1])
+    return jnp.concatenate([rest, first] if reverse else [first, rest]).reshape(hs.shape)  # as products read it

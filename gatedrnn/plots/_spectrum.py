@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gatedrnn._check import check_flag, check_kind, check_size, fail
 from gatedrnn.flow.spectrum import Spectrum
@@ -36,7 +37,7 @@ def spectrum(found: Spectrum, *, row: int = 0, dark: bool = False, columns: int 
     exponents, error = exponents[row], error[row]
     shown = np.isfinite(exponents)
     with themed(dark) as theme:
-        figure, (ranks, histories) = lay_out(2, columns, (4.6, 3.6), (0.9, 0.3, 0.4, 0.6))
+        figure, (ranks, histories) = lay_out(2, columns, (4.6, 3.6), (1.1, 0.3, 0.4, 0.6))
         _ranks(ranks, exponents, np.where(np.isfinite(error), error, 0), shown, theme)
         _histories(histories, np.asarray(found.steps), history, np.flatnonzero(shown), theme)
         lost = f", {(~shown).sum()} of -∞ left out" if not shown.all() else ""
@@ -52,6 +53,7 @@ def _ranks(ax: Axes, exponents: np.ndarray, error: np.ndarray, shown: np.ndarray
     ax.errorbar(ranks, exponents[shown], 2 * error[shown], fmt="o", ms=4, color=theme.cells[HUE], label="exponents")
     ax.set_title("with two standard errors to each side", loc="left")
     ax.set_xlabel("rank")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _dress(ax)
 
 

@@ -1,11 +1,14 @@
-"""A comparison as files."""
+"""A comparison, or an inspection, as files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gatedrnn import plots
-from gatedrnn._output import whole_files
-from gatedrnn.flow import Comparison
+from gatedrnn._output import whole_files, write_json
+from gatedrnn.flow import Comparison, Inspection
+from gatedrnn.report._inspection import inspection_html, named_maps, short, strip
 from gatedrnn.report._page import html
 
 
@@ -32,6 +35,35 @@ def save(comparison: Comparison, out: str | Path) -> list[Path]:
         if maps:
             plots.save(plots.gate_heatmap(maps), draft / "gates")
         page = html({**record, "gate_maps": maps})
+        (draft / "report.html").write_text(page, encoding="utf-8", errors="backslashreplace")
+        names = sorted(file.name for file in draft.iterdir())
+    return [Path(out) / name for name in names]
+
+
+def save_inspection(found: Inspection, record: Mapping[str, Any], out: str | Path) -> list[Path]:
+    """Writes `inspection.json`, `report.html`, and the strip, the gradient, audits, spectrum and gates as PNG and SVG.
+
+    Args:
+        found: what `gatedrnn.flow.inspect` returns.
+        record: as `inspection_html` takes it.
+        out: the folder; made if it is missing. Each file appears whole or not at all.
+
+    Returns:
+        The files' paths.
+
+    Raises:
+        ValueError: the folder cannot be made or written to.
+    """
+    maps = named_maps(found, record)
+    with whole_files(out) as draft:
+        write_json(draft / "inspection.json", dict(record))
+        plots.save(strip(record), draft / "strip")
+        plots.save(plots.paths({short(record["reading"]["cell"]): found.gradient}), draft / "gradient")
+        plots.save(plots.audits(record), draft / "audits")
+        plots.save(plots.spectrum(found.spectrum), draft / "spectrum")
+        if maps:
+            plots.save(plots.gate_heatmap(maps), draft / "gates")
+        page = inspection_html(found, record)
         (draft / "report.html").write_text(page, encoding="utf-8", errors="backslashreplace")
         names = sorted(file.name for file in draft.iterdir())
     return [Path(out) / name for name in names]

@@ -80,3 +80,10 @@ def test_notebooks_are_filled(recorded):
     assert filled_notebook(filled) == filled
     assert "é" in filled
     assert lessons.minutes_table().count("| 2.1 |") == len(lessons.NOTEBOOKS)
+
+
+def test_lessons_of_one_number_have_a_block_each():
+    """By their whole names; that of the number is the first one's."""
+    assert {f"lesson_{path.stem}" for path in lessons.NOTEBOOKS} < set(lessons.TABLES)
+    first = next(path for path in lessons.NOTEBOOKS if path.stem.startswith("02"))
+    assert lessons.TABLES["lesson_02"]() == lessons.TABLES[f"lesson_{first.stem}"]()

@@ -12,7 +12,7 @@ from gatedrnn._cores import schedulable_cores
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._settings import TASKS
 
-COMMANDS = ["compare", "diagnose", "forecast", "generate", "race", "train"]
+COMMANDS = ["compare", "diagnose", "forecast", "generate", "inspect", "race", "train"]
 PROJECT = Path(__file__).parents[2]
 WITHOUT_JAX = "import sys; sys.modules['jax'] = None; from gatedrnn.cli import main; main()"  # its import fails
 

@@ -17,6 +17,8 @@ SIZES = {  # B D H T: the way forward, and that of the gradient
     (64, 2, 64, 5): ("scan", "scan"),  # many rows, few steps
     (2, 3, 32, 7): ("scan", "segments"),  # few steps, kept
     (2, 129, 128, 65): ("segments", "segments"),  # wide, kept
+    (8, 3, 64, 61): ("scan", "segments"),  # one scan forward where h is the carry, two segments and a rest back
+    (4, 3, 128, 65): ("scan", "segments"),  # one scan forward, all is kept, five segments back
 }
 
 

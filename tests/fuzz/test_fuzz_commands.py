@@ -40,6 +40,7 @@ OPTIONS = {
     "race adding": [*TRAINED, "cells"],
     "compare": ["cells", "horizon", "hidden", "batch", "text", "series", "seeds"],
     "generate nowhere": ["prompt", "length", "temperature", "seed", "cell"],
+    "inspect nowhere": ["horizon", "batch", "shown", "back", "at", "predict", "text", "series", "seed", "cell"],
     "nothing": ["horizon"],
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gatedrnn import plots
-from gatedrnn.flow import Paths
+from gatedrnn.flow import Adjoint, Paths
 
 T = 300
 
@@ -31,6 +31,15 @@ def test_lines(dark, tmp_path):
     assert len({line.get_color() for line in lines.values()}) == 2
     assert lines["lstm whole"].get_linestyle() == "-" != lines["lstm direct"].get_linestyle()
     assert all(path.stat().st_size for path in plots.save(figure, tmp_path / "paths"))
+
+
+def test_a_gradient_without_paths():
+    """Of what `adjoint` found the whole alone; narrower for a phone."""
+    rows = found(0.1).whole
+    drawn = [plots.paths({"gru_before": Adjoint(rows, None, None)}, columns=columns) for columns in (1, 2)]
+    lines = [line.get_label() for line in drawn[0].axes[0].get_lines() if not line.get_label().startswith("_")]
+    assert lines == ["gru_before whole"]
+    assert drawn[0].get_figwidth() < drawn[1].get_figwidth()
 
 
 @pytest.mark.parametrize("wrong", [{}, [], {"lstm": None}, {"lstm": Paths({"state": np.zeros(1)}, {}, {}, {}, None)}])

@@ -46,14 +46,16 @@ class Backend(Protocol):
         reads: tuple[Any, Any, Any],
         writes: tuple[Any, Any],
     ) -> Any:
-        """As `_call.run`."""
+        """Runs `body(streams, held, weights, *writes)`, each a tree of references, U as `Products` of them.
 
+        Args:
+            interpret: whether Pallas interprets the kernel instead.
+            name: what a profile calls the kernel.
+            body: of one program.
+            part: the tiles, and in what order.
+            reads: arrays [K, B, N] of which a program gets a chunk; [B, N], a tile; `Weights`, all; of whole tiles.
+            writes: trees of anything: one array [K, B, L] for each leaf of the first, [B, L] for each of the second.
 
-class InBlocks(Backend, Protocol):
-    """One whose kernels `_call.run` makes, of blocks of arrays."""
-
-    def whole(self, array: Any) -> Any:
-        """The block of an array that every program reads whole."""
-
-    def parameters(self) -> Any:
-        """What the compiler is told."""
+        Returns:
+            Arrays in the place of the leaves of `writes`.
+        """

@@ -1,6 +1,7 @@
 """A kernel over a grid: tiles of the batch side by side, chunks of time one after the other."""
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from gatedrnn._jax import pallas
-from gatedrnn.methods.kernels._backend import InBlocks
 from gatedrnn.methods.kernels._body import Dots, Part
 from gatedrnn.methods.kernels._budget import Load
 
@@ -22,57 +22,55 @@ def load_of(streams: Any, flags: Any, held: Any, weights: Any, written: tuple[in
     return Load(len(matrices), width, len(rows), count(held) + written[1], count(streams) + written[0], count(flags))
 
 
-def run(
-    backend: InBlocks,
-    interpret: bool,
-    name: str,
-    body: Callable[..., None],
-    part: Part,
-    reads: tuple[Any, Any, Any],
-    writes: tuple[Any, Any],
-) -> Any:
-    """Runs `body(streams, held, weights, *writes)`, each a tree of references, U as `Products` of them.
+class InBlocks(ABC):
+    """What devices share whose kernels are made of blocks of arrays."""
 
-    Args:
-        backend: the device's.
-        interpret: whether Pallas interprets the kernel instead.
-        name: what a profile calls the kernel.
-        body: of one program.
-        part: the tiles, and in what order.
-        reads: arrays [K, B, N] of which a program gets a chunk; [B, N], a tile; `Weights`, all; of whole tiles.
-        writes: trees of anything: one array [K, B, L] for each leaf of the first, [B, L] for each of the second.
+    @abstractmethod
+    def whole(self, array: Any) -> Any:
+        """The block of an array that every program reads whole."""
 
-    Returns:
-        Arrays in the place of the leaves of `writes`.
-    """
-    pl, _ = pallas()
-    rows, lanes, chunk = part.tiles
-    batch = jax.tree.leaves(reads[1])[0].shape[0]
-    streamed = lambda n: pl.BlockSpec((chunk, rows, n), lambda b, t: (part.block(t), b, 0))
-    held = lambda n: pl.BlockSpec((rows, n), lambda b, t: (b, 0))
-    streams, carries, fixed = reads
-    made = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
-    last = lambda spec: lambda a: spec(a.shape[-1])
-    return pl.pallas_call(
-        functools.partial(_run, body, part),
-        grid=(batch // rows, part.chunks),
-        in_specs=[
-            jax.tree.map(last(streamed), streams),
-            jax.tree.map(last(held), carries),
-            jax.tree.map(backend.whole, fixed),
-        ],
-        out_specs=tuple(
-            jax.tree.map(lambda _, spec=spec: spec(lanes), tree)
-            for spec, tree in zip((streamed, held), writes, strict=True)
-        ),
-        out_shape=(
-            jax.tree.map(lambda _: made(part.steps, batch, lanes), writes[0]),
-            jax.tree.map(lambda _: made(batch, lanes), writes[1]),
-        ),
-        interpret=interpret,
-        name=name,
-        compiler_params=backend.parameters(),
-    )(*reads)
+    @abstractmethod
+    def parameters(self) -> Any:
+        """What the compiler is told."""
+
+    def run(
+        self,
+        interpret: bool,
+        name: str,
+        body: Callable[..., None],
+        part: Part,
+        reads: tuple[Any, Any, Any],
+        writes: tuple[Any, Any],
+    ) -> Any:
+        """As in `Backend`."""
+        pl, _ = pallas()
+        rows, lanes, chunk = part.tiles
+        batch = jax.tree.leaves(reads[1])[0].shape[0]
+        streamed = lambda n: pl.BlockSpec((chunk, rows, n), lambda b, t: (part.block(t), b, 0))
+        held = lambda n: pl.BlockSpec((rows, n), lambda b, t: (b, 0))
+        streams, carries, fixed = reads
+        made = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+        last = lambda spec: lambda a: spec(a.shape[-1])
+        return pl.pallas_call(
+            functools.partial(_run, body, part),
+            grid=(batch // rows, part.chunks),
+            in_specs=[
+                jax.tree.map(last(streamed), streams),
+                jax.tree.map(last(held), carries),
+                jax.tree.map(self.whole, fixed),
+            ],
+            out_specs=tuple(
+                jax.tree.map(lambda _, spec=spec: spec(lanes), tree)
+                for spec, tree in zip((streamed, held), writes, strict=True)
+            ),
+            out_shape=(
+                jax.tree.map(lambda _: made(part.steps, batch, lanes), writes[0]),
+                jax.tree.map(lambda _: made(batch, lanes), writes[1]),
+            ),
+            interpret=interpret,
+            name=name,
+            compiler_params=self.parameters(),
+        )(*reads)
 
 
 def _run(body: Callable[..., None], part: Part, streams: Any, held: Any, weights: Any, written: Any, end: Any) -> None:

@@ -36,6 +36,7 @@ class Kernels:
     interpret: bool
 
     plain = False
+    stepwise = False
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Weights:
         """U of every gate, in the weights' dtype; b; weights of the units."""

@@ -61,7 +61,7 @@ class Mosaic:
         reads: tuple[Any, Any, Any],
         writes: tuple[Any, Any],
     ) -> Any:
-        """As `_call.run`, its arrays turned on their way in and out."""
+        """As in `Backend`, its arrays turned on their way in and out."""
         _, gpu = pallas("mosaic_gpu")
         rows, lanes, _ = part.tiles
         streams, held, weights = reads

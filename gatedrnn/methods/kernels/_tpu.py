@@ -1,17 +1,15 @@
 """Mosaic for TPUs: U lies in VMEM, carries in blocks of VMEM that stay from chunk to chunk."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels import _call
-from gatedrnn.methods.kernels._body import Part
 from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, vmem_lanes, vmem_tiles
+from gatedrnn.methods.kernels._call import InBlocks
 
 
 @dataclass(frozen=True)
-class TPU:
+class TPU(InBlocks):
     """Any TPU with 64 MiB of VMEM or more: from v4 on."""
 
     platform = "tpu"
@@ -29,17 +27,6 @@ class TPU:
 
     def memory(self) -> tuple[str, int]:
         return "the share of VMEM that a kernel may take", VMEM
-
-    def run(
-        self,
-        interpret: bool,
-        name: str,
-        body: Callable[..., None],
-        part: Part,
-        reads: tuple[Any, Any, Any],
-        writes: tuple[Any, Any],
-    ) -> Any:
-        return _call.run(self, interpret, name, body, part, reads, writes)
 
     def whole(self, array: Any) -> Any:
         pl, _ = pallas()

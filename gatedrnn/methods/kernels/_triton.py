@@ -1,17 +1,15 @@
 """Triton for NVIDIA's GPUs: one block of threads per 16 rows of the batch, U in its shared memory."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels import _call
-from gatedrnn.methods.kernels._body import Part
 from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, shared_lanes, shared_tiles
+from gatedrnn.methods.kernels._call import InBlocks
 
 
 @dataclass(frozen=True)
-class Triton:
+class Triton(InBlocks):
     """A GPU by its compute capability, such as "9.0"."""
 
     capability: str
@@ -32,17 +30,6 @@ class Triton:
 
     def memory(self) -> tuple[str, int]:
         return "the shared memory of a block", SHARED[self.capability]
-
-    def run(
-        self,
-        interpret: bool,
-        name: str,
-        body: Callable[..., None],
-        part: Part,
-        reads: tuple[Any, Any, Any],
-        writes: tuple[Any, Any],
-    ) -> Any:
-        return _call.run(self, interpret, name, body, part, reads, writes)
 
     def whole(self, array: Any) -> Any:
         pl, _ = pallas()

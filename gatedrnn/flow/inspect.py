@@ -1,0 +1,193 @@
+"""One recurrence over inputs of one's own: what its readout looks back at, by which units, and what a training sees.
+
+xs  ->  ys  ->  readout, a number        sensitivity, adjoint, paths, units
+            ->  loss, a number           windows, formats
+"""
+
+from collections.abc import Callable, Sequence as Values
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from gatedrnn._cell import Cell
+from gatedrnn._check import check_array, check_size, fail
+from gatedrnn._sequence import Sequence, check_sequence
+from gatedrnn.flow._audited import check_memory, cotangents, sizes
+from gatedrnn.flow._carried import carried
+from gatedrnn.flow._frames import widths_of
+from gatedrnn.flow._inspected import Gates, gates_of, keeper_of, looks_back, signed
+from gatedrnn.flow._inspection import Inspection
+from gatedrnn.flow._places import cells_of
+from gatedrnn.flow._shown import ShownUnit, gates_along, shown_units
+from gatedrnn.flow.adjoint import Adjoint, adjoint
+from gatedrnn.flow.coverage import Coverage, coverage
+from gatedrnn.flow.decay import decay
+from gatedrnn.flow.paths import Paths, paths
+from gatedrnn.flow.precision import precision_audit
+from gatedrnn.flow.sensitivity import sensitivity
+from gatedrnn.flow.spectrum import spectrum
+from gatedrnn.flow.windows import window_audit
+
+SHARE = 0.99  # of a readout's sensitivity, within the steps that it looks back
+UNITS, EXPONENTS = 3, 8
+MEASURES = ("inputs", "paths", "units", "spectrum", "windows", "formats", "states")
+
+Tell = Callable[[int, int, str], object]
+
+
+def inspect(
+    cell: Cell,
+    params: Any,
+    xs: Array,
+    *,
+    dys: Array | None = None,
+    loss: Callable[[Array], Array] | None = None,
+    along: Array | None = None,
+    shown: int = 60,
+    back: int = 0,
+    windows: Values[int] | None = None,
+    longer: Array | None = None,
+    trained: int | None = None,
+    on_part: Tell | None = None,
+) -> Inspection:
+    """Runs every measure that makes sense for a trained recurrence over its own inputs, and says what was left out.
+
+    Two numbers are asked about. The readout is what is looked back from: a number that is read off the last output of
+    each row, given by its gradient `dys`. The loss is what is trained: truncation and formats are measured with it.
+
+    Args:
+        cell: any cell or network that is run step by step.
+        params: its weights.
+        xs: inputs, [T, B, D]; row 0 is shown step by step.
+        dys: d readout / d ys, [T, B, H], as in `adjoint`; by default its probe.
+        loss: as in `window_audit`, which has a default too.
+        along: [T, B, D], what each step is compared with: the signed number of a step is the product of d readout / d
+            x_t with it. By default it is d readout / d x_t by feature.
+        shown: steps that are shown; at most T - `back` are.
+        back: steps between the last that is shown and the last.
+        windows: as in `window_audit`; by default the powers of two below T.
+        longer: inputs of a longer run, [T', B', D], for the states that it meets.
+        trained: steps of a sequence in training, below T'.
+        on_part: called before each measure, with the number done, the number of all, and its name.
+
+    Returns:
+        `Inspection`. Memory: about 40 times the trajectory [T, B, S], in float32.
+
+    Raises:
+        ValueError: an argument has the wrong rank, width, dtype or structure or is out of range, the network reads
+            backwards, the gradient of the loss is not finite, or memory does not do.
+    """
+    xs = check_array("xs", "floating arrays [T, B, D]", xs)
+    if xs.ndim != 3 or 0 in xs.shape:
+        raise fail("xs", "[T, B, D] of at least one step, row and feature", xs.shape)
+    sequence = check_sequence(cell, params, xs, None)
+    check_fits("xs", sequence.carry, params, xs.shape)
+    if along is not None and np.shape(along) != xs.shape:
+        raise fail("along", f"like `xs`, {xs.shape}", np.shape(along))
+    steps = xs.shape[0]
+    stop = steps - check_size("back", back, 0, steps - 1)
+    start = max(stop - check_size("shown", shown), 0)
+    trained = None if trained is None else check_size("trained", trained)
+    tell = lambda name: None if on_part is None else on_part(MEASURES.index(name), len(MEASURES), name)
+    asked = _Asked(
+        cell, params, sequence, cotangents(cell, params, sequence, None, dys, True), cells_of(cell, params, sequence)
+    )
+    left_out: dict[str, str] = {}
+    tell("inputs")
+    read = sensitivity(cell, params, xs, dys=asked.dys)
+    input_log10 = np.asarray(read.log10_norm, np.float64)
+    seen = looks_back(input_log10, SHARE)
+    sign, log10 = signed(read, along)
+    tell("paths")
+    split, gates = _split(asked, max(int(np.median(seen)), 1), left_out)
+    gradient = adjoint(cell, params, xs, dys=asked.dys) if split is None else split
+    norms = gradient.log10_norm if isinstance(gradient, Adjoint) else gradient.whole
+    tell("units")
+    units = _units(asked, start, stop, left_out)
+    tell("spectrum")
+    k = min(EXPONENTS, sum(widths_of(sequence.carry)))
+    exponents = spectrum(cell, params, xs[:, 0], k=k, burn_in=steps // 10)
+    tell("windows")
+    powers = [2**i for i in range(steps.bit_length()) if 2**i < steps] or [1]
+    truncated = window_audit(cell, params, xs, loss=loss, windows=powers if windows is None else windows)
+    tell("formats")
+    formats = precision_audit(cell, params, xs, loss=loss)
+    tell("states")
+    return Inspection(
+        cells={place: each.name for place, each in asked.cells.items()},
+        keeps={place: each.keeps for place, each in asked.cells.items()},
+        input_log10=input_log10,
+        sign=sign,
+        log10=log10,
+        looks_back=seen,
+        gradient=gradient,
+        decay=decay(np.median(np.asarray(norms["state"], np.float64), axis=1)),
+        timescales=gates.timescales,
+        gate_maps=gates.maps,
+        keeper=None if split is None else keeper_of(split, gates.timescales, list(asked.cells)),
+        start=start,
+        units=units,
+        spectrum=exponents,
+        windows=truncated,
+        precision=formats,
+        coverage=_states(asked, longer, trained, left_out),
+        trained=trained,
+        left_out=left_out,
+    )
+
+
+class _Asked(NamedTuple):
+    """What is inspected: a checked sequence, the readout's gradient in the outputs, and the cells by their places."""
+
+    cell: Cell
+    params: Any
+    sequence: Sequence
+    dys: Array
+    cells: dict[str, Cell]
+
+
+def check_fits(argument: str, carry: Any, params: Any, shape: tuple[int, ...]) -> None:
+    """Raises ValueError where an inspection of inputs [T, B, D] would not fit in memory; an estimate from above.
+
+    Counted: carries and their cotangents in float64, in the two runs that are compared; the inputs with their
+    gradients; and the weights in each of some dozen windows.
+    """
+    steps, batch, width = shape
+    check_memory(argument, [40 * steps * sizes(carry), 24 * steps * batch * width, 100 * sizes(params)])
+
+
+def _split(asked: _Asked, lag: int, left_out: dict[str, str]) -> tuple[Paths | None, Gates]:
+    """Paths, with units at one lag, and gates along time."""
+    cell, params, sequence, dys, cells = asked
+    alone = [each.name for each in cells.values() if not each.factored]
+    if alone:
+        left_out["paths, time scales"] = f"{alone[0]} has `step` alone, in which no path along units stands apart"
+        return None, Gates({}, ())
+    found = paths(cell, params, sequence.xs, dys=dys, units=[sequence.xs.shape[0] - lag])
+    gates = gates_of(cell, params, sequence, cells)
+    if not gates.timescales:
+        left_out["time scales"] = f"nothing in {cell.name} keeps what a unit holds"
+    return found, gates
+
+
+def _units(asked: _Asked, start: int, stop: int, left_out: dict[str, str]) -> tuple[ShownUnit, ...]:
+    """Those of the first row, from one step to another."""
+    cell, params, sequence, dys, cells = asked
+    row = check_sequence(cell, params, sequence.xs[:, :1], None)
+    found = jax.tree.map(lambda a: a[start:stop, 0], carried(cell, params, row, dys[:, :1]))
+    gates = {}
+    nameless = [each.name for each in cells.values() if each.activations is None]
+    if nameless:
+        left_out["gates"] = f"{nameless[0]} names no gates"
+    else:
+        gates = gates_along(cell, params, row.xs[start:stop, 0], jax.tree.map(lambda a: a[0], found.before))
+    return shown_units(list(cells), found, gates, UNITS)
+
+
+def _states(asked: _Asked, longer: Any, trained: int | None, left_out: dict[str, str]) -> Coverage | None:
+    if longer is None or trained is None or not trained < np.shape(longer)[0]:
+        left_out["states"] = "there is no run longer than those of the training to be looked at"
+        return None
+    return coverage(asked.cell, asked.params, longer, trained)

@@ -1,0 +1,251 @@
+"""`gatedrnn inspect`: its numbers against literal float64 loops and differences, its files, and what it refuses."""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+
+import gatedrnn as gr
+from gatedrnn import plots
+
+T, B, H, D = 20, 3, 4, 2
+TRAINED, COUNT = 8, 400  # steps of a training's sequence; bytes, or rows, of a file
+NAME = "odd <b> & 'ü'.txt"
+LETTERS = ("the cat sat on the mät, " * 20).encode()[:COUNT]
+ROWS = np.stack([5 + np.sin(np.arange(COUNT) / 3), 100 + 50 * np.cos(np.arange(COUNT) / 5)], 1)
+SIZES = ("--horizon", T, "--batch", B, "--shown", 12)
+
+
+def saved(folder, cell, inputs, outputs, about, embedding=None, change=lambda params: params):
+    """A model with weights as wide as trained ones have, in a folder."""
+    model = gr.models.Model(cell, inputs, H, outputs, embedding)
+    params = jax.tree.map(lambda a: 1.5 * a, model.init(jax.random.key(3)))
+    gr.models.save(folder, model, change(params), {"horizon": TRAINED, **about})
+
+
+@pytest.fixture(scope="module")
+def made(there):
+    """Models of text and of a series, with the same cell and sizes, so that what is compiled for one serves both."""
+    Path(NAME).write_bytes(LETTERS)
+    lines = ["height,wind", *(f"{a:.9g},{b:.9g}" for a, b in ROWS)]
+    Path("tide.csv").write_text("\n".join(lines) + "\n")
+    Path("empty.txt").write_text("")
+    Path("one.txt").write_text("a")
+    units = gr.tasks.series.units(ROWS, columns=["height", "wind"]).described()
+    saved("prose", gr.lstm, 256, 256, {"task": "text"}, D)
+    saved("untold", gr.lstm, 256, 256, {"task": "text", "horizon": None}, D)
+    saved("tide", gr.lstm, D, D, {"task": "series", "columns": units})
+    saved("adding", gr.rnn, D, 1, {"task": "adding"})
+    saved("both-ways", gr.bidirectional(gr.rnn), 256, 256, {"task": "text"}, D)
+    broken = lambda params: params._replace(embedding=params.embedding.at[0, 0].set(jnp.nan))
+    saved("broken", gr.rnn, 256, 256, {"task": "text"}, D, broken)
+    saved("two", gr.rnn, 256, 256, {"task": "text"}, D)
+    for kind in ("json", "safetensors"):
+        Path(f"two/model.{kind}").rename(f"two/model-3.{kind}")
+    return there
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Pictures are drawn, and not written out."""
+    monkeypatch.setattr(plots, "svg", lambda figure, dpi=160: "<svg/>")
+    monkeypatch.setattr(plots, "save", lambda figure, stem: Path(f"{stem}.png").write_bytes(b""))
+
+
+def carries(params, xs):
+    """What the loop of the paper's equations holds after every step, [T, B, H], its outputs and its gates."""
+    carry, cells, ys, gates = None, [], [], []
+    for x in xs:
+        carry, y, values = reference.lstm(params, x[None], carry)
+        cells.append(carry[1])
+        ys.append(y[0])
+        gates.append({name: value[0] for name, value in values.items()})
+    return np.array(cells), np.array(ys), {name: np.array([each[name] for each in gates]) for name in gates[0]}
+
+
+def log_softmax(logits):
+    return (
+        logits
+        - logits.max(-1, keepdims=True)
+        - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
+    )
+
+
+def differences(function, xs, step=1e-5):
+    """d function / d xs by central differences, [T, D]."""
+    found = np.zeros_like(xs)
+    for place in np.ndindex(*xs.shape):
+        up, down = xs.copy(), xs.copy()
+        up[place] += step
+        down[place] -= step
+        found[place] = (function(up) - function(down)) / (2 * step)
+    return found
+
+
+def truncated(loss, xs, params, window):
+    """The gradient in all weights where what enters a window is held, by central differences of every number."""
+    leaves, structure = jax.tree.flatten(params)
+    held, carry = [], None
+    for start in range(0, T, window):
+        held.append(carry)
+        carry = reference.lstm(params, xs[start : start + window], carry)[0]
+
+    def value(leaves):
+        weights = jax.tree.unflatten(structure, leaves)
+        pieces = [reference.lstm(weights, xs[i * window : (i + 1) * window], held[i])[1] for i in range(len(held))]
+        return loss(np.concatenate(pieces))
+
+    return np.concatenate([reference.central_difference(lambda: value(leaves), leaf).ravel() for leaf in leaves])
+
+
+def wide(folder):
+    """The weights in float64: what is embedded, the cell's, the readout's."""
+    loaded = gr.load(folder)
+    params = jax.tree.map(lambda a: np.array(a, np.float64), loaded.params)
+    return params.embedding, reference.Weights(params.cell.input, params.cell.recurrent), params.readout
+
+
+def logs(found):
+    return np.array([[math.nan if log is None else log for log in step] for step in found], np.float64)
+
+
+@pytest.mark.slow
+def test_a_text(made, succeeds, read_json, names):
+    """Signs and sizes, look back, gates, memory, loss and windows, each by loops and differences; and the files."""
+    result = succeeds("inspect", "prose", "--text", NAME, *SIZES, "--out", "read")
+    record, (embedding, params, readout) = read_json(Path("read/inspection.json")), wide("prose")
+    assert (
+        record["reading"]["starts"] == [COUNT - 1 - T, 0, (COUNT - 1 - T) // 2] or len(record["reading"]["starts"]) == B
+    )
+    symbols = np.frombuffer(LETTERS, np.uint8)
+    cut = np.stack([symbols[start : start + T + 1] for start in record["reading"]["starts"]], 1)
+    xs, targets = embedding[cut[:-1]], cut[1:]  # [T, B, D], [T, B]
+
+    def answer(row):
+        return log_softmax(reference.lstm(params, row[:, None])[1][-1, 0] @ readout["w"] + readout["b"])
+
+    def loss(ys):
+        return -np.take_along_axis(log_softmax(ys @ readout["w"] + readout["b"]), targets[..., None], -1).mean()
+
+    rows = [differences(lambda row, b=b: answer(row)[targets[-1, b]], xs[:, b]) for b in range(B)]
+    value = answer(xs[:, 0])[targets[-1, 0]]
+    assert f"{value:.3g}".replace("-", "−") in record["reading"]["answer"]
+    signed = (rows[0] * (xs[:, 0] - xs.mean((0, 1)))).sum(-1)[-12:]
+    np.testing.assert_array_equal(record["strip"]["sign"], np.sign(signed)[:, None])
+    np.testing.assert_allclose(logs(record["strip"]["log10"])[:, 0], np.log10(abs(signed)), atol=1e-3)
+    norms = np.linalg.norm(np.stack(rows, 1), axis=-1)  # [T, B]
+    back = [next(k for k in range(1, T + 1) if each[-k:].sum() >= 0.99 * each.sum()) for each in norms.T]
+    assert record["looks_back"] == back
+    np.testing.assert_allclose(record["sensitivity"], np.log10(np.median(norms, 1))[::-1], atol=2e-2)
+
+    held, ys, gates = carries(params, xs)
+    for unit in record["strip"]["units"]:
+        np.testing.assert_allclose(unit["memory"], held[-12:, 0, unit["unit"]], atol=1e-5)
+        assert list(unit["gates"]) == ["input", "forget", "candidate", "output"]
+        for name, values in unit["gates"].items():
+            np.testing.assert_allclose(values, gates[name][-12:, 0, unit["unit"]], atol=1e-5)
+    scales = -1 / np.log(gates["forget"]).mean((0, 1))
+    np.testing.assert_allclose(record["timescales"][""], scales, rtol=1e-3)
+    assert record["reading"]["loss"] == pytest.approx(loss(ys), rel=1e-5)
+
+    whole = truncated(loss, xs, params, T)
+    assert record["windows"]["windows"] == [1, 2, 4, 8, 16]
+    for window in (1, 8):
+        part, at = truncated(loss, xs, params, window), record["windows"]["windows"].index(window)
+        found = record["windows"]["weights"]["all"]
+        assert found["cosine"][at] == pytest.approx(
+            part @ whole / np.linalg.norm(part) / np.linalg.norm(whole), abs=1e-4
+        )
+        assert found["norm_ratio"][at] == pytest.approx(np.linalg.norm(part) / np.linalg.norm(whole), abs=1e-4)
+
+    assert record["coverage"]["trained"] == TRAINED and record["coverage"]["steps"] == 10 * TRAINED
+    pictures = [
+        f"{name}.{kind}" for name in ("audits", "gates", "gradient", "spectrum", "strip") for kind in ("png", "svg")
+    ]
+    assert names(Path("read")) == sorted(["inspection.json", "report.html", *pictures])
+    page = Path("read/report.html").read_text("utf-8")
+    assert "odd &lt;b&gt; &amp;" in page and "<b>" not in page and "http" not in page.replace("http://www.w3.org", "")
+    said = " ".join(result.stdout.split())
+    assert f"The answer looks back {np.median(back):.0f} step" in said and f"reading {NAME}" in said
+    assert record["reading"]["read"] == plots.letters_of(LETTERS[-13:-1])
+
+
+def test_a_series(made, succeeds, read_json, quick, invoke):
+    """By column and in its own units; another column, another place, and a part further back; narrow lines."""
+    line = ("inspect", "tide", "--series", "tide.csv", *SIZES, "--at", 250, "--predict", "wind", "--back", 5)
+    result = invoke(*line, "--out", "sea", COLUMNS="50")
+    assert (result.exit_code, result.exception) == (0, None), result.stderr
+    record, (_, params, readout) = read_json(Path("sea/inspection.json")), wide("tide")
+    mean, deviation = ROWS[:320].mean(0), ROWS[:320].std(0)
+    assert record["reading"]["starts"][0] == 250 - T and record["reading"]["first"] == 250 - 5 - 12
+    xs = (np.float64([[float(f"{x:.9g}") for x in row] for row in ROWS[250 - T : 250]]) - mean) / deviation
+
+    def answer(row):
+        return float(reference.lstm(params, row[:, None])[1][-1, 0] @ readout["w"][:, 1] + readout["b"][1])
+
+    slopes = differences(answer, xs)[-17:-5]
+    np.testing.assert_array_equal(record["strip"]["sign"], np.sign(slopes))
+    np.testing.assert_allclose(logs(record["strip"]["log10"]), np.log10(abs(slopes)), atol=1e-3)
+    np.testing.assert_allclose(record["reading"]["read"], xs[-17:-5], atol=1e-6)
+    said = f"what is predicted of wind at row 250, {answer(xs) * deviation[1] + mean[1]:.6g}"
+    assert record["reading"]["answer"].startswith(said[:-2])
+    assert record["reading"]["answer"].endswith(f" where {ROWS[250, 1]:.6g} is")
+    assert max(map(len, result.stdout.splitlines())) <= 50
+
+
+def test_a_short_file(made, succeeds, read_json, quick):
+    """As many steps as there are; what was asked for is said, and what could not be measured."""
+    line = ("inspect", "untold", "--text", NAME, "--at", T, "--batch", B, "--out", "short")
+    said = " ".join(succeeds(*line).stdout.split())
+    record = read_json(Path("short/inspection.json"))
+    assert (record["horizon"], record["batch"], record["coverage"]) == (T, B, None)
+    assert f"note: Before byte {T} there is room for a stretch of {T} bytes, not 1,000." in said
+    assert "left out: states, since there is no run longer than those of the training" in said
+
+
+BAD = {
+    "inspect prose": "`text` must be given, or `series` for a model of a series; got neither.",
+    "inspect prose --text cats.txt --series tide.csv": "`series` must be left out beside `text`: one file is read;",
+    "inspect prose --text cats.txt --delimiter ;": "`delimiter` must be left out: it is for `series`; got ;.",
+    "inspect prose --text cats.txt --predict a": "`predict` must be left out: it is for `series`; got a.",
+    "inspect tide --text cats.txt": "`model` must be one trained on text; got one trained on 'series'.",
+    "inspect prose --series tide.csv": "`model` must be one trained on a series; got one trained on 'text'.",
+    "inspect adding --series tide.csv": "`model` must be one trained on a series; got one trained on 'adding'.",
+    "inspect both-ways --text cats.txt": "`model.cell` must be one that is run step by step;",
+    "inspect broken --text cats.txt": "`model` must be of finite weights; got NaN or infinity in embedding.",
+    "inspect two --text cats.txt": "`model` must be one of model-3.safetensors, such as 'two/model-3.safetensors';",
+    "inspect two --text cats.txt --of-seed 4": "`of-seed` must be one of 3; got 4.",
+    "inspect nowhere --text cats.txt": "`path` must be a saved model, its JSON beside it; got 'nowhere': No such fi",
+    "inspect prose --text nowhere.txt": "`text` must be a readable text file; got 'nowhere.txt': No such file",
+    "inspect prose --text empty.txt": "`text` must be a file with at least one byte; got the empty file 'empty.txt'.",
+    "inspect prose --text one.txt": "`text` must be of at least two bytes; got 1.",
+    "inspect prose --text cats.txt --at 0": "`at` must be a byte from 1 to 399, before which something is read; got 0.",
+    "inspect tide --series tide.csv --at 400": "`at` must be a row from 1 to 399, before which something is read; got",
+    "inspect prose --text cats.txt --at 9 --back 9": "`back` must be below the steps that are read, 9; got 9.",
+    "inspect tide --series tide.csv:wind": "`series` must be 2 columns, in the place of height, wind; got 1.",
+    "inspect tide --series tide.csv --predict tide": "`predict` must be one of the predicted columns 'height', 'wind';",
+    "inspect prose --text cats.txt --horizon 0": "`horizon` must be a whole number of at least 1; got 0.",
+    "inspect prose --text cats.txt --shown 401": "`shown` must be at most 400 steps; got 401.",
+    "inspect prose --text cats.txt --out file": "`out` must be a folder that can be written to; got 'file': Fil",
+    "inspect prose --text full/report.html --out full --force": "`out` must be apart from `text`, which is only read;",
+    "inspect prose --text cats.txt --out full": "`out` must be free of what other runs left, or `force` given to repl",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", BAD, ids=[line[8:50] for line in BAD])
+def test_bad_input(made, line, check_refused):
+    """One sentence that names the argument and what came; nothing is written."""
+    Path("full").mkdir(exist_ok=True)
+    Path("full/report.html").write_text("somebody's")
+    check_refused(line.split(), BAD[line])
+
+
+def test_too_much_memory(made, check_refused, monkeypatch):
+    """How much it would need is said before anything is run."""
+    monkeypatch.setattr("gatedrnn.flow._audited.machine_bytes", lambda: 1000)
+    line = ("inspect", "prose", "--text", "cats.txt")
+    check_refused(line, "`horizon` must be such that the audit fits into 750 bytes of memory; got ")

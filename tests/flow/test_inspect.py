@@ -1,0 +1,64 @@
+"""`flow.inspect` of a network: places, reasons, and the weight of units; its other numbers are the command's tests'."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+import reference
+
+import gatedrnn as gr
+
+D = 2
+
+
+def differences(function, xs, step=1e-5):
+    """d function / d xs by central differences, [T, D]."""
+    found = np.zeros_like(xs)
+    for place in np.ndindex(*xs.shape):
+        up, down = xs.copy(), xs.copy()
+        up[place] += step
+        down[place] -= step
+        found[place] = (function(up) - function(down)) / (2 * step)
+    return found
+
+
+@pytest.fixture
+def without_audits(monkeypatch):
+    """Those measures that are the same for any cell, and take longest, are left to the other tests."""
+    module = sys.modules["gatedrnn.flow.inspect"]
+    for name in ("spectrum", "window_audit", "precision_audit"):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+
+
+def test_a_network(without_audits):
+    """Layers by their places; what cannot be split or has no gates is left out, with the reason; units by their weight.
+
+    The weight of a unit, by differences of the readout in what it holds.
+    """
+    tanh = gr.Cell.from_step("tanh", gr.rnn.step, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
+    cell = gr.stack(gr.rnn, tanh)
+    params = jax.tree.map(lambda a: 1.5 * a, cell.init(jax.random.key(1), D, 2))
+    xs = jax.random.normal(jax.random.key(2), (6, 2, D))
+    found = gr.flow.inspect(cell, params, xs, shown=5)
+    assert found.cells == {"0": "rnn", "1": "tanh"} and found.keeps == {"0": "", "1": ""}
+    assert sorted(found.left_out) == ["gates", "paths, time scales", "states"]
+    assert found.left_out["gates"] == "tanh names no gates" and found.paths is None and found.profile.shape == (7, 2)
+    x = np.array(xs[:, 0], np.float64)
+    weights = [reference.Weights(*(jax.tree.map(np.float64, part) for part in layer[:2])) for layer in params.layers]
+
+    def run(held, start, stop=6):
+        """The states of both layers after some steps."""
+        for t in range(start, stop):
+            (first,), _, _ = reference.rnn(weights[0], x[t, None, None], (held[None, :2],))
+            (second,), _, _ = reference.rnn(weights[1], first[None], (held[None, 2:],))
+            held = np.concatenate([first[0], second[0]])
+        return held
+
+    states = np.array([run(np.zeros(4), 0, t) for t in range(6)])
+    pulls = np.array([differences(lambda held, t=t: run(held, t)[2:].mean(), states[t]) for t in range(6)])
+    weight = abs(pulls * (states - states[1:].mean(0)))[1:]
+    share = (weight / weight.sum(1, keepdims=True)).mean(0)
+    order = np.argsort(-share)[:3]
+    assert [2 * int(unit.place) + unit.unit for unit in found.units] == order.tolist()
+    np.testing.assert_allclose([unit.share for unit in found.units], share[order], rtol=1e-3)
