@@ -15,6 +15,7 @@ from gatedrnn.cli._advice import Advice, advice
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
+from gatedrnn.cli._measuring import measuring
 from gatedrnn.cli._options import find_cell, in_words, path_of
 from gatedrnn.cli._prepare import ask_for_devices, can_be_writable, prepare
 from gatedrnn.cli._settings import END_OF_SEEDS
@@ -81,21 +82,23 @@ def _evidence(trained: Trained, seed: int) -> "Evidence":
 
     settings, place = trained.settings, trained.settings.numbers.index(seed)
     of_one = lambda state: jax.tree.map(lambda a: a[place : place + 1], state)
-    return evidence(
-        trained.setup,
-        of_one(trained.first),
-        of_one(trained.state),
-        [row for row in trained.rows if row.seed == seed],
-        seed,
-        steps=settings.steps,
-        target=settings.target,
-        test_every=settings.test_every,
-        test_batches=settings.test_batches,
-        others=[
-            (options, prepare(dataclasses.replace(settings, **options, devices=1)).setup)
-            for options in _others(trained)
-        ],
-    )
+    others = [
+        (options, prepare(dataclasses.replace(settings, **options, devices=1)).setup) for options in _others(trained)
+    ]
+    with measuring("diagnose") as on_measure:
+        return evidence(
+            trained.setup,
+            of_one(trained.first),
+            of_one(trained.state),
+            [row for row in trained.rows if row.seed == seed],
+            seed,
+            steps=settings.steps,
+            target=settings.target,
+            test_every=settings.test_every,
+            test_batches=settings.test_batches,
+            others=others,
+            on_measure=on_measure,
+        )
 
 
 def _others(trained: Trained) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The evidence on one seed of a training: its course, its first and last weights, and others to begin with."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,8 @@ from gatedrnn.train._replay import Stability, stability
 from gatedrnn.train._setup import Setup
 from gatedrnn.train._state import TrainState, init
 
+PARTS = 3  # of all that is measured
+
 
 def evidence(
     setup: Setup,
@@ -29,6 +31,7 @@ def evidence(
     test_every: int = 50,
     test_batches: int = 4,
     others: Sequence[tuple[Mapping[str, Any], Setup]] = (),
+    on_measure: Callable[[int, int, str], object] = lambda done, total, label: None,
 ) -> Evidence:
     """Measures one seed of a training.
 
@@ -43,6 +46,7 @@ def evidence(
         test_every: updates between tests.
         test_batches: of a test.
         others: what else could have been begun with, by the options that make it.
+        on_measure: called with how much is done, of how much, and what comes next.
     """
     bar = without_memory(setup, test_batches)
     way = course(rows, bar, target)
@@ -50,10 +54,13 @@ def evidence(
     finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last))
     made = int(state.step[0])
     on = sequences(setup)
+    on_measure(0, PARTS, "first weights")
     begun = measured(setup, first, on)
+    on_measure(1, PARTS, "last weights")
     now = None if not finite else begun if made == 0 else measured(setup, last, on)
     tried: list[Tried] = []
     bias, found = None, Stability()
+    on_measure(2, PARTS, "what would help")
     if way.place in ("plateau", "left") and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
         if lost or (now.units == 0 and way.place == "plateau"):
@@ -61,6 +68,7 @@ def evidence(
         bias = keeping_bias(setup, first, on) if lost else None
     if way.place == "diverged":
         found = stability(setup, start, state, way.updates, bar)
+    on_measure(PARTS, PARTS, "done")
     return Evidence(
         course=way,
         without_memory=bar,
