@@ -1,6 +1,6 @@
 """The command `gatedrnn`: parse, call, print."""
 
-from gatedrnn.cli import compare, forecast, generate, inspect, race, train
+from gatedrnn.cli import compare, diagnose, forecast, generate, inspect, race, train
 from gatedrnn.cli._app import app, main
 
-__all__ = ["app", "compare", "forecast", "generate", "inspect", "main", "race", "train"]
+__all__ = ["app", "compare", "diagnose", "forecast", "generate", "inspect", "main", "race", "train"]

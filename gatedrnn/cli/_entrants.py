@@ -35,8 +35,8 @@ class Begun(NamedTuple):
             write_json(draft / RUN, {"settings": asdict(self.settings), "cells": self.cells})
 
     @classmethod
-    def load(cls, out: Path) -> "Begun":
-        """Reads it.
+    def load(cls, out: Path, argument: str = "resume") -> "Begun":
+        """Reads it, from what the user calls `argument`.
 
         Raises:
             ValueError: it is missing, or is not what `save` wrote.
@@ -53,18 +53,22 @@ class Begun(NamedTuple):
                 raise ValueError("other cells than those of a race")
         except OSError as error:
             raise fail(
-                "resume", "the folder of a race that was interrupted", f"{str(path)!r}: {error.strerror}"
+                argument, "the folder of a race that was interrupted", f"{str(path)!r}: {error.strerror}"
             ) from None
         except (ValueError, RecursionError) as error:
             reason = str(error).removesuffix(".")
-            raise fail("resume", "the folder of a race that was interrupted", f"{str(path)!r}: {reason}") from None
+            raise fail(argument, "the folder of a race that was interrupted", f"{str(path)!r}: {reason}") from None
         return cls(settings, cells)
 
 
 def place_of(out: Path, number: int, settings: Settings) -> Path:
     """The folder of an entrant; its number tells cells of one's own apart, whose names may be long."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in settings.cell)[:40]
-    return out / FOLDER / f"{number}-{name}-{settings.init}"
+    return out / FOLDER / f"{number}-{word_of(settings.cell)}-{settings.init}"
+
+
+def word_of(cell: str) -> str:
+    """How a cell stands in the name of a folder."""
+    return "".join(letter if letter.isalnum() else "-" for letter in cell)[:40]
 
 
 def done(place: Path) -> dict[str, Any] | None:

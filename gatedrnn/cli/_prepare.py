@@ -1,6 +1,7 @@
 """What is made of the settings of a training: its task, its setup and the devices that share it."""
 
 import contextlib
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,8 +59,28 @@ def _batch_gains(settings: Settings, count: int) -> bool:
 
 
 def inits_of(cell: "Cell") -> tuple[Init, ...]:
-    """How its biases can begin."""
+    """How its biases can begin, in a race."""
     return ("default", "chrono") if cell.horizon_option else ("default",)
+
+
+def can_be_writable(cell: "Cell") -> bool:
+    """Whether its `init` can make units writable."""
+    return "writable" in inspect.signature(cell.init).parameters
+
+
+def _cell_options(settings: Settings, cell: "Cell", width: int) -> dict[str, Any]:
+    """What the initialisation is to `init`; of `writable`, a quarter of the units, shared by the inputs' features."""
+    if settings.init == "chrono":
+        return {cell.horizon_option: max(settings.horizon, 3)}
+    if settings.init == "default":
+        return {}
+    from gatedrnn import initializers
+
+    units = max(1, settings.hidden // (4 * width))
+    if units * width > settings.hidden:
+        got = f"{settings.hidden:,}, with {width:,} inputs for the init 'writable'"
+        raise fail("hidden", "as many as there are inputs, at least", got)
+    return {"writable": initializers.writable(units, max(settings.horizon, 3))}
 
 
 def prepare(settings: Settings, begun: Any = None) -> Run:
@@ -79,8 +100,10 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
     devices = _devices(settings, len(jax.devices()))
     mesh = _mesh(devices) if devices > 1 else None
     cell = find_cell(settings.cell)
-    if settings.init not in inits_of(cell):
+    if settings.init == "chrono" and not cell.horizon_option:
         raise fail("init", f"default for the cell {settings.cell}, which has no `horizon_option`", repr(settings.init))
+    if settings.init == "writable" and not can_be_writable(cell):
+        raise fail("init", f"{' or '.join(inits_of(cell))} for the cell {settings.cell}", repr(settings.init))
     methods = {"auto": gr.Auto, "segmented": gr.Segmented, "checkpointed": gr.Checkpointed, "autodiff": gr.Autodiff}
     method: Any = method_for(cell, methods[settings.backward]())
     if settings.window is not None:
@@ -104,7 +127,7 @@ def prepare(settings: Settings, begun: Any = None) -> Run:
         optimiser=gr.train.Optimiser(getattr(optax, settings.rule), settings.rate, clip),
         method=method,
         embedding_size=settings.embedding,
-        cell_options={cell.horizon_option: max(settings.horizon, 3)} if settings.init == "chrono" else {},
+        cell_options=_cell_options(settings, cell, settings.embedding if task.symbols else task.input_size),
     )
     if begun is not None and begun.model != setup.model:
         sizes = lambda model: f"{model.input_size} inputs and {model.output_size} outputs"

@@ -32,7 +32,7 @@ DELIMITER = "Between a CSV file's fields, where it is in doubt: a character, or 
 DECIMAL = "Its decimal mark: . or ,"
 HEADER = "Its lines in front of the first row of numbers."
 COLUMNS = "FILE[:COLUMN[,...]]"
-Init = Literal["default", "chrono"]
+Init = Literal["default", "chrono", "writable"]
 
 
 def _rate(name: str, value: float) -> None:
@@ -88,7 +88,9 @@ class Settings:
         check=check_cell,
         autocompletion=complete_cell,
     )
-    init: Init = option("default", "chrono: gate biases drawn for the horizon.")
+    init: Init = option(
+        "default", "chrono: gate biases drawn for the horizon; writable: units that single inputs write, and that last."
+    )
     horizon: int = option(1_000, "Time steps, T.", check=size())
     hidden: int = option(32, "Hidden units.", check=size())
     batch: int = option(16, "Sequences per update.", check=size())
@@ -185,8 +187,8 @@ class Settings:
             write_json(draft / "run.json", dataclasses.asdict(self))
 
     @classmethod
-    def load(cls, folder: Path) -> "Settings":
-        """Reads `run.json`.
+    def load(cls, folder: Path, argument: str = "resume") -> "Settings":
+        """Reads `run.json`, from the folder that the user calls `argument`.
 
         Raises:
             ValueError: it is missing or is not what `save` wrote.
@@ -196,7 +198,7 @@ class Settings:
             settings: Settings = restored(cls, json.loads(read_regular(path, LARGEST_JSON)))
             settings.check()
         except OSError as error:
-            raise fail("resume", "the folder of a training", f"{str(path)!r}: {error.strerror}") from None
+            raise fail(argument, "the folder of a training", f"{str(path)!r}: {error.strerror}") from None
         except (ValueError, RecursionError) as error:
-            raise fail("resume", "the folder of a training", f"{str(path)!r}: {str(error).removesuffix('.')}") from None
+            raise fail(argument, "the folder of a training", f"{str(path)!r}: {str(error).removesuffix('.')}") from None
         return settings

@@ -118,10 +118,10 @@ def _init(setup: Setup, seeds: Array, given: ModelParams | None) -> TrainState:
 @jax.jit
 def step(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
     """One update of every seed; a batch in which no step counts changes nothing but the step."""
-    return jax.vmap(lambda one: _update(setup, one))(state)
+    return jax.vmap(lambda one: updated(setup, one))(state)
 
 
-def _update(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
+def updated(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
     """One update of one seed."""
     key = jax.random.fold_in(state.key, state.step)
     batch = setup.task.draw(key, setup.batch, setup.horizon)
@@ -145,7 +145,7 @@ def _update(setup: Setup, state: TrainState) -> tuple[TrainState, Metrics]:
 
 def advance(setup: Setup, state: TrainState, count: Array) -> TrainState:
     """`count` updates of every seed in one call; `count` is an array, so that any number is the same program."""
-    return jax.vmap(lambda one: lax.fori_loop(0, count, lambda _, s: _update(setup, s)[0], one))(state)
+    return jax.vmap(lambda one: lax.fori_loop(0, count, lambda _, s: updated(setup, s)[0], one))(state)
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -12,7 +12,7 @@ from gatedrnn._cores import schedulable_cores
 from gatedrnn._registry import CELLS
 from gatedrnn.cli._settings import TASKS
 
-COMMANDS = ["compare", "forecast", "generate", "inspect", "race", "train"]
+COMMANDS = ["compare", "diagnose", "forecast", "generate", "inspect", "race", "train"]
 PROJECT = Path(__file__).parents[2]
 WITHOUT_JAX = "import sys; sys.modules['jax'] = None; from gatedrnn.cli import main; main()"  # its import fails
 
@@ -67,7 +67,7 @@ def test_each_shell_has_a_script(asked, shell, mark):
         (["train", "permuted"], ["permuted-digits"]),
         (["train", "--cell", ""], CELLS),
         (["train", "adding", "--cell", "l"], ["lstm", "lem"]),
-        (["train", "adding", "--init", ""], ["default", "chrono"]),
+        (["train", "adding", "--init", ""], ["default", "chrono", "writable"]),
         (["train", "adding", "--method", ""], ["auto", "segmented", "checkpointed", "autodiff"]),
         (["train", "adding", "--rule", "a"], ["adam"]),
         (["train", "adding", "--devices", ""], [str(number) for number in range(1, schedulable_cores() + 1)]),

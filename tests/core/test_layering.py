@@ -48,6 +48,7 @@ CELL, LOOP = (
     ("initializers", "linear", "cells"),
     ("_step", "_segments", "_sequence", "_outputs", "_method", "_jacobian", "_pointwise", "methods"),
 )  # neither knows the other
+COMMANDS = ("train", "race", "compare", "diagnose")
 HEAVY = ("flax", "optax", "orbax", "chex", "matplotlib", "torch", "keras", "rich", "typer")
 
 
@@ -136,7 +137,7 @@ def test_import_is_light():
     assert not (both[0] | both[1]) & set(HEAVY)
 
 
-@pytest.mark.parametrize("line", ["--help", "--version", "train --help", "race --help", "compare --help"])
+@pytest.mark.parametrize("line", ["--help", "--version", *(f"{name} --help" for name in COMMANDS)])
 def test_the_command_explains_itself_without_jax(line):
     """So that help is there at once."""
     assert not loaded(HELP.format(line.split())) & ({"jax", "numpy", *HEAVY} - {"rich", "typer"})

@@ -1,0 +1,298 @@
+"""`gatedrnn diagnose` on trainings that were made to fail, one for each verdict; and on other folders."""
+
+import json
+import math
+import re
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import gatedrnn as gr
+from gatedrnn.cli import _trained
+from gatedrnn.cli._entrants import Begun
+from gatedrnn.cli._prepare import prepare
+from gatedrnn.cli._settings import Settings
+
+GRU = ("adding", "--cell", "gru", "--hidden", "8", "--batch", "4", "--test-batches", "2", "--test-every", "2")
+FAR = (*GRU, "--horizon", "100", "--steps", "12")
+NEAR = (*GRU, "--horizon", "4", "--batch", "16", "--test-every", "5")
+
+
+@pytest.fixture(scope="module")
+def diagnosed(there, invoke, succeeds, read_json):
+    """(options) -> what is printed of a training with them, its lines in one, and the JSON; made once."""
+    made = {}
+
+    def make(*options):
+        if options not in made:
+            name = f"run{len(made)}"
+            invoke("train", *options, "--out", name)
+            printed = succeeds("diagnose", name, "--json", f"{name}.json").stdout
+            assert printed.endswith(f"wrote {name}.json\n")
+            made[options] = name, " ".join(printed.split()), read_json(Path(f"{name}.json"))
+        return made[options]
+
+    return make
+
+
+def found(record):
+    """Names of the findings."""
+    return [each["name"] for each in record["findings"]]
+
+
+def line_of(record, word):
+    """The line for the advice that says so."""
+    return next(each["line"] for each in record["advice"] if word in each["says"])
+
+
+@pytest.mark.slow
+def test_vanishing(diagnosed, succeeds, read_json):
+    """At its last weights, by a plain loop; and what it says to change brings gradient and units, and learns sooner."""
+    name, printed, record = diagnosed(*FAR, "--rate", "0.03")
+    assert found(record) == ["vanishing", "unwritable"]
+    evidence, model = record["evidence"], gr.load(Path(name))
+    lag = evidence["lag"]
+    task = gr.tasks.adding(jax.random.key(2**31 - 2), 64, 100)
+    marks = [99 - np.nonzero(row)[0] for row in np.asarray(task.xs[..., 1]).T]
+    assert lag == int(np.median(np.concatenate(marks)))
+
+    def end(moved, xs):
+        step = lambda h, x: (gr.gru.step(model.params.cell, gr.GRUState(h), x)[1], None)
+        before, _ = jax.lax.scan(step, jax.numpy.zeros(8), xs[: 100 - lag])
+        return jax.lax.scan(step, before + moved, xs[100 - lag :])[0].sum() / 8**0.5
+
+    gradient = jax.jit(jax.vmap(jax.grad(end), in_axes=(None, 1)))(jax.numpy.zeros(8), task.xs[:, :8])
+    decades = float(np.median(np.log10(np.linalg.norm(np.asarray(gradient, np.float64), axis=1))))
+    assert evidence["last"]["gradient"] == pytest.approx(decades, abs=1e-3)
+    assert decades < -3 and evidence["last"]["units"] == 0
+    assert f"{lag} steps back 10^{decades:.1f} of the gradient arrives: nothing is learned from there." in printed
+    line = line_of(record, "--init writable")
+    assert line in printed and line.endswith(f"--out {name}-writable")
+    made = {each["options"]["init"]: each for each in evidence["tried"]}
+    assert made["writable"]["units"] > 0 and made["writable"]["gradient"] > -1 > evidence["first"]["gradient"]
+    assert made["chrono"]["options"] == {"init": "chrono"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [(("--rate", "1e-5"), "slow"), (("--rate", "1", "--rule", "sgd", "--clip", "1e-4"), "clipped")],
+    ids=["slow", "clipped"],
+)
+def test_updates_that_are_too_short(diagnosed, options, name):
+    """By 12 times the rate, of Adam; by 12 times the clip, of gradient descent: weights have moved by no more."""
+    folder, printed, record = diagnosed(*FAR, *options)
+    assert found(record) == [name, "vanishing", "unwritable"]
+    first = gr.train.init(gr.train.Setup(gr.tasks.adding, gr.gru, 100, 8, 4)).params
+    weights = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(first.cell)])
+    assert record["evidence"]["first"]["weight"] == pytest.approx(np.median(np.abs(weights)))
+    most = 12 * (1e-5 if name == "slow" else 1e-4)
+    assert f"a weight by {most:.3g}" in printed
+    moved = jax.tree.map(lambda a, b: np.abs(a[0] - b).max(), first, gr.load(Path(folder)).params)
+    assert 0 < max(jax.tree.leaves(moved)) <= 1.05 * most
+    line = line_of(record, "All of it")
+    given, ends = {"slow": ("--steps 100", "rate-steps"), "clipped": ("--clip 5", "clip")}[name]  # 1 / 0.01, with Adam
+    assert ("--rate" in line) == (name == "clipped")  # that of the slow one is the default's
+    assert f" {given} " in line and " --init writable " in line and line.endswith(f"--out {folder}-{ends}-writable")
+
+
+@pytest.mark.slow
+def test_diverged(diagnosed, read_json):
+    """At which update, and with which rate it does not; a run with that rate stays finite."""
+    options = (*NEAR, "--steps", "40", "--rule", "sgd", "--clip", "0", "--save-every", "0", "--test-every", "1")
+    name, printed, record = diagnosed(*options, "--rate", "20")
+    assert found(record) == ["diverged"]
+    rows = np.loadtxt(Path(name) / "metrics.csv", delimiter=",", skiprows=1)
+    at = int(rows[~np.isfinite(rows[:, 2]), 0][0])
+    assert record["evidence"]["failed_at"] == at == int(rows[-1, 0])
+    assert f"stopped being finite at update {at}, with a learning rate of 20." in printed
+    assert record["rows"][-1]["train_loss"] is None
+    rate = record["evidence"]["stable"]
+    assert 0 < rate < 20 and f"--rate {rate:g} " in line_of(record, "stays low, from the beginning")
+
+
+@pytest.mark.slow
+def test_falling_and_learned(diagnosed, succeeds, read_json):
+    """The line that is printed goes on; in the end there is nothing to change."""
+    name, printed, record = diagnosed(*NEAR, "--steps", "60")
+    assert found(record) == ["falling"] and "was still falling" in printed
+    way, rows = record["evidence"]["course"], record["rows"][-4:]
+    slope = np.polyfit([row["step"] for row in rows], np.log([row["test_loss"] for row in rows]), 1)[0]
+    sudden = math.log(rows[-1]["test_loss"] / rows[-2]["test_loss"]) / 5
+    pace = sudden if sudden * 5 <= math.log(0.8) else slope
+    assert (way["trend"], way["step"]) == pytest.approx((slope, sudden))
+    more = math.log(way["loss"] / max(0.1 * record["evidence"]["without_memory"], way["loss"] / 2)) / -pace
+    line = shlex.split(line_of(record, "At that pace"))
+    assert line == ["gatedrnn", "train", "--resume", name, "--steps", str(60 + 5 * math.ceil(min(more, 60) / 5))]
+    succeeds("train", "--resume", name, "--steps", "300")
+    again = " ".join(succeeds("diagnose", name).stdout.split())
+    assert "Learned, off the plateau since update" in again and "nothing needs to be changed" in again
+    assert "What to change" not in again
+
+
+def test_two_seeds(adding, succeeds, check_refused):
+    """The worse of two, or the one that is asked for; the width of the terminal."""
+    _, folder = adding
+    rows = np.loadtxt(folder / "metrics.csv", delimiter=",", skiprows=1)[-2:]
+    worse = int(rows[rows[:, 3].argmax(), 1])
+    printed = succeeds("diagnose", "adding").stdout
+    assert printed.startswith(f"adding, 8 steps: rnn, default init, 3 units; seed {worse} of 2\n")
+    losses = ", ".join(f"{row[1]:.0f}: {row[3]:.3g}" for row in rows)
+    assert f"Last test losses by seed: {losses}." in " ".join(printed.split())
+    lines = [line for line in printed.splitlines() if not line.startswith("  gatedrnn ")]
+    assert max(map(len, lines)) <= 80
+    assert f"seed {11 - worse} of 2" in succeeds("diagnose", "adding", "--of-seed", 11 - worse).stdout
+    check_refused(("diagnose", "adding", "--of-seed", "4"), "`of-seed` must be one of 5, 6; got 4.")
+
+
+def test_a_narrow_terminal(adding, invoke):
+    """Text in 50 columns, and the table, too."""
+    printed = invoke("diagnose", "adding", COLUMNS="50").stdout
+    assert "What to change" in printed
+    assert max(len(line) for line in printed.splitlines() if not line.startswith("  gatedrnn ")) <= 50
+
+
+@pytest.fixture
+def copy(adding, tmp_path):
+    """A folder with a training of two seeds, which may be spoilt."""
+    return Path(shutil.copytree(adding[1], tmp_path / "copy"))
+
+
+def test_a_training_under_way(copy, succeeds, tree, monkeypatch):
+    """A half-written row and checkpoint are not read, later rows are; a checkpoint may go meanwhile."""
+    with (copy / "metrics.csv").open("a") as file:
+        file.write("6,5,0.25,0.125,0.5\n6,6,0.25,0.125,0.5\n8,5,0.2")
+    (copy / "checkpoints" / ".unfinished-6-01234567").mkdir()
+    text = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(text | {"steps": 100}))
+    before = tree(copy)
+    from gatedrnn.train._checkpoints import Checkpoints
+
+    restore, latest = Checkpoints.restore, max(int(path.name) for path in (copy / "checkpoints").glob("[0-9]*"))
+
+    def late(self, like):
+        monkeypatch.setattr(Checkpoints, "restore", restore)
+        (self.folder / str(latest)).rename(self.folder / "6")
+        raise ValueError("gone")
+
+    monkeypatch.setattr(Checkpoints, "restore", late)
+    printed = " ".join(succeeds("diagnose", copy, "--of-seed", 5).stdout.split())
+    assert "the test loss is 0.125 after 6 updates" in printed
+    assert f"4 of 100 updates are made; to go on, where it is not under way: gatedrnn train --resume {copy}" in printed
+    after = tree(copy)
+    assert {name.replace("checkpoints/6", f"checkpoints/{latest}") for name in after} == set(before)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def later(path):
+    path.write_text(path.read_text().replace("gatedrnn checkpoint 1", "gatedrnn checkpoint 2"))
+
+
+def renamed(path):
+    path.write_text(path.read_text().replace('"horizon"', '"length"'))
+
+
+SPOILT = {
+    "run.json": (cut, "`folder` must be the folder of a training; got "),
+    "run.json of another version": (renamed, "other settings than those of a training"),
+    "checkpoints/4/about.json": (cut, "`folder` must be one whose checkpoints can be read; got "),
+    "checkpoints/4/about.json of a later version": (later, "'gatedrnn checkpoint 2', of a later version"),
+    "checkpoints/4/state.safetensors": (cut, "state.safetensors is not as it was written"),
+    "metrics.csv": (lambda path: path.write_text("step,seed\n1,5\n"), "`folder` must be one whose metrics can be read"),
+    "checkpoints": (shutil.rmtree, "`folder` must be one that holds a checkpoint; got none in "),
+    "run.json that is gone": (Path.unlink, "run.json': No such file or directory."),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_spoilt_folders(copy, name, check_refused):
+    """One sentence for each."""
+    spoil, message = SPOILT[name]
+    spoil(copy / name.split()[0])
+    check_refused(("diagnose", copy), message)
+
+
+def test_no_folders(there, adding, check_refused):
+    """Nothing, a file, and what is to be written in the place of something."""
+    check_refused(("diagnose", "absent"), "`folder` must be the folder of a training; got 'absent', which is none.")
+    check_refused(("diagnose", "file"), "'file', which is none.")
+    check_refused(("diagnose", "."), "run.json': No such file or directory.")
+    check_refused(("diagnose", "adding", "--json", "folder.csv"), "`json` must be a file that can be written to")
+    check_refused(("diagnose", "adding", "--json", "file"), "`json` must be free of what other runs left, or `force`")
+    check_refused(("diagnose", "adding", "--json", "adding/run.json", "--force"), "`json` must be apart from `folder`")
+    check_refused(
+        ("diagnose", "adding", "--cell", "my:cell"), "`cell` must be left out: the cell is rnn; got 'my:cell'."
+    )
+
+
+@pytest.mark.slow
+def test_a_series_that_has_moved(there, tiny, succeeds, check_refused):
+    """It is named; where it is, the training is diagnosed beside persistence."""
+    shutil.copy("data.csv", "moving.csv")
+    succeeds("train", "series", *tiny, "--cell", "rnn", "--series", "moving.csv:temp", "--out", "series")
+    printed = succeeds("diagnose", "series").stdout
+    assert "What to change" in printed and "Test loss without a model: persistence " in printed
+    Path("moving.csv").rename("moved.csv")
+    check_refused(("diagnose", "series"), "moving.csv': No such file or directory")
+    Path("moving.csv").write_text("day,temp\n" + "\n".join(f"{i},{i * i % 5}" for i in range(80)))
+    check_refused(("diagnose", "series"), "`folder` must be one of a run with data")
+
+
+def test_a_cell_of_ones_own(copy, check_refused):
+    """It is not imported because a file names it."""
+    text = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(text | {"cell": "my:cell"}))
+    message = "`cell` must be given as it was when this training was begun, 'my:cell'; got "
+    check_refused(("diagnose", copy), f"{message}nothing.")
+    check_refused(("diagnose", copy, "--cell", "my:other"), f"{message}'my:other'.")
+
+
+def test_entrants_of_a_race(copy, tmp_path, succeeds, check_refused):
+    """While it runs, by their own folders; a race that has ended has no weights."""
+    settings = replace(Settings.load(copy), cell="lstm")
+    race = tmp_path / "race"
+    Begun(settings, ["gru", "rnn"]).save(race)
+    entrant = race / "entrants" / "2-rnn-default"
+    shutil.move(copy, entrant)
+    (entrant / "run.json").unlink()
+    printed = succeeds("diagnose", entrant).stdout
+    assert printed.startswith("adding, 8 steps: rnn, default init, 3 units; seed ")
+    assert re.search(
+        rf"^  gatedrnn train adding --cell rnn .*--out {re.escape(str(race))}-rnn-steps$", printed, re.MULTILINE
+    )
+    check_refused(
+        ("diagnose", race), f"`folder` must be one of a race's entrants, such as {str(entrant)!r}; got the race"
+    )
+    entrant.rename(race / "entrants" / "2-lem-default")
+    check_refused(("diagnose", race / "entrants/2-lem-default"), "must be one of a single entrant of gru, rnn; got")
+    shutil.rmtree(race / "entrants")
+    (race / "race.json").write_text("{}")
+    check_refused(("diagnose", race), "that of a race that has ended")
+
+
+def test_units_made_writable(there, tiny, check_refused):
+    """`--init writable`: a quarter of the units, at least one for each input; of cells that can."""
+    for hidden, units in ((9, 1), (32, 4)):
+        setup = prepare(Settings(task="adding", init="writable", hidden=hidden, horizon=50, devices=1)).setup
+        assert dict(setup.cell_options) == {"writable": gr.initializers.writable(units, 50)}
+    line = ("train", "adding", *tiny, "--init", "writable", "--out", "refused")
+    check_refused((*line, "--cell", "rnn"), "`init` must be default for the cell rnn; got 'writable'.")
+    check_refused((*line, "--cell", "lem"), "`init` must be default or chrono for the cell lem; got 'writable'.")
+    check_refused(
+        (*line, "--hidden", "1"), "`hidden` must be as many as there are inputs, at least; got 1, with 2 inputs"
+    )
+
+
+def test_nothing_is_assumed_of_a_file(copy):
+    """Metrics of another run are left aside."""
+    (copy / "metrics.csv").write_text("step,seed,train_loss,test_loss,test_accuracy\n1,5,0,0,0\n2,5,0,0,0\n")
+    settings, _ = _trained.settings_of(copy, None)
+    assert [row.step for row in _trained.read(copy, settings).rows] == [2, 2, 4, 4]

@@ -1,0 +1,176 @@
+"""What a diagnosis measures, beside literal loops: gradients, signal, gates, marks, and a training run again."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gatedrnn as gr
+from gatedrnn.tasks._marks import marks
+from gatedrnn.train._measured import SEED, keeping_bias, measured, sequences, without_memory
+from gatedrnn.train._replay import stability
+
+T, H, B = 12, 4, 3
+
+
+@pytest.fixture(scope="module")
+def setup():
+    """A GRU on adding, with a forget bias at which some gates are nearly 1."""
+    options = {"update_bias": 5.0}
+    return gr.train.Setup(gr.tasks.adding, gr.gru, T, H, B, method=gr.Autodiff(), cell_options=options)
+
+
+@pytest.fixture(scope="module")
+def found(setup):
+    """Its first weights, the sequences and the measures."""
+    params = jax.tree.map(lambda a: a[0], gr.train.init(setup).params)
+    on = sequences(setup)
+    return params, on, measured(setup, params, on)
+
+
+def test_gradient_at_the_lag(found):
+    """The norm of the last output's gradient in each state, from a perturbation of that state in a plain loop."""
+    params, on, got = found
+    assert on.lag == int(np.median(on.marks.lags)) and on.xs.shape == (T, 64, 2)
+
+    def last(moved, xs):  # moved [T + 1, H]: added to the state before step t, and after the last
+        step = lambda h, at: (gr.gru.step(params.cell, gr.GRUState(h), at[0])[1] + at[1], None)
+        return jax.lax.scan(step, moved[0], (xs, moved[1:]))[0].sum() / H**0.5
+
+    norms = jax.vmap(lambda xs: jnp.linalg.norm(jax.grad(last)(jnp.zeros((T + 1, H)), xs), axis=1), 1)(on.xs[:, :8])
+    decades = np.median(np.log10(norms), axis=0)[::-1]  # by lag
+    assert got.gradient == pytest.approx(decades[on.lag] - decades[0], abs=1e-4)
+    assert got.reach == math.inf
+
+
+def test_norms_and_signal(setup, found):
+    """Of a loss written out, batch by batch in float64: |mean|^2 less its noise, over the variance."""
+    params, _, got = found
+
+    def loss(params, drawn):
+        _, ys = setup.model(params, drawn.xs)
+        return jnp.square(ys[-1, :, 0] - drawn.targets[-1]).mean()
+
+    keys = jax.random.split(jax.random.key(SEED), len(got.norms))
+    gradient = jax.jit(jax.grad(loss))
+    trees = [gradient(params, gr.tasks.adding(key, B, T)) for key in keys]
+    flat = [{"cell.recurrent.w": tree.cell.recurrent["w"], "readout.b": tree.readout["b"]} for tree in trees]
+    norms = [math.sqrt(sum(float(np.square(leaf).sum()) for leaf in jax.tree.leaves(tree))) for tree in trees]
+    np.testing.assert_allclose(got.norms, norms, rtol=1e-4)
+    assert len(got.norms) == 16 and got.norm == pytest.approx(np.median(norms), rel=1e-4)
+    for name in flat[0]:
+        rows = np.array([np.ravel(each[name]) for each in flat], np.float64)
+        variance = rows.var(0, ddof=1).sum()
+        signal = max(0.0, np.square(rows.mean(0)).sum() - variance / len(rows)) / variance
+        assert got.signal[name] == pytest.approx(math.sqrt(signal), rel=1e-3, abs=1e-3)
+
+
+def test_gates_and_units(setup, found):
+    """Shares of a sigmoid near its ends; what `gr.flow` says of time scales and of units; the median weight."""
+    params, on, got = found
+    gates = gr.gate_activations(gr.gru, params.cell, on.xs[:, :8])
+    for name in ("reset", "update"):
+        near = np.abs(np.asarray(getattr(gates, name)) - 0.5) > 0.49
+        assert got.saturated[name] == pytest.approx(near.mean())
+        assert got.frozen[name] == pytest.approx(near.all((0, 1)).mean())
+    assert set(got.saturated) == {"reset", "update"} and 0 < got.saturated["update"] < 1
+    scales = gr.flow.timescales(gr.gru, params.cell, on.xs[:, :8])
+    assert got.scales == pytest.approx((float(np.median(scales)), float(scales.max())))
+    marked, unmarked = jnp.asarray(on.marks.marked), jnp.asarray(on.marks.unmarked)
+    written = gr.flow.writable(gr.gru, params.cell, marked, unmarked, horizon=T, lag=on.lag)
+    assert (got.units, got.ratio) == (int(written.number), pytest.approx(float(written.best)))
+    assert got.weight == pytest.approx(
+        np.median(np.abs(np.concatenate([*map(np.ravel, jax.tree.leaves(params.cell))])))
+    )
+
+
+def test_bias_that_keeps(setup, found):
+    """At the bias that is found, a tenth of the gradient is left at the lag; there is none of a network or an RNN."""
+    params, on, _ = found
+    bias = keeping_bias(setup, params, on)
+    kept = gr.flow.keeping_bias(gr.gru)(params.cell, jnp.float32(bias))
+    rows = np.asarray(gr.flow.adjoint(gr.gru, kept, on.xs[:, :8]).log10_norm["state"])
+    decades = np.median(rows, axis=1)[::-1]
+    start = np.median(np.asarray(gr.flow.adjoint(gr.gru, params.cell, on.xs[:, :8]).log10_norm["state"])[-1])
+    assert decades[on.lag] - start == pytest.approx(-1, abs=0.05)
+    other = dataclasses.replace(setup, cell=gr.rnn, cell_options={})
+    assert keeping_bias(other, jax.tree.map(lambda a: a[0], gr.train.init(other).params), on) is None
+
+
+def test_without_memory(setup):
+    """The best constant answer, on the very batches of a test; of classes, chance."""
+
+    def drawn(seed, number):
+        keys = jax.random.split(jax.random.key(seed), number)
+        return np.concatenate([np.asarray(gr.tasks.adding(key, B, T).targets[-1], np.float64) for key in keys])
+
+    answer = drawn(SEED, 64).mean()
+    assert without_memory(setup, 4) == pytest.approx(np.square(drawn(2**31 - 1, 4) - answer).mean(), rel=1e-4)
+    assert without_memory(dataclasses.replace(setup, task=gr.tasks.parity), 4) == math.log(2)
+
+
+@pytest.mark.parametrize(
+    ("task", "steps", "number", "lags"),
+    [
+        (gr.tasks.adding, 20, 2, (0, 19)),
+        (gr.tasks.adding_1997, 20, 2, (1, 18)),
+        (gr.tasks.temporal_order, 100, 2, (39, 89)),
+        (gr.tasks.temporal_order_3, 100, 3, (23, 89)),
+        (gr.tasks.copy, 5, 10, (15, 24)),
+        (gr.tasks.delayed_recall, 9, 1, (8, 8)),
+        (gr.tasks.noisy_latch, 9, 3, (6, 8)),
+        (gr.tasks.agreement, 20, 1, (14, 18)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_marks(task, steps, number, lags):
+    """So many in each sequence, at the lags that the task gives them; nothing else looks like them."""
+    xs = np.asarray(task(jax.random.key(0), 16, steps).xs)
+    got = marks(task, xs)
+    assert len(got.lags) == 16 * number and lags[0] <= got.lags.min() <= got.lags.max() <= lags[1]
+    assert len(got.marked) + len(got.unmarked) == xs.shape[0] * 16
+    if task.name != "noisy-latch":  # where nothing but time tells
+        assert not {tuple(row) for row in got.marked} & {tuple(row) for row in got.unmarked}
+
+
+def test_no_marks():
+    """Where every step matters."""
+    for task in (gr.tasks.parity, gr.tasks.anbn):
+        assert marks(task, np.asarray(task(jax.random.key(0), 2, 8).xs)) is None
+
+
+def test_a_training_run_again():
+    """The update whose loss is the first that is not finite, by a loop of steps; the largest rate with low losses."""
+    setup = gr.train.Setup(
+        gr.tasks.adding, gr.rnn, T, H, B, gr.train.Optimiser(optax.sgd, 20.0, None), method=gr.Autodiff()
+    )
+    state = gr.train.init(setup)
+
+    @jax.jit
+    def descend(params, key, rate):
+        drawn = gr.tasks.adding(key, B, T)
+        error = lambda params: jnp.square(setup.model(params, drawn.xs)[1][-1, :, 0] - drawn.targets[-1]).mean()
+        loss, gradient = jax.value_and_grad(error)(params)
+        return jax.tree.map(lambda a, g: a - rate * g, params, gradient), loss
+
+    def losses(rate):
+        params, found = jax.tree.map(lambda a: a[0], state.params), []
+        while len(found) < 12 and np.all(np.isfinite(found)):
+            params, loss = descend(params, jax.random.fold_in(state.key[0], len(found)), jnp.float32(rate))
+            found.append(float(loss))
+        return np.array(found)
+
+    found = losses(20.0)
+    got = stability(setup, state, state, 12, 1 / 6)
+    assert got.failed_at == len(found) < 12 and not np.isfinite(found[-1])
+    high = max(10 / 6, 10 * found[0])  # of the loss without memory, and of the first
+    assert got.rate < 20 and losses(got.rate).max() <= high
+    larger = min(rate for rate in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if rate > got.rate)
+    assert losses(larger).max() > high
+    lost = state._replace(params=jax.tree.map(lambda a: a * jnp.nan, state.params))
+    assert stability(setup, state, lost, 12, 1 / 6) == got
+    assert stability(setup, state, state, len(found) - 1, 1 / 6) == (None, None, 0)
