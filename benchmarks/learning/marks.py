@@ -1,7 +1,7 @@
 """Which steps of a task's sequences matter, from the sequences: what a forecast is given of a task.
 
 adding            the two marked values                temporal order    the symbols X and Y
-agreement         the subject; written by nouns        copy              the ten symbols
+agreement         the subject; written by nouns        copy              the ten symbols, one for each answer
 digits, text, formal languages                         every step: none stands out
 """
 
@@ -13,7 +13,8 @@ import numpy as np
 import gatedrnn as gr
 from gatedrnn.tasks import sentences
 
-MOST = 2_000  # rows of inputs that are kept
+MOST = 500  # rows of inputs that are kept
+SYMBOLS = 10  # of copy
 
 
 class Steps(NamedTuple):
@@ -21,26 +22,40 @@ class Steps(NamedTuple):
 
     Attributes:
         xs: the sequences, [T, B, D].
-        lags: steps from each step that matters to the end, one for each of them, [N].
+        lags: steps from each step that matters to the end, one for each of them, [N], in more sequences than `xs`.
         marked: inputs of steps that matter, [N, D].
-        unmarked: inputs of the others, [M, D]; of a task in which every step matters, the same.
+        unmarked: inputs of the others, [M, D]; None of a task in which every step matters.
+        answers: how many answers need different ones.
     """
 
     xs: Any
     lags: np.ndarray
     marked: np.ndarray
-    unmarked: np.ndarray
+    unmarked: np.ndarray | None
+    answers: int
 
 
-def steps(setup: gr.train.Setup, batch: int) -> Steps:
+def steps(setup: gr.train.Setup) -> Steps:
     """From held-out data, drawn with a fixed key."""
-    drawn = setup.task.held_out.draw(jax.random.key(0), batch, setup.horizon)
+    task, horizon = setup.task, setup.horizon
+    if task.symbols:
+        raise ValueError(f"{task.name} has symbols that are embedded")
+    sequences, rows = _sizes(horizon)
+    drawn = task.held_out.draw(jax.random.key(0), sequences, horizon)
     xs = np.asarray(drawn.xs)
-    if setup.task.symbols:
-        raise ValueError(f"{setup.task.name} has symbols that are embedded")
-    needed, alike, last = _marks(setup.task.name, xs)
-    other = ~alike if (~alike).any() and alike.any() else np.ones_like(alike)
-    return Steps(drawn.xs, last - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[other]))
+    needed, alike, last = _marks(task.name, xs)
+    some = drawn.xs[:, : max(rows, 18) if task.name.startswith("agreement") else rows]  # 18: each kind of sentence
+    answers = SYMBOLS if task.name == "copy" else 1
+    others = None if alike.all() else _some(xs[~alike])
+    return Steps(some, last - np.nonzero(needed)[0], _some(xs[alike]), others, answers)
+
+
+def _sizes(horizon: int) -> tuple[int, int]:
+    """How many sequences the lags are counted in, and through how many the adjoint goes: fewer where they are long."""
+    for longest, sizes in ((2_000, (256, 8)), (20_000, (64, 2)), (200_000, (16, 1))):
+        if horizon <= longest:
+            return sizes
+    return 2, 1
 
 
 def _marks(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -52,7 +67,7 @@ def _marks(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         marks = np.asarray(xs[..., 6:].any(-1))
     elif name == "copy":
         marks = np.asarray(xs[..., :8].any(-1))
-    elif name == "agreement":
+    elif name.startswith("agreement"):
         symbols = xs.argmax(-1)
         nouns = (symbols >= sentences.NOUN) & (symbols < sentences.VERB)
         place = np.where((symbols[0] >= sentences.PREPOSITION) & (symbols[0] < sentences.ADVERB), 5, 1)  # behind a PP
