@@ -8,7 +8,7 @@ What is in forecast.json is not measured again; without that file everything is.
 A run leaves the plateau between two tests, at the second of which its loss is a quarter below that of the best answer
 without memory. Of one that never does it is known that it takes longer than its budget.
 
-    log10 updates = log10(forecast / batch) + s t         maximum likelihood of what is known of each run
+    log10 updates = log10(forecast) + s t                 maximum likelihood of what is known of each run
 
 t has Student's distribution of three degrees of freedom: a run that leaves by another way is an exception and does not
 bend the rest. A record weighs as the square root of the number of its entries, however many seeds these have. The
@@ -27,7 +27,7 @@ from scipy import optimize, stats
 
 import gatedrnn as gr
 from benchmarks.learning import plateaus
-from benchmarks.learning.calibrated import HELD_OUT, judged, picture
+from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
 from benchmarks.learning.marks import steps
 from benchmarks.learning.setups import RECORDS
 from benchmarks.shared import RESULTS, Row, described, write_whole
@@ -42,8 +42,8 @@ NOISE = stats.t(3)
 SHARE = 0.8  # of the runs of a record that was left out, as they are expected between a forecast's low and high
 CONSTANTS = Path(gr.__file__).parent / "flow" / "_forecast.json"
 RESULT = RESULTS / "forecast.json"
-NAMES = ("slowness", "sequences", "power")
-FIRST = np.array([0.2, 1.5, 1.0, -1.5])  # log10, log10, itself; ln of the spread
+NAMES = ("slowness", "updates", "power")
+FIRST = np.array([0.2, 1.0, 0.7, -1.3])  # log10, log10, itself; ln of the spread
 
 
 def measured(there: set[tuple[str, str]]) -> Iterator[Row]:
@@ -95,6 +95,7 @@ def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) ->
             "envelope": sign.envelope if math.isfinite(sign.envelope) else None,
             "distance": sign.distance,
             **left(tests),
+            "budget": row["budget"],
         }
 
 
@@ -121,13 +122,13 @@ def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
 
 def modelled(found: list[Row]) -> Callable[[np.ndarray], np.ndarray]:
     """log10 of updates by the fit's numbers; the same formula as `forecast_from`, of all runs at once."""
-    batch, rate, distance, answers = (
-        np.array([run[name] for run in found], float) for name in ("batch", "learning_rate", "distance", "answers")
+    rate, distance, answers = (
+        np.array([run[name] for run in found], float) for name in ("learning_rate", "distance", "answers")
     )
     envelope = np.array([math.inf if run["envelope"] is None else run["envelope"] for run in found])
 
     def updates(x: np.ndarray) -> np.ndarray:
-        seeing = 10 ** np.minimum(x[1] + x[2] * envelope, 300) / batch
+        seeing = 10 ** np.minimum(x[1] + x[2] * envelope, 300)
         return np.asarray(np.log10(answers * (10 ** x[0] * distance / rate + seeing)))
 
     return updates
@@ -170,7 +171,7 @@ def spread_of(told: list[Row]) -> float:
 
 def forecast_of(run: Row, constants: dict[str, float]) -> Row:
     """Updates until the plateau is left."""
-    x = np.array([math.log10(constants["slowness"]), math.log10(constants["sequences"]), constants["power"]])
+    x = np.array([math.log10(constants["slowness"]), math.log10(constants["updates"]), constants["power"]])
     return {"forecast": float(10 ** modelled([run])(x)[0])}
 
 
@@ -198,7 +199,10 @@ def report(found: list[Row]) -> Row:
         "scores": {
             "calibrated": judged([run for run in told if run["record"] in CALIBRATED], spread),
             "calibrated_each_record_by_a_fit_to_the_others": judged(crossed, spread),
-            "held_out": judged([run for run in told if run["record"] in HELD_OUT], spread),
+            **{
+                name: judged([run for run in told if run["record"] in HELD_OUT and (run["task"] in EVERY_STEP) == every], spread)
+                for name, every in (("held_out", False), ("held_out_where_every_step_matters", True))
+            },
         },
         "per_task": per_task,
         "runs": told,

@@ -24,14 +24,14 @@ class Steps(NamedTuple):
         xs: the sequences, [T, B, D].
         lags: steps from each step that matters to the end, one for each of them, [N], in more sequences than `xs`.
         marked: inputs of steps that matter, [N, D].
-        unmarked: inputs of the others, [M, D]; None of a task in which every step matters.
+        unmarked: inputs of the others, [M, D]; of a task in which every step matters, the same.
         answers: how many answers need different ones.
     """
 
     xs: Any
     lags: np.ndarray
     marked: np.ndarray
-    unmarked: np.ndarray | None
+    unmarked: np.ndarray
     answers: int
 
 
@@ -46,8 +46,8 @@ def steps(setup: gr.train.Setup) -> Steps:
     needed, alike, last = _marks(task.name, xs)
     some = drawn.xs[:, : max(rows, 18) if task.name.startswith("agreement") else rows]  # 18: each kind of sentence
     answers = SYMBOLS if task.name == "copy" else 1
-    others = None if alike.all() else _some(xs[~alike])
-    return Steps(some, last - np.nonzero(needed)[0], _some(xs[alike]), others, answers)
+    others = alike if alike.all() else ~alike
+    return Steps(some, last - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[others]), answers)
 
 
 def _sizes(horizon: int) -> tuple[int, int]:
@@ -55,7 +55,7 @@ def _sizes(horizon: int) -> tuple[int, int]:
     for longest, sizes in ((2_000, (256, 8)), (20_000, (64, 2)), (200_000, (16, 1))):
         if horizon <= longest:
             return sizes
-    return 2, 1
+    return 1, 1
 
 
 def _marks(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

@@ -11,6 +11,7 @@ from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import Decay, decay
 from gatedrnn.flow.fixed_points import FixedPoints, fixed_points
 from gatedrnn.flow.flossing import flossing
+from gatedrnn.flow.forecast import Forecast, Signs, forecast
 from gatedrnn.flow.jacobian_norms import JacobianNorms, jacobian_norms
 from gatedrnn.flow.lyapunov import lyapunov
 from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
@@ -33,6 +34,7 @@ __all__ = [
     "Coverage",
     "Decay",
     "FixedPoints",
+    "Forecast",
     "GateMap",
     "JacobianNorms",
     "Monitor",
@@ -45,6 +47,7 @@ __all__ = [
     "Run",
     "Scalar",
     "Sensitivity",
+    "Signs",
     "SingularValues",
     "Solved",
     "Spectrum",
@@ -58,6 +61,7 @@ __all__ = [
     "decay",
     "fixed_points",
     "flossing",
+    "forecast",
     "jacobian_norms",
     "keeping_bias",
     "lyapunov",

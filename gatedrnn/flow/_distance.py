@@ -1,7 +1,8 @@
 """How far weights have to move until what a marked step writes stands out in the memory at the end.
 
-S_k = std over marked steps of written * mean over lags of f^lag             signal of unit k
-N_k = std over unmarked steps of written * sqrt(sum over t < T of f^(2 t))   noise; f = exp(mean ln f) of unmarked steps
+S_k = std over marked steps of written * mean over lags of kept(lag)             signal of unit k
+N_k = std over unmarked steps of written * sqrt(sum over t < T of kept(t)^2)     noise
+kept(t) = exp(t * mean ln f) of unmarked steps; the adjoint's norm at lag t where no gate keeps
 R   = sqrt(sum over k of S_k^2 / (N_k^2 + FLOOR^2))                          what a readout of all units can tell apart
 
 distance = the smallest d with R >= TOLD, while every input weight and bias of a unit moves by d along the sign of the
@@ -28,27 +29,30 @@ TOLD = 0.5
 MOVED = 0.01 * 1.12 ** np.arange(70)
 """The distances that are tried, up to 25."""
 ROWS, LAGS = 100, 50
-LEAST = 1e-30
+LEAST, LOGS = 1e-30, (-600.0, 300.0)
 
 
 def distance(
-    cell: Cell, params: Any, marked: np.ndarray, unmarked: np.ndarray | None, lags: np.ndarray, horizon: int
+    cell: Cell, params: Any, marked: np.ndarray, unmarked: np.ndarray, lags: np.ndarray, norms: np.ndarray
 ) -> float:
     """From MOVED[0], where R is there almost at once, to MOVED[-1], where it never is.
 
     Args:
-        cell: a cell in three-function form. Of one without a gate that keeps, all is taken to be kept of a signal, and
-            nothing of the noise: what arrives, the envelope says.
+        cell: a cell in three-function form.
         params: its weights.
         marked: inputs of steps that matter, [N, D].
-        unmarked: inputs of the others, [M, D]; None where there are none.
+        unmarked: inputs of the others, [M, D].
         lags: steps between the marked ones and the loss, [L].
-        horizon: T.
+        norms: log10 of the adjoint's norm by lag, [T + 1].
     """
-    quiet = unmarked is None
-    parts = [_evenly(params, cell, rows) for rows in (marked, marked if unmarked is None else unmarked)]
+    parts = [_evenly(params, cell, rows) for rows in (marked, unmarked)]
     middle = np.quantile(lags, (np.arange(LAGS) + 0.5) / LAGS)
-    ratios = _ratios(cell, params, *parts, jnp.asarray(middle, jnp.float32), float(horizon), 0.0 if quiet else 1.0)
+    log = np.clip(norms * np.log(10), *LOGS)
+    arrives = np.log(np.exp(log[lags] - log[lags].max()).mean()) + log[lags].max()
+    noise = np.exp(2 * log[:-1]).sum()
+    ratios = _ratios(
+        cell, params, *parts, jnp.asarray(middle, jnp.float32), float(len(norms) - 1), float(arrives), float(noise)
+    )
     logs = np.maximum.accumulate(np.log(np.maximum(np.asarray(ratios, np.float64), LEAST)))
     if logs[-1] < np.log(TOLD):
         return float(MOVED[-1])
@@ -70,9 +74,16 @@ def _evenly(params: Any, cell: Cell, rows: np.ndarray) -> Sequence:
 @functools.partial(jax.jit, static_argnums=0)
 @gathered(1)
 def _ratios(
-    cell: Cell, params: Any, marked: Sequence, unmarked: Sequence, lags: Array, horizon: Array, noisy: Array
+    cell: Cell,
+    params: Any,
+    marked: Sequence,
+    unmarked: Sequence,
+    lags: Array,
+    horizon: Array,
+    arrives: Array,
+    noisy: Array,
 ) -> Array:
-    """R at every distance of MOVED, [70]."""
+    """R at every distance of MOVED, [70]; `arrives` is ln of what is kept of a signal, `noisy` the sum, gates aside."""
 
     def stepped(params: Any, sequence: Sequence) -> tuple[Array, Array]:
         """What each of the steps writes, and ln of the factor by which it keeps, [N, H] each."""
@@ -86,14 +97,13 @@ def _ratios(
         """ln of a unit's signal over its noise, [H]."""
         moved = params._replace(input=inputs)
         (signal, _), (noise, factor) = stepped(moved, marked), stepped(moved, unmarked)
-        steps = jnp.ones_like(horizon)
-        log_signal = _log_deviation(signal)
+        log_kept, steps = arrives, noisy
         if cell.keeps:
             mean = jnp.minimum(factor.mean(0), -1e-7)
-            log_signal += jax.nn.logsumexp(lags[:, None] * mean, axis=0) - jnp.log(float(LAGS))
-            steps = jnp.expm1(2 * horizon * mean) / jnp.expm1(2 * mean)  # of a geometric sum
-        squared = noisy * jnp.exp(2 * _log_deviation(noise)) * steps
-        return log_signal - 0.5 * jnp.log(squared + FLOOR**2)
+            log_kept = jax.nn.logsumexp(jnp.outer(lags, mean), axis=0) - jnp.log(float(LAGS))
+            steps = jnp.expm1(2 * horizon * mean) / jnp.expm1(2 * mean)  # a geometric sum
+        squared = jnp.exp(2 * _log_deviation(noise)) * steps
+        return _log_deviation(signal) + log_kept - 0.5 * jnp.log(squared + FLOOR**2)
 
     def move(inputs: Any, by: Array) -> tuple[Any, Array]:
         slope = jax.grad(lambda inputs: log_ratio(inputs).sum())(inputs)

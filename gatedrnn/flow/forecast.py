@@ -1,6 +1,6 @@
 """A forecast before any training: how many sequences until a model leaves the plateau of the answer without memory.
 
-sequences = answers * (batch * s * distance / learning rate  +  n * 10^(k E))
+sequences = batch * answers * (s * distance / learning rate  +  n * 10^(k E))
 
 distance    how far weights have to move until a marked step can be told at the end       (`_distance`)
 E           decades by which less gradient arrives at the task's lags than is sent        (`adjoint`)
@@ -66,8 +66,8 @@ def forecast(
     params: Any,
     xs: Array,
     lags: Any,
-    marked: Array | None = None,
-    unmarked: Array | None = None,
+    marked: Array,
+    unmarked: Array,
     *,
     batch: int,
     learning_rate: float = 1e-2,
@@ -75,8 +75,9 @@ def forecast(
 ) -> Forecast:
     """How many sequences until the plateau is left, from weights that are not trained yet.
 
-    An extrapolation from what the project has trained: Adam, one layer of 2 to 262 units, tasks that ask for something
-    seen long ago. What it is worth on tasks that it was not fitted to, and where it fails, stands in
+    An extrapolation from what the project has trained: Adam, one layer of 2 to 262 units, tasks that ask for some steps
+    seen long ago, told apart from all others by their input. Not for tasks in which every step matters (parity, digits,
+    text). What it is worth on tasks that it was not fitted to, and where it fails, stands in
     docs/concepts/forecast.md; take the interval, not the middle.
 
     Args:
@@ -85,7 +86,7 @@ def forecast(
         xs: inputs as the task has them, [T, B, D] or [T, D].
         lags: the steps between what has to be remembered and the loss, whole numbers from 0 to T, [N]: as often as they
             come up. A few hundred draws tell more than those in `xs`.
-        marked: inputs of steps that have to be remembered, [M, D], at least two; None where every step has to be.
+        marked: inputs of steps that have to be remembered, such as draws of them, [N, D], at least two.
         unmarked: inputs of the others, [M, D].
         batch: sequences per update.
         learning_rate: of Adam or the like.
@@ -96,8 +97,7 @@ def forecast(
         A `Forecast`.
 
     Raises:
-        ValueError: an argument is out of range or of the wrong shape; one of `marked` and `unmarked` is missing; the
-            cell has `step` alone.
+        ValueError: an argument is out of range or of the wrong shape; the cell has `step` alone.
 
     Example:
         >>> import jax, jax.numpy as jnp, gatedrnn as gr
@@ -119,7 +119,7 @@ def forecast(
     return forecast_from(signs(cell, params, xs, lags, marked, unmarked), batch, learning_rate, answers)
 
 
-def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any = None, unmarked: Any = None) -> Signs:
+def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any, unmarked: Any) -> Signs:
     """What a forecast goes by; arguments as in `forecast`."""
     if not isinstance(cell, Cell) or not cell.factored:
         raise fail("cell", "a Cell in three-function form, such as `gr.lstm`", repr(cell))
@@ -128,12 +128,9 @@ def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any = None, unmar
         raise fail("xs", "inputs [T, B, D] or [T, D]", shown(xs))
     xs = xs[:, None] if xs.ndim == 2 else xs
     lags = _lags(lags, len(xs))
-    if (marked is None) != (unmarked is None):
-        raise fail("marked", "given with `unmarked`", "one of them")
-    found = envelope(np.asarray(lagged(cell, params, xs), np.float64)[lags].mean(1))
-    rows = np.asarray(xs).reshape(-1, xs.shape[-1]) if marked is None else _rows("marked", marked, xs.shape[-1], 2)
-    others = None if unmarked is None else _rows("unmarked", unmarked, xs.shape[-1], 1)
-    return Signs(found, distance(cell, params, rows, others, lags, len(xs)))
+    norms = np.asarray(lagged(cell, params, xs), np.float64).mean(1)  # [T + 1]
+    rows = [_rows(*each, xs.shape[-1]) for each in (("marked", marked, 2), ("unmarked", unmarked, 1))]
+    return Signs(envelope(norms[lags]), distance(cell, params, *rows, lags, norms))
 
 
 def envelope(norms: np.ndarray) -> float:
@@ -145,10 +142,10 @@ def envelope(norms: np.ndarray) -> float:
 def forecast_from(found: Signs, batch: int, learning_rate: float, answers: int) -> Forecast:
     """The forecast of what was measured."""
     constants = calibration()
-    moving = batch * constants["slowness"] * found.distance / learning_rate
-    log10 = math.log10(constants["sequences"]) + constants["power"] * found.envelope
+    moving = constants["slowness"] * found.distance / learning_rate
+    log10 = math.log10(constants["updates"]) + constants["power"] * found.envelope
     seeing = 10**log10 if log10 < LARGEST_LOG10 else math.inf
-    middle, factor = answers * (moving + seeing), 10 ** constants["spread"]
+    middle, factor = batch * answers * (moving + seeing), 10 ** constants["spread"]
     return Forecast(middle, middle / factor, middle * factor, moving / (moving + seeing), found)
 
 
@@ -160,7 +157,7 @@ def calibration() -> dict[str, float]:
     return constants
 
 
-def _rows(name: str, value: Any, width: int, least: int) -> np.ndarray:
+def _rows(name: str, value: Any, least: int, width: int) -> np.ndarray:
     expected = f"inputs [N, D] of N >= {least} steps, D = {width} as in `xs`"
     rows = np.asarray(check_array(name, expected, value))
     if rows.ndim != 2 or len(rows) < least or rows.shape[1] != width:
