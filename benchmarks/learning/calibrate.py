@@ -31,7 +31,7 @@ from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
 from benchmarks.learning.marks import steps
 from benchmarks.learning.setups import RECORDS
 from benchmarks.shared import RESULTS, Row, described, write_whole
-from gatedrnn.flow.forecast import Signs, forecast_from, signs as signs_of
+from gatedrnn.flow.forecast import signs as signs_of
 
 CALIBRATED = (
     *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
@@ -147,7 +147,9 @@ def likelihood_of(found: list[Row]) -> Callable[[np.ndarray, float], float]:
     def likelihood(forecasts: np.ndarray, log_spread: float) -> float:
         spread = math.exp(log_spread)
         low = np.where(first, 0.0, NOISE.cdf((after - forecasts) / spread))
-        known = np.where(np.isinf(until), NOISE.sf((after - forecasts) / spread), NOISE.cdf((until - forecasts) / spread) - low)
+        known = np.where(
+            np.isinf(until), NOISE.sf((after - forecasts) / spread), NOISE.cdf((until - forecasts) / spread) - low
+        )
         return float((weights * np.log(np.maximum(known, 1e-12))).sum())
 
     return likelihood
@@ -200,7 +202,9 @@ def report(found: list[Row]) -> Row:
             "calibrated": judged([run for run in told if run["record"] in CALIBRATED], spread),
             "calibrated_each_record_by_a_fit_to_the_others": judged(crossed, spread),
             **{
-                name: judged([run for run in told if run["record"] in HELD_OUT and (run["task"] in EVERY_STEP) == every], spread)
+                name: judged(
+                    [run for run in told if run["record"] in HELD_OUT and (run["task"] in EVERY_STEP) == every], spread
+                )
                 for name, every in (("held_out", False), ("held_out_where_every_step_matters", True))
             },
         },

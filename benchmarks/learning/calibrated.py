@@ -43,9 +43,7 @@ def judged(told: list[Row], spread: float) -> Row:
         if ended
         else None,
         "never_left": len(never),
-        "never_left_and_forecast_beyond_half_the_budget": share(
-            [run["forecast"] >= run["after"] / 2 for run in never]
-        ),
+        "never_left_and_forecast_beyond_half_the_budget": share([run["forecast"] >= run["after"] / 2 for run in never]),
         "in_the_interval": share(covered),
         "told_whether_within_the_budget": share([in_time(run) == (run["left"] is not None) for run in told]),
         **order(told),

@@ -75,8 +75,10 @@ def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row
                 count = min(max(8, round(0.08 * step)), budget - step)
                 state, step = ahead(state, jnp.array(count)), step + count
                 losses = gr.train.measure(tested, state.params, 1).loss.tolist()
-                rows += [{"step": step, "seed": seed, "test_loss": loss} for seed, loss in zip(seeds, losses)]
-                left |= {seed for seed, loss in zip(seeds, losses) if loss < LEFT / 6}
+                rows += [
+                    {"step": step, "seed": seed, "test_loss": loss} for seed, loss in zip(seeds, losses, strict=True)
+                ]
+                left |= {seed for seed, loss in zip(seeds, losses, strict=True) if loss < LEFT / 6}
             yield {
                 "label": f"T = {horizon}, {cell.name}, {init}, {rate}",
                 "cell": cell.name,
@@ -94,15 +96,16 @@ def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.parse_args()
-    record = json.loads(RESULT.read_text()) if RESULT.exists() else {"made": described(("jax", "optax")), "entries": []}
-    there = {(row["cell"], row["horizon"]) for row in record["entries"]}
+    record: Row = json.loads(RESULT.read_text()) if RESULT.exists() else {"made": described(("jax", "optax"))}
+    found: list[Row] = record.setdefault("entries", [])
+    there = {(row["cell"], row["horizon"]) for row in found}
     for side, (horizons, seeds) in SIDES.items():
         for horizon in horizons:
             for cell in CELLS:
                 if (cell.name, horizon) not in there:
                     for row in trained(cell, horizon, seeds):
                         print(row["label"], row["rows"][-1]["step"], f"{row['seconds']:.1f} s", flush=True)
-                        record["entries"].append({"record": side} | row)
+                        found.append({"record": side} | row)
                     write_whole(RESULT, record)
 
 

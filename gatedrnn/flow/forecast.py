@@ -104,7 +104,7 @@ def forecast(
         >>> values = jnp.linspace(0, 1, 100)  # adding: a value and a mark
         >>> marked, unmarked = (jnp.stack([values, jnp.full(100, mark)], 1) for mark in (1.0, 0.0))
         >>> made = [gr.lstm.init(jax.random.key(0), 2, 32, **options) for options in ({"chrono": 200}, {})]
-        >>> lags = jax.random.randint(jax.random.key(1), 500, 1, 201)
+        >>> lags = jax.random.randint(jax.random.key(1), (500,), 1, 201)
         >>> xs = unmarked[jax.random.randint(jax.random.key(2), (200, 4), 0, 100)]
         >>> soon, late = (gr.flow.forecast(gr.lstm, params, xs, lags, marked, unmarked, batch=16) for params in made)
         >>> soon.sequences < late.sequences
@@ -136,7 +136,9 @@ def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any, unmarked: An
 def envelope(norms: np.ndarray) -> float:
     """E of log10 norms at the lags, [N]."""
     top = norms.max()
-    return float(-top if not math.isfinite(top) else -(top + math.log10(np.mean(10.0 ** np.maximum(norms - top, -300)))))
+    return float(
+        -top if not math.isfinite(top) else -(top + math.log10(np.mean(10.0 ** np.maximum(norms - top, -300))))
+    )
 
 
 def forecast_from(found: Signs, batch: int, learning_rate: float, answers: int) -> Forecast:

@@ -42,7 +42,10 @@ def log_ratio(w, b, marked, unmarked, lags):
 def moved(params, marked, unmarked, lags):
     """The distance by central differences: each weight along the sign of its own, until R is there."""
     w, b = (np.array(params.input[name], np.float64) for name in "wb")
-    rows = [np.asarray(each, np.float64)[np.linspace(0, len(each) - 1, 100).round().astype(int)] for each in (marked, unmarked)]
+    rows = [
+        np.asarray(each, np.float64)[np.linspace(0, len(each) - 1, 100).round().astype(int)]
+        for each in (marked, unmarked)
+    ]
     lags = np.quantile(lags, (np.arange(50) + 0.5) / 50)
     before, last = 0.0, -np.inf
     for now in _distance.MOVED:
@@ -108,7 +111,9 @@ def test_ends():
     assert never == (math.inf, pytest.approx(_distance.MOVED[-1]))
     told = forecast_from(never, 1, 1e-2, 1)
     assert (told.sequences, told.high, told.moving) == (math.inf, math.inf, 0)
-    assert signs(gr.rnn, params, xs, [0, T], xs[:2], xs)[0] == pytest.approx(math.log10(2))  # of the probe itself: half of the lags
+    assert signs(gr.rnn, params, xs, [0, T], xs[:2], xs)[0] == pytest.approx(
+        math.log10(2)
+    )  # of the probe itself: half of the lags
 
 
 def test_constants_are_those_of_the_record():
