@@ -129,8 +129,8 @@ def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any, unmarked: An
     xs = xs[:, None] if xs.ndim == 2 else xs
     lags = _lags(lags, len(xs))
     norms = np.asarray(lagged(cell, params, xs), np.float64).mean(1)  # [T + 1]
-    rows = [_rows(*each, xs.shape[-1]) for each in (("marked", marked, 2), ("unmarked", unmarked, 1))]
-    return Signs(envelope(norms[lags]), distance(cell, params, *rows, lags, norms))
+    written, others = _rows("marked", marked, 2, xs.shape[-1]), _rows("unmarked", unmarked, 1, xs.shape[-1])
+    return Signs(envelope(norms[lags]), distance(cell, params, written, others, lags, norms))
 
 
 def envelope(norms: np.ndarray) -> float:
