@@ -82,18 +82,29 @@ def order(told: list[Row]) -> Row:
 
 
 def picture(record: Row, calibrated: tuple[str, ...], path: Path) -> None:
-    """Forecast against what came, in sequences: calibration beside held-out runs; hollow where the plateau was kept."""
+    """Forecast against what came, in sequences: calibration beside held-out runs; hollow where the plateau was kept.
+
+    Of tasks with marked steps.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
     for axis, records in zip(axes, (calibrated, HELD_OUT), strict=True):
+        named = set[str]()
         for place, name in enumerate(records):
             for hollow in (False, True):
-                shown = [run for run in record["runs"] if run["record"] == name and (run["left"] is None) == hollow]
+                shown = [
+                    run
+                    for run in record["runs"]
+                    if run["record"] == name and (run["left"] is None) == hollow and run["task"] not in EVERY_STEP
+                ]
+                if not shown:
+                    continue
                 came = [run["batch"] * (run["left"] or run["after"]) for run in shown]
                 said = [min(run["batch"] * run["forecast"], 1e8) for run in shown]
-                label = None if hollow else name
+                label = None if name in named else name
+                named.add(name)
                 axis.scatter(came, said, 18, "none" if hollow else f"C{place}", edgecolors=f"C{place}", label=label)
         ends = np.array([1e2, 1e8])
         axis.plot(ends, ends, "k", linewidth=0.8)

@@ -11,7 +11,7 @@ import pytest
 
 import gatedrnn as gr
 from gatedrnn.flow import _distance
-from gatedrnn.flow.forecast import calibration, forecast_from, signs
+from gatedrnn.flow.forecast import Signs, calibration, forecast_from, signs
 
 RECORD = Path(__file__).parents[2] / "benchmarks" / "results" / "forecast.json"
 T, B, H = 60, 3, 3
@@ -117,8 +117,13 @@ def test_ends():
 
 
 def test_constants_are_those_of_the_record():
-    """So that no number is typed by hand."""
-    assert calibration() == json.loads(RECORD.read_text())["constants"]
+    """So that no number is typed by hand; and the record's forecasts are the package's."""
+    record = json.loads(RECORD.read_text())
+    assert calibration() == record["constants"]
+    for run in record["runs"]:
+        found = Signs(math.inf if run["envelope"] is None else run["envelope"], run["distance"])
+        told = forecast_from(found, run["batch"], run["learning_rate"], run["answers"]).sequences
+        assert run["forecast"] > 1e200 or told == pytest.approx(run["batch"] * run["forecast"], rel=1e-6)
 
 
 def test_refused():
