@@ -17,7 +17,7 @@ def test_the_wheel_holds_the_package_alone(built, project):
         size = sum(each.compress_size for each in wheel.infolist())
     sources = {path.relative_to(project).as_posix() for path in (project / "gatedrnn").rglob("*.py")}
     about = {name for name in names if name.startswith(f"gatedrnn-{gr.__version__}.dist-info/")}
-    assert names - about == sources | {"gatedrnn/py.typed"}
+    assert names - about == sources | {"gatedrnn/py.typed", "gatedrnn/flow/_forecast.json"}
     assert any(name.endswith("/LICENSE") for name in about)
     assert f"Version: {gr.__version__}\n" in metadata
     assert size < LARGEST

@@ -1,0 +1,233 @@
+"""Fits what `gr.flow.forecast` goes by to records of training, and tests it on records that the fit has not seen.
+
+python -m benchmarks.learning.calibrate             results/forecast.json and .png, and the package's constants
+python -m benchmarks.learning.calibrate --measured  fits anew to what forecast.json says was measured
+
+What is in forecast.json is not measured again; without that file everything is.
+
+A run leaves the plateau between two tests, at the second of which its loss is a quarter below that of the best answer
+without memory. Of one that never does it is known that it takes longer than its budget.
+
+    log10 updates = log10(forecast) + s t                 maximum likelihood of what is known of each run
+
+t has Student's distribution of three degrees of freedom: a run that leaves by another way is an exception and does not
+bend the rest. A record weighs as the square root of the number of its entries, however many seeds these have. The
+interval comes from forecasts of each record by a fit to the others, since a new task is what it is for.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from scipy import optimize, stats
+
+import gatedrnn as gr
+from benchmarks.learning import plateaus
+from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
+from benchmarks.learning.marks import steps
+from benchmarks.learning.setups import RECORDS
+from benchmarks.shared import RESULTS, Row, described, write_whole
+from gatedrnn.flow.forecast import signs as signs_of
+
+CALIBRATED = (
+    *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
+    plateaus.CALIBRATED,
+)
+LEFT = plateaus.LEFT  # of the loss of the best answer without memory
+NOISE = stats.t(3)
+SHARE = 0.8  # of the runs of a record that was left out, as they are expected between a forecast's low and high
+CONSTANTS = Path(gr.__file__).parent / "flow" / "_forecast.json"
+RESULT = RESULTS / "forecast.json"
+NAMES = ("slowness", "updates", "power")
+FIRST = np.array([0.2, 1.0, 0.7, -1.3])  # log10, log10, itself; ln of the spread
+
+
+def measured(there: set[tuple[str, str]]) -> Iterator[Row]:
+    """The runs: what is measured of the weights that each began with, and when it left the plateau."""
+    for name in (*CALIBRATED, *HELD_OUT):
+        for label, setup, rate, row in entries(name):
+            if (name, label) not in there:
+                yield from runs(name, label, setup, rate, row)
+                print(f"{name}: {label}", flush=True)
+
+
+def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
+    """Of a record, as far as it was trained: label, setup, learning rate, and what came."""
+    if name in plateaus.SIDES:
+        cells = {cell.name: cell for cell in plateaus.CELLS}
+        for row in json.loads(plateaus.RESULT.read_text())["entries"]:
+            if row["record"] == name:
+                rate = row["learning_rate"]
+                setup = plateaus.setup_of(cells[row["cell"]], row["horizon"], row["init"], rate)
+                yield row["label"], setup, rate, row
+        return
+    found = {row["label"]: row for row in json.loads((RESULTS / "records" / f"{name}.json").read_text())["entries"]}
+    for entry in RECORDS[name]():
+        if entry.label in found:
+            yield entry.label, entry.setup, entry.setup.optimiser.learning_rate, found[entry.label]
+
+
+def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) -> Iterator[Row]:
+    """Those of an entry, one per seed."""
+    seeds = list(dict.fromkeys(each["seed"] for each in row["rows"]))
+    state = gr.train.init(setup, seeds)
+    weights = gr.models.count(jax.tree.map(lambda a: a[0], state.params))
+    if weights != row.get("weights", weights):
+        raise ValueError(f"{name}, {label}: the record is of another model")
+    given = steps(setup)
+    for place, seed in enumerate(seeds):
+        params = jax.tree.map(lambda a, place=place: a[place], state.params.cell)
+        sign = signs_of(setup.cell, params, given.xs, given.lags, given.marked, given.unmarked)
+        tests = [(each["step"], each["test_loss"] / row["chance"]) for each in row["rows"] if each["seed"] == seed]
+        yield {
+            "record": name,
+            "label": label,
+            "task": setup.task.name,
+            "cell": setup.cell.name,
+            "seed": seed,
+            "batch": setup.batch,
+            "learning_rate": rate,
+            "answers": given.answers,
+            "envelope": sign.envelope if math.isfinite(sign.envelope) else None,
+            "distance": sign.distance,
+            **left(tests),
+            "budget": row["budget"],
+        }
+
+
+def left(tests: list[tuple[int, float]]) -> Row:
+    """The tests between which the loss, a share of the one without memory, came to `LEFT`; updates drawn straight."""
+    before = (0, 1.0)
+    for step, share in tests:
+        if share <= LEFT:
+            drawn = before[0] + (step - before[0]) * (before[1] - LEFT) / (before[1] - share)
+            return {"after": before[0], "until": step, "left": drawn}
+        before = (step, share)
+    return {"after": before[0], "until": None, "left": None}
+
+
+def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
+    """The constants of greatest likelihood, and the scale of the error, in decades."""
+    model, likelihood = modelled(found), likelihood_of(found)
+    best = FIRST
+    for _ in range(4):  # the simplex anew from where it has shrunk
+        loss = lambda x: -likelihood(model(x[:3]), x[3])
+        best = optimize.minimize(loss, best, method="Nelder-Mead", options={"maxiter": 4_000, "fatol": 1e-7}).x
+    return dict(zip(NAMES, (10 ** best[0], 10 ** best[1], best[2]), strict=True)), math.exp(best[3])
+
+
+def modelled(found: list[Row]) -> Callable[[np.ndarray], np.ndarray]:
+    """log10 of updates by the fit's numbers; the same formula as `forecast_from`, of all runs at once."""
+    rate, distance, answers = (
+        np.array([run[name] for run in found], float) for name in ("learning_rate", "distance", "answers")
+    )
+    envelope = np.array([math.inf if run["envelope"] is None else run["envelope"] for run in found])
+
+    def updates(x: np.ndarray) -> np.ndarray:
+        seeing = 10 ** np.minimum(x[1] + x[2] * envelope, 300)
+        return np.asarray(np.log10(answers * (10 ** x[0] * distance / rate + seeing)))
+
+    return updates
+
+
+def likelihood_of(found: list[Row]) -> Callable[[np.ndarray, float], float]:
+    """Of forecasts in log10 updates with an error of exp(log_spread): each run left between two tests, or not yet."""
+    records = [run["record"] for run in found]
+    sizes = {name: len({run["label"] for run in found if run["record"] == name}) ** 0.5 for name in records}
+    weights = np.array([sizes[name] / records.count(name) for name in records])
+    weights *= len(found) / weights.sum()
+    after = np.log10([max(run["after"], 0.5) for run in found])
+    until = np.log10([math.inf if run["until"] is None else run["until"] for run in found])
+    first = np.array([run["after"] == 0 for run in found])
+
+    def likelihood(forecasts: np.ndarray, log_spread: float) -> float:
+        spread = math.exp(log_spread)
+        low = np.where(first, 0.0, NOISE.cdf((after - forecasts) / spread))
+        known = np.where(
+            np.isinf(until), NOISE.sf((after - forecasts) / spread), NOISE.cdf((until - forecasts) / spread) - low
+        )
+        return float((weights * np.log(np.maximum(known, 1e-12))).sum())
+
+    return likelihood
+
+
+def without_each(found: list[Row]) -> list[Row]:
+    """Every run with its forecast by a fit to the other records."""
+    told = []
+    for name in dict.fromkeys(run["record"] for run in found):
+        constants, _ = fitted([run for run in found if run["record"] != name])
+        told += [run | forecast_of(run, constants) for run in found if run["record"] == name]
+    return told
+
+
+def spread_of(told: list[Row]) -> float:
+    """Decades to each side of a forecast that hold `SHARE` of such runs."""
+    likelihood, forecasts = likelihood_of(told), np.log10([run["forecast"] for run in told])
+    scale = optimize.minimize_scalar(lambda x: -likelihood(forecasts, x), bounds=(-4, 1), method="bounded").x
+    return math.exp(scale) * float(NOISE.ppf((1 + SHARE) / 2))
+
+
+def forecast_of(run: Row, constants: dict[str, float]) -> Row:
+    """Updates until the plateau is left."""
+    x = np.array([math.log10(constants["slowness"]), math.log10(constants["updates"]), constants["power"]])
+    return {"forecast": float(10 ** modelled([run])(x)[0])}
+
+
+def report(found: list[Row]) -> Row:
+    """The record: constants, what they are worth on each side, and every run with its forecast."""
+    sides = {
+        name: [run for run in found if run["record"] in records]
+        for name, records in (("calibrated", CALIBRATED), ("held_out", HELD_OUT))
+    }
+    constants, _ = fitted(sides["calibrated"])
+    crossed = without_each(sides["calibrated"])
+    spread = spread_of(crossed)
+    told = [run | forecast_of(run, constants) for run in found]
+    per_task = {
+        f"{record}: {task}": judged([run for run in told if (run["record"], run["task"]) == (record, task)], spread)
+        for record, task in dict.fromkeys((run["record"], run["task"]) for run in found)
+    }
+    return {
+        "made": described(("jax", "numpy", "scipy")),
+        "left_at": LEFT,
+        "calibrated_on": list(CALIBRATED),
+        "held_out": list(HELD_OUT),
+        "share": SHARE,
+        "constants": constants | {"spread": spread},
+        "scores": {
+            "calibrated": judged([run for run in told if run["record"] in CALIBRATED], spread),
+            "calibrated_each_record_by_a_fit_to_the_others": judged(crossed, spread),
+            **{
+                name: judged(
+                    [run for run in told if run["record"] in HELD_OUT and (run["task"] in EVERY_STEP) == every], spread
+                )
+                for name, every in (("held_out", False), ("held_out_where_every_step_matters", True))
+            },
+        },
+        "per_task": per_task,
+        "runs": told,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--measured", action="store_true", help="measure nothing: fit to the runs of forecast.json")
+    options = parser.parse_args()
+    found: list[Row] = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
+    there = {(run["record"], run["label"]) for run in found}
+    for run in () if options.measured else measured(there):
+        found.append(run)
+        write_whole(RESULT, {"runs": found})
+    record = report(found)
+    write_whole(RESULT, record)
+    write_whole(CONSTANTS, {key: record[key] for key in ("constants", "left_at", "calibrated_on", "share", "scores")})
+    picture(record, CALIBRATED, RESULT.with_suffix(".png"))
+    print(json.dumps({key: record[key] for key in ("constants", "scores", "per_task")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
