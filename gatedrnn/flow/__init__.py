@@ -13,11 +13,8 @@ from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import Decay, decay
 from gatedrnn.flow.fixed_points import FixedPoints, fixed_points
 from gatedrnn.flow.flossing import flossing
-<<<<<<< HEAD
-from gatedrnn.flow.inspect import inspect
-=======
 from gatedrnn.flow.forecast import Forecast, Signs, forecast
->>>>>>> h/forecast
+from gatedrnn.flow.inspect import inspect
 from gatedrnn.flow.jacobian_norms import JacobianNorms, jacobian_norms
 from gatedrnn.flow.lyapunov import lyapunov
 from gatedrnn.flow.monitor import Monitor, NonFiniteError, monitor
@@ -55,11 +52,8 @@ __all__ = [
     "Run",
     "Scalar",
     "Sensitivity",
-<<<<<<< HEAD
     "ShownUnit",
-=======
     "Signs",
->>>>>>> h/forecast
     "SingularValues",
     "Solved",
     "Spectrum",
@@ -73,11 +67,8 @@ __all__ = [
     "decay",
     "fixed_points",
     "flossing",
-<<<<<<< HEAD
-    "inspect",
-=======
     "forecast",
->>>>>>> h/forecast
+    "inspect",
     "jacobian_norms",
     "keeping_bias",
     "lyapunov",
