@@ -226,7 +226,7 @@ def recurrence(cell: Cell, params: Params, h: Array) -> Recurrence:
         return Recurrence(tuple(a.reshape(size, heads, size).transpose(1, 0, 2) for a in rows), None)
     met = matrix_met(closed)
     u = _tangents(cell, params, jnp.eye(width, dtype=h.dtype)) if met is None else _of_rows(*met)
-    return Recurrence(u, jnp.concatenate(u, axis=-1).T)
+    return Recurrence(u, jnp.concatenate([a.T for a in u]))
 
 
 def _of_rows(matrix: Array, behind: Callable[..., list[Array]]) -> Gates:

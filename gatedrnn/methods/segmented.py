@@ -253,5 +253,7 @@ def _restart_all(reset: Array | None, initial: Array, start: Array, after: Array
 
 def _shift(hs: Array, start: Array, reverse: bool) -> Array:
     """What stood before each step: hs [K, B, H] moved by one in the direction of processing, `start [B, H]` first."""
-    first, rest = rows_of(start[None]), rows_of(hs[1:] if reverse else hs[:-1])
-    return jnp.concatenate([rest, first] if reverse else [first, rest]).reshape(hs.shape)  # as products read it
+    pieces = [hs[1:], start[None]] if reverse else [start[None], hs[:-1]]
+    if not all(map(is_static, hs.shape)):
+        return jnp.concatenate(pieces)
+    return jnp.concatenate(list(map(rows_of, pieces))).reshape(hs.shape)  # as products read it
