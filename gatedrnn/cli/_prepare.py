@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatedrnn._check import fail
@@ -43,6 +44,14 @@ def ask_for_devices(settings: Settings) -> None:
     if wanted > 1:
         with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
             jax.config.update("jax_num_cpu_devices", min(wanted, cores))
+
+
+def shared(settings: Settings) -> Settings:
+    """The settings with the number of devices that share the work, so that a run goes on elsewhere as it was begun."""
+    ask_for_devices(settings)
+    import jax
+
+    return replace(settings, devices=_devices(settings, len(jax.devices())))
 
 
 def _devices(settings: Settings, most: int) -> int:

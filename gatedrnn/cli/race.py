@@ -21,7 +21,7 @@ from gatedrnn.cli._entrants import DONE, FOLDER, RUN, Begun, done, keep, place_o
 from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import Unstable, fit
 from gatedrnn.cli._options import complete_cells, find_cell, formatted, in_words, split_cells
-from gatedrnn.cli._prepare import ask_for_devices, inits_of, prepare
+from gatedrnn.cli._prepare import inits_of, prepare, shared
 from gatedrnn.cli._settings import TASKS, Settings
 
 LEFT_OUT = ("cell", "init", "from_model")  # settings that are no race's
@@ -79,12 +79,12 @@ def _run(begun: Begun, out: Path, save_every: float, resumed: bool, force: bool)
     if not (resumed or force) and (out / FOLDER / RUN).exists():
         raise fail("out", "a new folder, or `resume` given to go on with its race", repr(str(out)))
     check_free("resume" if resumed else "out", [out / name for name in FILES], settings.inputs, force)
-    ask_for_devices(settings)
+    settings = shared(settings)
     inits = {name: inits_of(find_cell(name, "cells")) for name in names}
     entrants = [replace(settings, cell=name, init=init) for name in names for init in inits[name]]
     if not resumed:
         remove(out)
-    begun.save(out)
+    begun._replace(settings=settings).save(out)
     try:
         runs = [_one(each, place_of(out, i, each), save_every) for i, each in enumerate(entrants)]
         _write(settings, runs, out)

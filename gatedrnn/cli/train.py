@@ -21,7 +21,7 @@ from gatedrnn.cli._fields import option, typed, with_options
 from gatedrnn.cli._fit import check_last, fit, freeing
 from gatedrnn.cli._options import formatted, in_words
 from gatedrnn.cli._outputs import check_outputs, model_name
-from gatedrnn.cli._prepare import Run, ask_for_devices, prepare
+from gatedrnn.cli._prepare import Run, prepare, shared
 from gatedrnn.cli._settings import TASKS, Settings
 
 CHANGEABLE = ("resume", "steps", "target", "metrics", "save_every", "force")
@@ -90,7 +90,7 @@ def _run(
     force: bool,
     given: list[str],
 ) -> None:
-    ask_for_devices(settings)
+    settings = shared(settings)
     from gatedrnn.train._checkpoints import steps
 
     done, begun = steps(folder / "checkpoints"), None

@@ -29,7 +29,7 @@ def defaults():
     return {
         **{"cell": "lstm", "init": "default", "horizon": 8, "hidden": 3, "batch": 2, "steps": 4, "seeds": 1},
         **{"first_seed": 0, "rule": "adam", "rate": 0.01, "clip": 1.0, "target": None, "test_every": 2},
-        **{"test_batches": 1, "backward": "auto", "window": None, "devices": None, "text": None, "series": None},
+        **{"test_batches": 1, "backward": "auto", "window": None, "devices": 1, "text": None, "series": None},
         **{"delimiter": None, "decimal": None, "header": None, "embedding": 32, "attractors": 2, "differ": 0.5},
         **{"predict": None, "period": None, "from_model": None},
     }
