@@ -60,7 +60,7 @@ def diagnose(
     trained = read(folder, settings)
     from gatedrnn.train._diagnose import median_seed
     from gatedrnn.train._diagnosis import findings
-    from gatedrnn.train._evidence import headline
+    from gatedrnn.train._evidence import foretold, headline
 
     seed = of_seed if of_seed is not None else median_seed(trained.rows) if trained.rows else settings.first_seed
     evidence = _evidence(trained, seed)
@@ -69,7 +69,7 @@ def diagnose(
     if record is not None:
         with whole_files(record.parent, "json") as draft:
             write_json(draft / record.name, _as_json(trained, seed, evidence, found, told))
-    _print(trained, seed, headline(evidence), evidence, found)
+    _print(trained, seed, " ".join(filter(None, (headline(evidence), foretold(evidence)))), evidence, found)
     _print_advice(told)
     if record is not None:
         print(f"wrote {record}")
@@ -194,6 +194,8 @@ def _as_json(
     known = {each.name: getattr(evidence, each.name) for each in dataclasses.fields(evidence)}
     known |= {name: one and one._asdict() for name, one in (("first", evidence.first), ("last", evidence.last))}
     known |= {"course": evidence.course._asdict(), "tried": [each._asdict() for each in evidence.tried]}
+    if evidence.forecast is not None:
+        known["forecast"] = evidence.forecast._asdict() | {"signs": evidence.forecast.signs._asdict()}
     return {
         "settings": dataclasses.asdict(trained.settings),
         "seed": seed,

@@ -5,12 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from gatedrnn import flow
 from gatedrnn.flow._scalars import USABLE
+from gatedrnn.flow.forecast import Forecast
+from gatedrnn.models import ModelParams
+from gatedrnn.tasks._copying import LENGTH
 from gatedrnn.train._course import course
 from gatedrnn.train._evidence import Evidence, Tried
-from gatedrnn.train._measured import arriving, keeping_bias, measured, sequences, without_memory, writable
+from gatedrnn.train._measured import (
+    Sequences,
+    arriving,
+    keeping_bias,
+    measured,
+    sequences,
+    without_memory,
+    writable,
+)
 from gatedrnn.train._metrics import Row
 from gatedrnn.train._replay import Stability, stability
 from gatedrnn.train._setup import Setup
@@ -86,11 +99,32 @@ def evidence(
         keeps=setup.cell.keeps,
         first=begun,
         last=now,
+        forecast=_forecast(setup, first, on),
         tried=tuple(tried),
         bias=bias,
         failed_at=found.failed_at,
         stable=found.rate,
         since=found.since,
+    )
+
+
+def _forecast(setup: Setup, params: ModelParams, on: Sequences) -> Forecast | None:
+    """Of first weights: for Adam, and for tasks of which some steps matter and others do not."""
+    found, cell = on.marks, setup.cell
+    if found is None or not cell.factored or setup.optimiser.rule.__name__ != "adam":
+        return None
+    if len(found.marked) < 2 or not len(found.unmarked):
+        return None
+    return flow.forecast(
+        cell,
+        params.cell,
+        on.xs[:, : on.rows],
+        found.lags,
+        jnp.asarray(found.marked),
+        jnp.asarray(found.unmarked),
+        batch=setup.batch,
+        learning_rate=setup.optimiser.learning_rate,
+        answers=LENGTH if setup.task.name in ("copy", "variable-copy") else 1,
     )
 
 

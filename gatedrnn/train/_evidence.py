@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatedrnn.flow.forecast import Forecast
 from gatedrnn.train._course import Course
 from gatedrnn.train._measured import Measured
 from gatedrnn.train._numbers import brief, counted
 
+BEYOND = 1e9  # sequences, more than anyone trains on
 OFF_FOR_SURE = 0.75  # of the loss without memory
 ADAPTIVE = {"adam": 1.0, "rmsprop": 10**0.5}
 """Rules whose updates do not grow with the gradient: how many learning rates one can move a weight."""
@@ -77,6 +79,7 @@ class Evidence:
         keeps: the gate by which units keep, "" for none.
         first: weights as the training began.
         last: as the last checkpoint has them; None where they are not finite.
+        forecast: of the first weights; None of a task, cell or rule that it is not for.
         tried: other first weights.
         bias: of the gate that keeps, at which a tenth of the gradient arrives; None where it was not looked for.
         failed_at: the first update whose loss is not finite, where that was found.
@@ -100,6 +103,7 @@ class Evidence:
     keeps: str
     first: Measured
     last: Measured | None
+    forecast: Forecast | None = None
     tried: tuple[Tried, ...] = ()
     bias: float | None = None
     failed_at: int | None = None
@@ -154,6 +158,17 @@ def headline(e: Evidence) -> str:
         f"{word}: the test loss is {brief(course.loss)} after {counted(course.updates, 'update')}; the best answer "
         f"without memory has {brief(e.without_memory)} on the same tests."
     )
+
+
+def foretold(e: Evidence) -> str | None:
+    """What was to be expected of the first weights, beside what they were given."""
+    if e.forecast is None:
+        return None
+    given = counted(e.made * e.batch, "sequence")
+    if not e.forecast.low < BEYOND:
+        return f"Forecast of its first weights: on the plateau for more than a billion sequences; it has had {given}."
+    interval = f"{brief(e.forecast.low)} to {brief(e.forecast.high)} sequences"
+    return f"Forecast of its first weights: off the plateau after {interval}; it has had {given}."
 
 
 def bias_for(lag: int) -> float:

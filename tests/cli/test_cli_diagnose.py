@@ -76,6 +76,15 @@ def test_vanishing(diagnosed, succeeds, read_json):
     made = {each["options"]["init"]: each for each in evidence["tried"]}
     assert made["writable"]["units"] > 0 and made["writable"]["gradient"] > -1 > evidence["first"]["gradient"]
     assert made["chrono"]["options"] == {"init": "chrono"}
+    first = gr.train.init(gr.train.Setup(gr.tasks.adding, gr.gru, 100, 8, 4)).params.cell
+    xs, marked = task.xs, np.asarray(task.xs[..., 1] > 0)
+    wanted = gr.flow.forecast(
+        *(gr.gru, jax.tree.map(lambda a: a[0], first), xs[:, :8], np.concatenate(marks), xs[marked], xs[~marked]),
+        **{"batch": 4, "learning_rate": 0.03},
+    )
+    told = evidence["forecast"]
+    assert told["low"] == pytest.approx(wanted.low, rel=0.05) and told["high"] == pytest.approx(wanted.high, rel=0.05)
+    assert "Forecast of its first weights: off the plateau after" in printed and "; it has had 48 sequences." in printed
 
 
 @pytest.mark.slow

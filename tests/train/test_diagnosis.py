@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 
+from gatedrnn.flow.forecast import Forecast, Signs
 from gatedrnn.train import Row
 from gatedrnn.train._course import Course, course
 from gatedrnn.train._diagnosis import findings
-from gatedrnn.train._evidence import Evidence, Tried, bias_for, bias_of, headline
+from gatedrnn.train._evidence import Evidence, Tried, bias_for, bias_of, foretold, headline
 from gatedrnn.train._measured import Measured
 from gatedrnn.train._numbers import brief, counted, power, rounded_up
 
@@ -203,6 +204,15 @@ def test_what_is_said():
     assert headline(PLATEAU).startswith("On the plateau: the test loss is 0.17 after 400 updates; the best answer")
     assert headline(LEFT).startswith("Off the plateau since update 200: the test loss is 0.1 after 400")
     assert headline(on(way={"best": 0.126})).startswith("Back on the plateau: ")
+    assert foretold(PLATEAU) is None
+    told = [Forecast(3 * low, low, 9 * low, 0.5, Signs(1.0, 2.0)) for low in (1_234.0, 1e28, math.inf)]
+    assert [foretold(on(forecast=each)) for each in told] == [
+        f"Forecast of its first weights: {words}; it has had 6,400 sequences."
+        for words in (
+            "off the plateau after 1,234 to 11,106 sequences",
+            *["on the plateau for more than a billion sequences"] * 2,
+        )
+    ]
 
 
 def test_biases():
