@@ -42,7 +42,7 @@ def test_units_are_counted(run):
     found = {name: cells for horizon, name, *cells in rows if horizon == f"{T:,}"}
     inits = {"lstm chrono": {}, "lstm chrono, wide input": {"input_init": gr.initializers.gaussian(8.0)}}
     made = {name: found.pop(name) for name in ("lstm writable", "gru writable")}
-    assert all(cell.startswith("4 (") for cells in made.values() for cell in cells)
+    assert all(cell.startswith("8 (") for cells in made.values() for cell in cells)
     assert found.keys() == inits.keys()
     for name, init in inits.items():
         for seed, cell in enumerate(found[name]):

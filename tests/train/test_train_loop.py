@@ -32,8 +32,8 @@ def test_one_compilation_per_run(place, monkeypatch, caplog, tmp_path, plain):
     """XLA compiles the updates once and the test once: for any number of updates, tests and calls, and resumed, too."""
     options = dict(PLACES[place])
     setup = replace(SETUP, horizon=13, method=options.pop("method", SETUP.method))
-    traced, update = [], _state._update
-    monkeypatch.setattr(_state, "_update", lambda *given: traced.append(1) or update(*given))
+    traced, update = [], _state.updated
+    monkeypatch.setattr(_state, "updated", lambda *given: traced.append(1) or update(*given))
     monkeypatch.setattr(_loop, "CALL_SECONDS", 0.0)  # a call for every update
     _loop._programs.cache_clear()
     options |= {"seeds": (0, 1), "test_batches": 1}
