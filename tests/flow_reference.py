@@ -150,6 +150,17 @@ def product(jacobians):
     return total
 
 
+def differences(function, xs, step=1e-5):
+    """d function / d xs by central differences, [T, D]."""
+    found = np.zeros_like(xs)
+    for place in np.ndindex(*xs.shape):
+        up, down = xs.copy(), xs.copy()
+        up[place] += step
+        down[place] -= step
+        found[place] = (function(up) - function(down)) / (2 * step)
+    return found
+
+
 def orthogonal(rng, N):
     """A random orthogonal matrix `[N, N]`."""
     return np.linalg.qr(rng.normal(size=(N, N)))[0]

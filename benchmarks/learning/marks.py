@@ -11,10 +11,10 @@ import jax
 import numpy as np
 
 import gatedrnn as gr
-from gatedrnn.tasks import sentences
+from gatedrnn.tasks._copying import LENGTH
+from gatedrnn.tasks._marks import MARKED, flagged
 
 MOST = 500  # rows of inputs that are kept
-SYMBOLS = 10  # of copy
 
 
 class Steps(NamedTuple):
@@ -43,11 +43,11 @@ def steps(setup: gr.train.Setup) -> Steps:
     sequences, rows = _sizes(horizon)
     drawn = task.held_out.draw(jax.random.key(0), sequences, horizon)
     xs = np.asarray(drawn.xs)
-    needed, alike, last = _marks(task.name, xs)
+    needed, alike = _flagged(task.name, xs)
     some = drawn.xs[:, : max(rows, 18) if task.name.startswith("agreement") else rows]  # 18: each kind of sentence
-    answers = SYMBOLS if task.name == "copy" else 1
+    answers = LENGTH if task.name == "copy" else 1
     others = alike if alike.all() else ~alike
-    return Steps(some, last - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[others]), answers)
+    return Steps(some, len(xs) - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[others]), answers)
 
 
 def _sizes(horizon: int) -> tuple[int, int]:
@@ -58,23 +58,12 @@ def _sizes(horizon: int) -> tuple[int, int]:
     return 1, 1
 
 
-def _marks(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Bool [T, B] each: the steps that have to be remembered, and those whose inputs look like it; the last row."""
-    rows = len(xs)
-    if name.startswith("adding"):
-        marks = xs[..., 1] > 0
-    elif name.startswith("temporal-order"):
-        marks = np.asarray(xs[..., 6:].any(-1))
-    elif name == "copy":
-        marks = np.asarray(xs[..., :8].any(-1))
-    elif name.startswith("agreement"):
-        symbols = xs.argmax(-1)
-        nouns = (symbols >= sentences.NOUN) & (symbols < sentences.VERB)
-        place = np.where((symbols[0] >= sentences.PREPOSITION) & (symbols[0] < sentences.ADVERB), 5, 1)  # behind a PP
-        return nouns & (np.arange(rows)[:, None] == place), nouns, rows
-    else:
-        marks = np.ones(xs.shape[:2], bool)
-    return marks, marks, rows
+def _flagged(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As the task's marks; where none stands out every step is one."""
+    if name in MARKED:
+        return flagged(name, xs)
+    every = np.ones(xs.shape[:2], bool)
+    return every, every
 
 
 def _some(rows: np.ndarray) -> np.ndarray:

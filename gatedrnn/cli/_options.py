@@ -124,6 +124,12 @@ def complete_devices() -> list[str]:
     return [str(number) for number in range(1, schedulable_cores() + 1)]
 
 
+def files_read(text: Path | None, series: str | None) -> dict[str, str]:
+    """The files of the options `text` and `series`, by their options."""
+    of_series = None if series is None else split_column(series)[0]
+    return {name: str(path) for name, path in (("text", text), ("series", of_series)) if path is not None}
+
+
 def split_column(asked: str) -> tuple[str, str | None]:
     """FILE[:COLUMN] -> the file and the column; either may hold colons, so the longest file that exists is taken."""
     drive = 2 if asked[1:3] in (":\\", ":/") else 1  # C:\data.csv

@@ -17,7 +17,15 @@ from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._measuring import measuring
-from gatedrnn.cli._options import complete_cells, find_cell, formatted, name_of_file, split_cells, split_column
+from gatedrnn.cli._options import (
+    complete_cells,
+    files_read,
+    find_cell,
+    formatted,
+    name_of_file,
+    split_cells,
+    split_column,
+)
 from gatedrnn.cli._prepare import read_series
 from gatedrnn.cli._settings import COLUMNS, DECIMAL, DELIMITER, HEADER
 
@@ -50,8 +58,7 @@ class Drive:
     @property
     def files(self) -> dict[str, str]:
         """Those that are read, by their options."""
-        series = None if self.series is None else split_column(self.series)[0]
-        return {name: str(path) for name, path in (("text", self.text), ("series", series)) if path is not None}
+        return files_read(self.text, self.series)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._measuring import measuring
 from gatedrnn.cli._models import one_model
-from gatedrnn.cli._options import find_cell, name_of_file, path_of, split_column
+from gatedrnn.cli._options import files_read, find_cell, name_of_file, path_of
 from gatedrnn.cli._settings import COLUMNS, DECIMAL, DELIMITER, END_OF_SEEDS, HEADER
 
 LONGEST, MOST_SHOWN = 1_000_000, 400
@@ -40,15 +40,14 @@ class What:
     )
     delimiter: str | None = option(None, DELIMITER, metavar="MARK")
     decimal: str | None = option(None, DECIMAL, metavar="MARK")
-    header: int | None = option(None, HEADER)
+    header: int | None = option(None, HEADER, check=size(least=0))
     predict: str | None = option(None, "The predicted column that is looked at (default: the first).", metavar="COLUMN")
     at: int | None = option(None, "The byte or row whose prediction is looked at, from 0 (default: the last).")
 
     @property
     def files(self) -> dict[str, str]:
         """Those that are read, by their options."""
-        series = None if self.series is None else split_column(self.series)[0]
-        return {name: str(path) for name, path in (("text", self.text), ("series", series)) if path is not None}
+        return files_read(self.text, self.series)
 
 
 @app.command()

@@ -43,12 +43,17 @@ def marks(task: Task, xs: np.ndarray) -> Marks | None:
     """Those of sequences `xs` [T, B, D] that the task has drawn; None where no step stands out."""
     if task.name not in MARKED:
         return None
-    needed, alike = _steps(task.name, xs)
+    needed, alike = flagged(task.name, xs)
     return Marks(len(xs) - 1 - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[~alike]))
 
 
-def _steps(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bool [T, B] each: the steps that have to be remembered, and those whose inputs look like them."""
+def flagged(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bool [T, B] each: the steps that have to be remembered, and those whose inputs look like them.
+
+    Args:
+        name: of a task in `MARKED`.
+        xs: its sequences, [T, B, D].
+    """
     time = np.arange(len(xs))[:, None]
     if name in ("adding", "adding-1997", "delayed-recall"):
         found = xs[..., 1] > 0

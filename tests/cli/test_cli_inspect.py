@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from flow_reference import differences
 
 import gatedrnn as gr
 from gatedrnn import plots
@@ -73,17 +74,6 @@ def log_softmax(logits):
         - logits.max(-1, keepdims=True)
         - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
     )
-
-
-def differences(function, xs, step=1e-5):
-    """d function / d xs by central differences, [T, D]."""
-    found = np.zeros_like(xs)
-    for place in np.ndindex(*xs.shape):
-        up, down = xs.copy(), xs.copy()
-        up[place] += step
-        down[place] -= step
-        found[place] = (function(up) - function(down)) / (2 * step)
-    return found
 
 
 def truncated(loss, xs, params, window):

@@ -6,21 +6,11 @@ import jax
 import numpy as np
 import pytest
 import reference
+from flow_reference import differences
 
 import gatedrnn as gr
 
 D = 2
-
-
-def differences(function, xs, step=1e-5):
-    """d function / d xs by central differences, [T, D]."""
-    found = np.zeros_like(xs)
-    for place in np.ndindex(*xs.shape):
-        up, down = xs.copy(), xs.copy()
-        up[place] += step
-        down[place] -= step
-        found[place] = (function(up) - function(down)) / (2 * step)
-    return found
 
 
 @pytest.fixture
