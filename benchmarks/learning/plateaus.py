@@ -55,7 +55,7 @@ def optimiser(rate: float) -> Any:
 def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row]:
     """A row per initialisation and learning rate, all by one program."""
     program = setup_of(cell, horizon, "default", 1e-2)
-    tested = replace(program, batch=192)
+    tested, chance = replace(program, batch=192), program.task.chance(horizon)
 
     @jax.jit
     def ahead(state: gr.train.TrainState, count: Array) -> gr.train.TrainState:
@@ -78,7 +78,7 @@ def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row
                 rows += [
                     {"step": step, "seed": seed, "test_loss": loss} for seed, loss in zip(seeds, losses, strict=True)
                 ]
-                left |= {seed for seed, loss in zip(seeds, losses, strict=True) if loss < LEFT / 6}
+                left |= {seed for seed, loss in zip(seeds, losses, strict=True) if loss < LEFT * chance}
             yield {
                 "label": f"T = {horizon}, {cell.name}, {init}, {rate}",
                 "cell": cell.name,
@@ -87,7 +87,7 @@ def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row
                 "learning_rate": rate,
                 "seeds": list(seeds),
                 "budget": budget,
-                "chance": 1 / 6,
+                "chance": chance,
                 "seconds": time.perf_counter() - began,
                 "rows": rows,
             }

@@ -58,9 +58,9 @@ def _line(folder: Path, race: Path | None, settings: Settings, change: "Change")
 
 def _beside(folder: Path, race: Path | None, settings: Settings) -> Path:
     """What the folders of new trainings are named after."""
-    if race is not None:
-        return race.with_name(f"{race.name}-{word_of(settings.cell)}")
-    return folder if folder.name not in ("", "..") else folder.resolve()
+    place = folder if race is None else race
+    place = place.resolve() if place.name in ("", "..") else place
+    return place if race is None else place.with_name(f"{place.name}-{word_of(settings.cell)}")
 
 
 def trained(settings: Settings, beside: Path, options: Mapping[str, Any]) -> str:
@@ -69,7 +69,7 @@ def trained(settings: Settings, beside: Path, options: Mapping[str, Any]) -> str
     words = ["gatedrnn", "train", settings.task]
     for field in dataclasses.fields(changed):
         value = getattr(changed, field.name)
-        if field.name != "task" and value != field.default:
+        if field.name not in ("task", "devices") and value != field.default:
             name = field.metadata["word"] or field.metadata["name"] or field.name
             words += [f"--{name.replace('_', '-')}", _word(value)]
     suffix = "-".join(value if isinstance(value, str) else name for name, value in options.items())

@@ -116,13 +116,17 @@ def _predicted(units: Any, name: str | None) -> int:
     return 0 if name is None else known.index(name)
 
 
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
+
+
 def _text(seen: np.ndarray, follows: Any, at: int, answer: float, loss: float) -> dict[str, Any]:
     """Of what was read in bytes, and the byte that followed."""
     (letter,) = plots.letters_of(bytes([int(follows)]))
     return {
         "kind": "text",
         "read": plots.letters_of(seen.tobytes()),
-        "answer": f"the log probability of {letter!r} at byte {at:,}, {answer:.3g} nats".replace("-", "−"),
+        "answer": f"the log probability of {letter!r} at byte {at:,}, {_minus(f'{answer:.3g}')} nats",
         "rows": ["what it adds"],
         "rows_mean": "The first row: by how much each letter, compared with an average one, raises (red) or lowers "
         "(blue) the log probability, to first order; colours on a log scale.",
@@ -138,9 +142,8 @@ def _series(seen: np.ndarray, units: Any, output: int, at: int, pair: tuple[floa
     return {
         "kind": "series",
         "read": curves.tolist(),
-        "answer": f"what is predicted of {units.names[place]} at row {at:,}, {value:.6g} where {was:.6g} is".replace(
-            "-", "−"
-        ),
+        "answer": f"what is predicted of {units.names[place]} at row {at:,}, {_minus(f'{value:.6g}')} where "
+        f"{_minus(f'{was:.6g}')} is",
         "rows": list(units.names),
         "rows_mean": "The first rows: by how much the prediction would rise (red) or fall (blue) with each value, both "
         "in standard deviations; colours on a log scale.",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gatedrnn import Cell
 
 
+MOST = 64  # devices of a run that goes on, whatever cores there are
 ROWS = 8  # of a batch that a device takes at least: with fewer, two can be slower than one
 
 
@@ -35,7 +36,7 @@ class Run(NamedTuple):
     about: dict[str, Any]
 
 
-def ask_for_devices(settings: Settings) -> None:
+def ask_for_devices(settings: Settings, begun: bool = False) -> None:
     """Loads JAX; before anything else does, a user's module for instance, which may put JAX to work."""
     import jax
 
@@ -43,12 +44,15 @@ def ask_for_devices(settings: Settings) -> None:
     wanted = _devices(settings, cores)
     if wanted > 1:
         with contextlib.suppress(RuntimeError):  # it is under way, with the devices that it has
-            jax.config.update("jax_num_cpu_devices", min(wanted, cores))
+            jax.config.update("jax_num_cpu_devices", min(wanted, max(cores, MOST) if begun else cores))
 
 
-def shared(settings: Settings) -> Settings:
-    """The settings with the number of devices that share the work, so that a run goes on elsewhere as it was begun."""
-    ask_for_devices(settings)
+def shared(settings: Settings, begun: bool) -> Settings:
+    """The settings with the number of devices that share the work, so that a run goes on elsewhere as it was begun.
+
+    Where there are fewer cores than it was `begun` with, some serve several devices.
+    """
+    ask_for_devices(settings, begun)
     import jax
 
     return replace(settings, devices=_devices(settings, len(jax.devices())))

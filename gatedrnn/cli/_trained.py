@@ -28,7 +28,6 @@ class Trained:
         first: the state before the first update, [S, ...].
         state: that of the last checkpoint.
         rows: all tests.
-        about: the task's data, in words; and more that models say of themselves.
     """
 
     settings: Settings

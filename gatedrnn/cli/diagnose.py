@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # the library imports jax: only once a command runs
     from gatedrnn.train._evidence import Evidence, Finding
     from gatedrnn.train._measured import Measured
 
-OWN = ("run.json", "metrics.csv", "result.json", "model.json")  # files of a training, which are only read
 INSTEAD = "gru"  # of a cell whose gates cannot be set for a horizon
 
 
@@ -54,8 +53,9 @@ def diagnose(
     if record is not None:
         if record.is_dir():
             raise fail("json", "a file that can be written to", f"the folder {str(record)!r}")
-        for name in OWN:
-            check_free("json", [record], settings.inputs | {"folder": str(folder / name)}, force)
+        if record.exists() and record.resolve().is_relative_to((race or folder).resolve()):
+            raise fail("json", "apart from `folder`, which is only read", repr(str(record)))
+        check_free("json", [record], settings.inputs, force)
     ask_for_devices(dataclasses.replace(settings, devices=1))
     trained = read(folder, settings)
     from gatedrnn.train._diagnose import median_seed

@@ -79,7 +79,7 @@ def _run(begun: Begun, out: Path, save_every: float, resumed: bool, force: bool)
     if not (resumed or force) and (out / FOLDER / RUN).exists():
         raise fail("out", "a new folder, or `resume` given to go on with its race", repr(str(out)))
     check_free("resume" if resumed else "out", [out / name for name in FILES], settings.inputs, force)
-    settings = shared(settings)
+    settings = shared(settings, resumed)
     inits = {name: inits_of(find_cell(name, "cells")) for name in names}
     entrants = [replace(settings, cell=name, init=init) for name in names for init in inits[name]]
     if not resumed:

@@ -90,7 +90,7 @@ def _run(
     force: bool,
     given: list[str],
 ) -> None:
-    settings = shared(settings)
+    settings = shared(settings, resumed)
     from gatedrnn.train._checkpoints import steps
 
     done, begun = steps(folder / "checkpoints"), None

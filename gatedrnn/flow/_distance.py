@@ -10,6 +10,7 @@ derivative of its own S_k / sqrt(N_k^2 + FLOOR^2): as Adam moves it by its learn
 """
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -35,7 +36,7 @@ LEAST, LOGS = 1e-30, (-600.0, 300.0)
 def distance(
     cell: Cell, params: Any, marked: np.ndarray, unmarked: np.ndarray, lags: np.ndarray, norms: np.ndarray
 ) -> float:
-    """From MOVED[0], where R is there almost at once, to MOVED[-1], where it never is.
+    """The distance d in units of a weight: MOVED[0] where R is there almost at once, MOVED[-1] where it never is.
 
     Args:
         cell: a cell in three-function form.
@@ -49,7 +50,7 @@ def distance(
     middle = np.quantile(lags, (np.arange(LAGS) + 0.5) / LAGS)
     log = np.clip(norms * np.log(10), *LOGS)
     arrives = np.log(np.exp(log[lags] - log[lags].max()).mean()) + log[lags].max()
-    noise = np.exp(2 * log[:-1]).sum()
+    noise = np.logaddexp.reduce(2 * log[:-1])
     ratios = _ratios(
         cell, params, *parts, jnp.asarray(middle, jnp.float32), float(len(norms) - 1), float(arrives), float(noise)
     )
@@ -83,7 +84,10 @@ def _ratios(
     arrives: Array,
     noisy: Array,
 ) -> Array:
-    """R at every distance of MOVED, [70]; `arrives` is ln of what is kept of a signal, `noisy` the sum, gates aside."""
+    """R at every distance of MOVED, [70].
+
+    `arrives` and `noisy` are ln of what is kept of a signal, and of the sum of squares, where no gate keeps.
+    """
 
     def stepped(params: Any, sequence: Sequence) -> tuple[Array, Array]:
         """What each of the steps writes, and ln of the factor by which it keeps, [N, H] each."""
@@ -97,13 +101,13 @@ def _ratios(
         """ln of a unit's signal over its noise, [H]."""
         moved = params._replace(input=inputs)
         (signal, _), (noise, factor) = stepped(moved, marked), stepped(moved, unmarked)
-        log_kept, steps = arrives, noisy
+        log_kept, log_steps = arrives, noisy
         if cell.keeps:
             mean = jnp.minimum(factor.mean(0), -1e-7)
             log_kept = jax.nn.logsumexp(jnp.outer(lags, mean), axis=0) - jnp.log(float(LAGS))
-            steps = jnp.expm1(2 * horizon * mean) / jnp.expm1(2 * mean)  # a geometric sum
-        squared = jnp.exp(2 * _log_deviation(noise)) * steps
-        return _log_deviation(signal) + log_kept - 0.5 * jnp.log(squared + FLOOR**2)
+            log_steps = jnp.log(jnp.expm1(2 * horizon * mean) / jnp.expm1(2 * mean))  # a geometric sum
+        log_noise = jnp.logaddexp(2 * _log_deviation(noise) + log_steps, 2 * math.log(FLOOR))
+        return _log_deviation(signal) + log_kept - 0.5 * log_noise
 
     def move(inputs: Any, by: Array) -> tuple[Any, Array]:
         slope = jax.grad(lambda inputs: log_ratio(inputs).sum())(inputs)

@@ -84,12 +84,12 @@ def forecast(
         cell: a cell in three-function form, such as `gr.lstm`.
         params: its weights, as they are drawn.
         xs: inputs as the task has them, [T, B, D] or [T, D].
-        lags: the steps between what has to be remembered and the loss, whole numbers from 0 to T, [N]: as often as they
-            come up. A few hundred draws tell more than those in `xs`.
+        lags: the steps from the carry before what has to be remembered to the loss, whole numbers from 0 to T, which is
+            the first step's, [N]: as often as they come up. A few hundred draws tell more than those in `xs`.
         marked: inputs of steps that have to be remembered, such as draws of them, [N, D], at least two.
-        unmarked: inputs of the others, [M, D].
+        unmarked: inputs of the others, [M, D], at least one.
         batch: sequences per update.
-        learning_rate: of Adam or the like.
+        learning_rate: of Adam or the like, above 0.
         answers: how many answers a sequence is asked for that need different steps: the number of symbols in copying, 1
             where there is one answer.
 

@@ -20,8 +20,11 @@ def falling(e: Evidence) -> Finding | None:
     if not (steady or sudden):
         return None
     pace = -course.step if sudden else -course.trend
-    half = max(LEARNED * e.without_memory, course.loss / 2)
-    goal = half if e.target is None or e.target <= 0 else e.target
+    half = course.loss / 2
+    if e.target is None:
+        goal = max(LEARNED * e.without_memory, half)
+    else:
+        goal = e.target if e.target > 0 else half  # none below zero is ever reached: no loss is the last
     more = math.log(course.loss / goal) / pace
     steps = course.updates + e.test_every * math.ceil(min(more, course.updates) / e.test_every)
     says = f"The loss was still falling at the last test, by {-math.expm1(-100 * pace):.1%} per 100 updates."

@@ -119,7 +119,7 @@ def _forecast(setup: Setup, params: ModelParams, on: Sequences) -> Forecast | No
         cell,
         params.cell,
         on.xs[:, : on.rows],
-        found.lags,
+        found.lags + 1,  # to the carry before each
         jnp.asarray(found.marked),
         jnp.asarray(found.unmarked),
         batch=setup.batch,

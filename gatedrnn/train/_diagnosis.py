@@ -74,7 +74,7 @@ def slow(e: Evidence) -> Finding | None:
     steps = e.test_every * math.ceil(e.made * e.aim / (e.at_hand * rate / e.rate) / e.test_every - 1e-6)
     change = f"It can be moved by {brief(e.aim)} in {max(steps, e.budget):,} updates at a learning rate of {rate:g}."
     if rate == e.rate:
-        return Finding("slow", says, (Change(change, resume=steps),))
+        return Finding("slow", says, (Change(change, resume=max(steps, e.budget)),))
     return Finding("slow", says, (Change(change, {"rate": rate} | ({"steps": steps} if steps > e.budget else {})),))
 
 

@@ -114,6 +114,16 @@ def test_every_core_that_gains(given, devices):
     assert _prepare._devices(Settings(task="adding", **given), 4) == devices
 
 
+def test_a_run_goes_on_with_the_devices_it_began_with(monkeypatch):
+    """On fewer cores, too; one that begins has no more devices than cores."""
+    asked = []
+    monkeypatch.setattr(_prepare, "schedulable_cores", lambda: 2)
+    monkeypatch.setattr(jax.config, "update", lambda *given: asked.append(given))
+    for begun in (True, False):
+        _prepare.ask_for_devices(Settings(task="adding", seeds=4, devices=4), begun)
+    assert asked == [("jax_num_cpu_devices", 4), ("jax_num_cpu_devices", 2)]
+
+
 def test_a_line_per_test_where_there_is_no_terminal(adding):
     """Which test of how many updates, the loss, chance and the speed; means over the seeds."""
     result, folder = adding

@@ -114,6 +114,9 @@ def test_ends():
     assert signs(gr.rnn, params, xs, [0, T], xs[:2], xs)[0] == pytest.approx(
         math.log10(2)
     )  # of the probe itself: half of the lags
+    steep = params._replace(recurrent={"w": 9 * jnp.eye(2)})  # which at rest grows by 9 a step
+    grown = signs(gr.rnn, steep, jnp.zeros((100, 1)), [100], jnp.array([[1.0], [2.0]]), jnp.array([[0.0], [0.1]]))
+    assert grown.envelope < 0 and _distance.MOVED[0] <= grown.distance <= _distance.MOVED[-1]  # no NaN
 
 
 def test_constants_are_those_of_the_record():

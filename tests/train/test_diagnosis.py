@@ -154,12 +154,19 @@ def test_rules(evidence, wanted):
             "by 4.95 in 500 updates",
         ),
         (on(rate=0.01, made=10, budget=10), {}, 100, "by 1 in 100 updates at a learning rate of 0.01"),
+        (on(rate=0.01, made=10, budget=400), {}, 400, "by 1 in 400 updates"),  # no fewer than were asked for
         (on(rate=1.0, clip=4e-4, rule="sgd"), {"clip": 0.6}, None, "A clip of 0.6"),  # the 0.9 quantile, 0.57
         (on(last={"gradient": 4.0}, clip=None), {"clip": 0.5}, None, "Clip it"),
         (on(last={"signal": {"a": 0.4}}), {"batch": 64}, None, "batches of 64"),  # 1 / 0.5^2, four batches measured
         (on(last={"signal": {"a": 0.4}, "norms": (1.0,) * 16}), {"batch": 112}, None, "of 112"),  # 1 / 0.4^2 = 6.25
         (on(LEFT, way={"trend": -1e-3, "error": 0.0}), {}, 800, "0.05 after 1,093 updates. As many again"),  # ln 2
         (on(LEFT, target=-1.0, way={"trend": -1e-3, "error": 0.0}), {}, 800, "it is at 0.05 after 1,093 updates"),
+        (
+            on(LEFT, target=-1.0, way={"loss": 0.01, "trend": -1e-3, "error": 0.0}),
+            {},
+            800,
+            "it is at 0.005 after 1,093",
+        ),
         (on(LEFT, target=0.09, way={"trend": -1e-3, "error": 0.0}), {}, 550, "it is at 0.09 after 505 updates"),
         (
             on(LEFT, generated=False, way={"best": 0.09, "best_at": 250, "train_loss": 0.09}),
