@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ import jax
 
 import gatedrnn as gr
 from benchmarks.shared import RESULTS, Row, described, number, table, write_whole
+from benchmarks.speed.clock import repeated
 
 RECORD = RESULTS / "flow-cost.json"
 STEPS, UNITS, INPUTS = 10_000, 128, 32
@@ -45,13 +45,7 @@ def measures(cell: gr.Cell, params: Any, xs: jax.Array) -> dict[str, Run]:
 
 def seconds(run: Run, turns: int) -> float:
     """The median over turns, after one that compiles."""
-    jax.block_until_ready(jax.tree.leaves(run()))
-    taken = []
-    for _ in range(turns):
-        began = time.perf_counter()
-        jax.block_until_ready(jax.tree.leaves(run()))
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return statistics.median(repeated(lambda: jax.block_until_ready(jax.tree.leaves(run())), turns)) / 1e3
 
 
 def flow_cost_table() -> str:

@@ -66,3 +66,8 @@ def log10_norms(values: Sequence[float | None]) -> Floats:
 def finite(value: Any) -> float | None:
     """The number as JSON holds it: None for what is not finite."""
     return float(value) if math.isfinite(value) else None
+
+
+def finites(values: Any) -> list[float | None]:
+    """Numbers [N] as JSON holds them."""
+    return [finite(value) for value in values]

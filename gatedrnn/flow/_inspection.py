@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatedrnn.flow._comparison import GateMap
-from gatedrnn.flow._groups import finite
+from gatedrnn.flow._groups import finite, finites
 from gatedrnn.flow._shown import ShownUnit
 from gatedrnn.flow.adjoint import Adjoint
 from gatedrnn.flow.coverage import Coverage
@@ -122,17 +122,17 @@ class Inspection(NamedTuple):
             },
             "layers": {} if split is None else {place: _means(rows, lags) for place, rows in split.share.items()},
             "at_keeper": None if split is None or self.keeper is None else _at(split, self.keeper.lag),
-            "timescales": {place: _plain(scales) for place, scales in self.timescales.items()},
+            "timescales": {place: finites(scales) for place, scales in self.timescales.items()},
             "keeper": None if self.keeper is None else _scalars(self.keeper._asdict()),
             "strip": {
                 "start": self.start,
                 "sign": self.sign[shown].tolist(),
-                "log10": [_plain(each) for each in self.log10[shown]],
+                "log10": [finites(each) for each in self.log10[shown]],
                 "units": [_unit(each) for each in self.units],
             },
             "spectrum": {
-                "exponents": _plain(self.spectrum.exponents),
-                "error": _plain(self.spectrum.error),
+                "exponents": finites(self.spectrum.exponents),
+                "error": finites(self.spectrum.error),
                 "number": int(self.spectrum.number),
                 "every": self.spectrum.every,
             },
@@ -150,11 +150,11 @@ def _marks(steps: int) -> list[int]:
 
 def _by_lag(rows: Any, lags: list[int]) -> list[float | None]:
     """Median over B of rows [N, B] in the order of time, the last at lag 0."""
-    return _plain(np.median(np.asarray(rows, np.float64), 1)[::-1][lags])
+    return finites(np.median(np.asarray(rows, np.float64), 1)[::-1][lags])
 
 
 def _means(rows: Any, lags: list[int]) -> list[float | None]:
-    return _plain(np.asarray(rows, np.float64).mean(1)[::-1][lags])
+    return finites(np.asarray(rows, np.float64).mean(1)[::-1][lags])
 
 
 def _at(split: Paths, lag: int) -> dict[str, Any]:
@@ -169,19 +169,15 @@ def _coverage(found: Coverage, trained: int | None) -> dict[str, Any]:
     names = ("distance_trained", "distance_beyond", "outside_trained", "outside_beyond")
     rows = np.asarray(found.outside, np.float64).mean(1)
     bins = np.array_split(np.arange(len(rows)), min(BINS, len(rows)))
-    curve = {"marks": [float(each.mean()) for each in bins], "outside": _plain([rows[each].mean() for each in bins])}
+    curve = {"marks": [float(each.mean()) for each in bins], "outside": finites([rows[each].mean() for each in bins])}
     scalars = {name: finite(getattr(found, name)) for name in names}
     return {"trained": trained, "steps": len(rows)} | scalars | curve
 
 
 def _unit(found: ShownUnit) -> dict[str, Any]:
-    gates = {name: _plain(values) for name, values in found.gates.items()}
-    return found._asdict() | {"memory": _plain(found.memory), "gates": gates}
+    gates = {name: finites(values) for name, values in found.gates.items()}
+    return found._asdict() | {"memory": finites(found.memory), "gates": gates}
 
 
 def _scalars(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, int | str) else finite(value) for name, value in values.items()}
-
-
-def _plain(values: Any) -> list[float | None]:
-    return [finite(value) for value in np.asarray(values, np.float64)]

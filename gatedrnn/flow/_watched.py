@@ -13,7 +13,7 @@ from gatedrnn._check import fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.flow._audited import of_loss, paths
-from gatedrnn.flow._groups import finite
+from gatedrnn.flow._groups import finite, finites
 from gatedrnn.flow.adjoint import adjoint
 from gatedrnn.flow.decay import decay
 from gatedrnn.flow.lyapunov import lyapunov
@@ -118,4 +118,4 @@ def plain(tree: Any) -> Any:
     if values.dtype.kind in "iu":
         return values.tolist()
     values = values.astype(np.float64)
-    return finite(values) if values.ndim == 0 else [finite(value) for value in values]
+    return finite(values) if values.ndim == 0 else finites(values)

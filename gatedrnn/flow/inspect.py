@@ -69,7 +69,7 @@ def inspect(
         back: steps between the last that is shown and the last.
         windows: as in `window_audit`; by default the powers of two below T.
         longer: inputs of a longer run, [T', B', D], for the states that it meets.
-        trained: steps of a sequence in training, below T'.
+        trained: steps of a sequence in training; the states are looked at where T' is more.
         on_part: called before each measure, with the number done, the number of all, and its name.
 
     Returns:
@@ -86,6 +86,10 @@ def inspect(
     check_fits("xs", sequence.carry, params, xs.shape)
     if along is not None and np.shape(along) != xs.shape:
         raise fail("along", f"like `xs`, {xs.shape}", np.shape(along))
+    if longer is not None and trained is None:
+        raise fail("trained", "given with `longer`", "nothing")
+    if longer is not None and np.ndim(longer) != 3:
+        raise fail("longer", "[T', B', D]", np.shape(longer))
     steps = xs.shape[0]
     stop = steps - check_size("back", back, 0, steps - 1)
     start = max(stop - check_size("shown", shown), 0)
@@ -187,7 +191,7 @@ def _units(asked: _Asked, start: int, stop: int, left_out: dict[str, str]) -> tu
 
 
 def _states(asked: _Asked, longer: Any, trained: int | None, left_out: dict[str, str]) -> Coverage | None:
-    if longer is None or trained is None or not trained < np.shape(longer)[0]:
+    if longer is None or trained is None or not trained < len(longer):
         left_out["states"] = "there is no run longer than those of the training to be looked at"
         return None
     return coverage(asked.cell, asked.params, longer, trained)

@@ -27,7 +27,7 @@ from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn._visit import visit
 from gatedrnn.flow._audited import check_memory, cotangents, paths, sizes
 from gatedrnn.flow._backward import Ran, ran
-from gatedrnn.flow._groups import finite
+from gatedrnn.flow._groups import finite, finites
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._scaled import Scaled
 from gatedrnn.flow._tracks import SEGMENT, backward_along
@@ -63,10 +63,10 @@ class WindowAudit(NamedTuple):
         """As strict JSON holds it; None for what is not finite."""
         curves = {
             name: {
-                "cosine": _plain(self.cosine[name]),
-                "norm_ratio": _plain(self.norm_ratio[name]),
-                "log10_norm": _plain(self.log10_norm[name]),
-                "full_log10_norm": _plain([self.full_log10_norm[name]])[0],
+                "cosine": finites(self.cosine[name]),
+                "norm_ratio": finites(self.norm_ratio[name]),
+                "log10_norm": finites(self.log10_norm[name]),
+                "full_log10_norm": finite(self.full_log10_norm[name]),
                 "smallest_window": self.smallest[name],
             }
             for name in self.cosine
@@ -206,7 +206,3 @@ def _audited(
         first = later[-1] + 1 if len(later) else 0
         smallest[name] = windows[first] if first < len(windows) else None
     return WindowAudit(windows, cosine, ratio, norms, full, smallest)
-
-
-def _plain(values: Any) -> list[float | None]:
-    return [finite(value) for value in values]

@@ -6,6 +6,7 @@ import pytest
 from tolerances import assert_close
 
 import gatedrnn as gr
+from gatedrnn._sequence import check_sequence
 from gatedrnn.methods import auto
 
 SIZES = {  # B D H T: the way forward, and that of the gradient
@@ -49,6 +50,23 @@ def test_every_way_is_one_function(cell, size):
 
     for reverse in (False, True):
         assert_close(both(None, reverse), both(gr.Autodiff(), reverse), "float32", 60 * steps)
+
+
+@pytest.mark.parametrize(
+    ("cell", "size", "stepwise"),
+    [
+        (gr.gru, (8, 3, 64, 65), True),  # 512 numbers, and h is the carry
+        (gr.gru, (7, 3, 64, 65), False),  # fewer
+        (gr.gru, (8, 65, 64, 65), False),  # wide
+        (gr.lstm, (8, 3, 64, 65), False),  # c is computed again
+        (gr.lstm, (4, 3, 128, 65), True),  # c is kept
+    ],
+)
+def test_where_one_scan_runs_forward(cell, size, stepwise):
+    """In the gradient, as the docstring of `Auto` says."""
+    batch, width, hidden, steps = size
+    params, xs = cell.init(jax.random.key(0), width, hidden), jnp.zeros((steps, batch, width))
+    assert auto._chosen(cell, check_sequence(cell, params, xs, None)).loops.stepwise == stepwise
 
 
 def test_the_default_is_auto_and_equal_values_are_one():
