@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatedrnn._check import fail
+from gatedrnn._words import counted
 
 LONGER = 32  # runs by which the states beyond the trained length are known: their first steps say what is usual
 
@@ -62,23 +63,19 @@ def stretches(count: int, horizon: int, batch: int, at: int | None, trained: int
         raise fail("at", f"a {kind} from 1 to {count - 1:,}, before which something is read", f"{last:,}")
     steps, notes = min(horizon, last), []
     if steps < horizon:
-        notes.append(f"Before {kind} {last:,} there is room for a stretch of {_counted(steps, kind)}, not {horizon:,}.")
+        notes.append(f"Before {kind} {last:,} there is room for a stretch of {counted(steps, kind)}, not {horizon:,}.")
     first, end = last - steps, count - 1 - steps
     spread = _spread(end, batch)
     if first not in spread:
         spread = _spread(end, max(batch - 1, 1))
     starts = [first, *(start for start in spread if start != first)][:batch]
     if len(starts) < batch:
-        notes.append(f"Stretches of {_counted(steps, kind)} that differ: {len(starts)} of the {batch} asked for.")
+        notes.append(f"Stretches of {counted(steps, kind)} that differ: {len(starts)} of the {batch} asked for.")
     reach = 0 if trained is None else min(10 * trained, count)
     longer = []
     if trained is not None and reach > trained:
         longer = _spread(count - reach, LONGER)
     return Stretches(starts, steps, longer, reach, notes)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _spread(end: int, count: int) -> list[int]:

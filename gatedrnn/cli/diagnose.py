@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gatedrnn._check import fail
 from gatedrnn._output import check_free, whole_files, write_json
+from gatedrnn._words import counted
 from gatedrnn.cli._advice import Advice, advice
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
@@ -151,7 +152,7 @@ def _of_all(trained: Trained) -> str:
 
 
 def _table(e: "Evidence") -> Table:
-    from gatedrnn.train._numbers import brief, counted, power
+    from gatedrnn.train._numbers import brief, power
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("measured of the weights", no_wrap=True)

@@ -26,8 +26,11 @@ def audits(record: Mapping[str, Any], *, dark: bool = False, columns: int = 2) -
         record: `gatedrnn.flow.Inspection.record()`.
         dark: for a dark page.
         columns: panels beside each other, 1 or 2.
+
+    Raises:
+        ValueError: `columns` is another number.
     """
-    columns = check_size("columns", columns)
+    columns = check_size("columns", columns, most=2)
     panels: list[Callable[[Axes, Mapping[str, Any], Theme], None]] = [_reads, _windows, _formats]
     panels += [_states] if record["coverage"] is not None else []
     with themed(dark) as theme:
@@ -38,7 +41,7 @@ def audits(record: Mapping[str, Any], *, dark: bool = False, columns: int = 2) -
             axis.set_axisbelow(True)
             axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=9.5)
-        headline(figure, "Lags, windows, formats, states", "grey: where the finding above is read off")
+        headline(figure, "Lags, windows, formats, states", "grey: where a finding is read off")
     return figure
 
 
@@ -119,7 +122,7 @@ def _states(axis: Axes, record: Mapping[str, Any], theme: Theme) -> None:
         f"trained on {steps(found['trained'])}", (found["trained"], 0.9), xycoords=axis.get_xaxis_transform(),
         xytext=(7, 0), textcoords="offset points", fontsize=9.5,
     )  # fmt: skip
-    axis.set_ylim(0, max(0.05, 1.15 * max(value for value in found["outside"] if value is not None)))
+    axis.set_ylim(0, max(0.05, 1.15 * max((value for value in found["outside"] if value is not None), default=0)))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     axis.set_title("States outside their trained range", loc="left")

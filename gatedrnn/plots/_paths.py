@@ -48,7 +48,7 @@ def paths(found: Mapping[str, Paths | Adjoint], *, dark: bool = False, columns: 
     drawn = [_curve(name, kind, each) for name, kinds in rows.items() for kind, each in kinds.items()]
     looks = Looks.of([(curve.cell, "default") for curve in drawn], (DARK if dark else LIGHT).cells)
     looks = replace(looks, dashes=_STROKES)
-    size = (5.6 if check_size("columns", columns) > 1 else 3.0, max(4.3, PITCH * (1 + len(drawn))))
+    size = (5.6 if check_size("columns", columns, most=2) > 1 else 3.0, max(4.3, PITCH * (1 + len(drawn))))
     left = 0.5 + 0.06 * len(ten_to(limits(drawn)[0]))
     gutter = 0.4 + CHARACTER * max(len(curve.label) for curve in drawn)
     with themed(dark) as theme:

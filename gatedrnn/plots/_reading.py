@@ -1,5 +1,6 @@
 """The reading strip: under each letter, or each value of a series, what it adds to a readout and what units hold."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ def reading_strip(
         ValueError: nothing to draw, or a row that has not one number per step.
     """
     columns = check_size("columns", columns, most=2)
-    letters = isinstance(read, list | tuple)
+    letters = all(isinstance(each, str) for each in read)
     if not len(read) or not panels:
         raise ValueError("`read` and `panels` must not be empty.")
     curves = np.zeros((len(read), 0)) if letters else np.asarray(read, np.float64).reshape(len(read), -1)  # [L, C]
@@ -76,7 +77,7 @@ def reading_strip(
     height = HEAD + len(starts) * (top + body + GAP) + (FOOT if key else 0)
     with themed(dark) as theme:
         figure = Figure(figsize=(width, height), dpi=DPI)
-        hues = [readable(hue, theme) for hue in theme.cells[: curves.shape[1]]]
+        hues = [readable(hue, theme) for hue in itertools.islice(itertools.cycle(theme.cells), curves.shape[1])]
         for line, start in enumerate(starts):
             part = slice(start, min(start + per_line, len(read)))
             upper = height - HEAD - line * (top + body + GAP) - top
@@ -127,7 +128,7 @@ def _curves(axis: Axes, values: Any, part: slice, theme: Theme) -> None:
     axis.set_xlim(0, part.stop - part.start)
     low, high = np.nanmin(values), np.nanmax(values)
     axis.set_ylim(low - 0.08 * (high - low or 1), high + 0.08 * (high - low or 1))
-    for c, hue in zip(range(values.shape[1]), theme.cells, strict=False):
+    for c, hue in zip(range(values.shape[1]), itertools.cycle(theme.cells), strict=False):
         axis.plot(np.arange(part.stop - part.start) + 0.5, values[part, c], color=hue, lw=1.8)
     axis.set_xticks([])
     axis.yaxis.set_major_locator(MaxNLocator(3))

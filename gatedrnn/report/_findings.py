@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from gatedrnn import plots
+from gatedrnn._words import capital, counted
 from gatedrnn.flow._groups import KEYS, log10_norms
 from gatedrnn.flow._scalars import FLOORS
 from gatedrnn.report._configurations import Configuration, Run, decades_between, group_by, grouped
-from gatedrnn.report._words import counted, joined, number
+from gatedrnn.report._words import joined, number
 
 _SAME = math.log10(2)  # decades; less than this between two configurations is not called a difference
 
@@ -47,9 +48,9 @@ def _ranking(configurations: Sequence[Configuration]) -> Finding | None:
         verb = "has" if len(equals) == 1 else "have"
         if len(equals) < len(ranked):
             most = f"{joined(equals)} {verb} the most ({best.left}), {worst.name} the least ({worst.left})."
-            points.append(f"{_capital(plots.input_title(kind))}: {most}")
+            points.append(f"{capital(plots.input_title(kind))}: {most}")
         elif len(ranked) > 1:
-            points.append(f"{_capital(plots.input_title(kind))}: all have about the same, {best.left}.")
+            points.append(f"{capital(plots.input_title(kind))}: all have about the same, {best.left}.")
     text = f"The gradient norm at lag {max(one.horizon for one in configurations):,}:"
     return Finding("Most and least gradient at the horizon", text, tuple(points)) if points else None
 
@@ -69,7 +70,7 @@ def _usual_story(configurations: Sequence[Configuration]) -> Finding | None:
             if "rnn" in plain and cell in plain:
                 rnn, gated, name = plain["rnn"], plain[cell], plots.cell_title(cell)
                 seen.append((gated.kept, rnn.kept))
-                start = f"{_capital(plots.input_title(kind))}: RNN {rnn.left}, {name} {gated.left}"
+                start = f"{capital(plots.input_title(kind))}: RNN {rnn.left}, {name} {gated.left}"
                 points.append(f"{start}; {outcomes[seen[-1]].format(gated=name)}.")
     if not seen:
         return None
@@ -165,7 +166,3 @@ def _change(before: Configuration, after: Configuration) -> str:
 
 def _named(names: Sequence[str]) -> str:
     return f": {'; '.join(names)}" if names else ""
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatedrnn import plots
+from gatedrnn._words import capital
 from gatedrnn.report._words import joined, number
 
 Record = Mapping[str, Any]
@@ -90,14 +91,14 @@ def _paths(record: Record) -> str:
         return ""
     whole, direct, rest = (_power(found[kind]) for kind in ("whole", "direct", "rest"))
     own = f"{direct} along units by themselves, {rest} across the recurrent weights"
-    return f"{_capital(_steps(found['lag']))} back its norm is {whole}: {own}."
+    return f"{capital(_steps(found['lag']))} back its norm is {whole}: {own}."
 
 
 def _unit(record: Record) -> str:
     found = record["keeper"]
     if found is None:
         return ""
-    name, share = _capital(unit_name(found["place"], found["unit"])), _percent(found["share"])
+    name, share = capital(unit_name(found["place"], found["unit"])), _percent(found["share"])
     scale = math.inf if found["timescale"] is None else found["timescale"]
     here = f"{name} has the most of it there, {share}"
     low = -math.inf
@@ -127,7 +128,7 @@ def _timescales(record: Record) -> str:
     slowest, place, unit = max(scales, key=lambda each: each[0])
     middle = float(np.median([scale for scale, *_ in scales]))
     most = "for ever" if math.isinf(slowest) else f"for {plots.steps(slowest)} steps"
-    return f"{_capital(unit_name(place, unit))} keeps what it holds {most}, half of all for {plots.steps(middle)}."
+    return f"{capital(unit_name(place, unit))} keeps what it holds {most}, half of all for {plots.steps(middle)}."
 
 
 def _window(record: Record) -> str:
@@ -201,7 +202,3 @@ def _percent(share: float) -> str:
 
 def _power(log10: float | None) -> str:
     return "0" if log10 is None else plots.power(log10)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

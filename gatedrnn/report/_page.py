@@ -5,13 +5,14 @@ from html import escape
 from typing import Any
 
 from gatedrnn import plots
+from gatedrnn._words import counted
 from gatedrnn.flow._scalars import SCALARS
 from gatedrnn.report._configurations import Configuration, grouped, runs_of
 from gatedrnn.report._findings import findings
 from gatedrnn.report._parts import bullets, entry, gates, picture, provenance, row_header, section, table, whole
 from gatedrnn.report._prose import introduction, method, portrait
 from gatedrnn.report._verdicts import verdict
-from gatedrnn.report._words import counted, in_parts, scalar_in_words
+from gatedrnn.report._words import in_parts, scalar_in_words
 
 
 def html(comparison: Mapping[str, Any]) -> str:

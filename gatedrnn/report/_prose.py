@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatedrnn import plots
+from gatedrnn._words import counted
 from gatedrnn.flow._scalars import USABLE
 from gatedrnn.report._configurations import LEVELS, Configuration, Run, group_by, runs_of
 from gatedrnn.report._findings import Finding
-from gatedrnn.report._words import counted, joined, number, scalar_in_words, span
+from gatedrnn.report._words import joined, number, scalar_in_words, span
 
 
 def introduction(configurations: Sequence[Configuration]) -> list[str]:

@@ -37,10 +37,6 @@ def scalar_in_words(name: str) -> Callable[[float], str]:
     return lambda value: scalar.absent if value == scalar.missing else words(value)
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def joined(words: Iterable[str], last: str = "and") -> str:
     *rest, end = words
     return f"{', '.join(rest)} {last} {end}" if rest else end

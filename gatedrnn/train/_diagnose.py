@@ -77,7 +77,7 @@ def evidence(
     if way.place in ("plateau", "left") and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
         if lost or (now.units == 0 and way.place == "plateau"):
-            tried = [_tried(options, other, seed) for options, other in others]
+            tried = [_tried(options, other, seed, on) for options, other in others]
         bias = keeping_bias(setup, first, on) if lost else None
     if way.place == "diverged":
         found = stability(setup, start, state, way.updates, bar)
@@ -128,9 +128,9 @@ def _forecast(setup: Setup, params: ModelParams, on: Sequences) -> Forecast | No
     )
 
 
-def _tried(options: Mapping[str, Any], setup: Setup, seed: int) -> Tried:
+def _tried(options: Mapping[str, Any], setup: Setup, seed: int, on: Sequences) -> Tried:
+    """Its first weights, on sequences of the same task."""
     params = jax.tree.map(lambda a: a[0], init(setup, (seed,)).params)
-    on = sequences(setup)
     return Tried(options, arriving(setup, params, on)[0], writable(setup, params, on)[0])
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gatedrnn._words import counted
 from gatedrnn.flow._scalars import USABLE
 from gatedrnn.train._course_rules import falling, fell_back, overfits
 from gatedrnn.train._evidence import ADAPTIVE, Change, Evidence, Finding, Tried
-from gatedrnn.train._numbers import brief, counted, power, rounded_up
+from gatedrnn.train._numbers import brief, power, rounded_up
 
 MOSTLY = 0.9  # share of the gradients beyond the clip at which it decides how far updates go
 USUAL = {"adam": 0.01, "rmsprop": 0.01, "sgd": 1.0}  # learning rates up to which one is raised

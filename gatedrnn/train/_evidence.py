@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatedrnn._words import counted
 from gatedrnn.flow.forecast import Forecast
 from gatedrnn.train._course import Course
 from gatedrnn.train._measured import Measured
-from gatedrnn.train._numbers import brief, counted
+from gatedrnn.train._numbers import brief
 
 BEYOND = 1e9  # sequences, more than anyone trains on
 OFF_FOR_SURE = 0.75  # of the loss without memory

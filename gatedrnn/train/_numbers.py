@@ -15,11 +15,6 @@ def power(decades: float) -> str:
     return "none" if decades == -math.inf else f"{10**decades:.2g}" if -2 < decades < 2 else f"10^{decades:.1f}"
 
 
-def counted(number: int, noun: str) -> str:
-    """1 unit, 8 units."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def rounded_up(value: float, digits: int = 1) -> float:
     """To so many digits, upwards."""
     if not 0 < value < math.inf:

@@ -79,7 +79,7 @@ def test_vanishing(diagnosed, succeeds, read_json):
     first = gr.train.init(gr.train.Setup(gr.tasks.adding, gr.gru, 100, 8, 4)).params.cell
     xs, marked = task.xs, np.asarray(task.xs[..., 1] > 0)
     wanted = gr.flow.forecast(
-        *(gr.gru, jax.tree.map(lambda a: a[0], first), xs[:, :8], np.concatenate(marks), xs[marked], xs[~marked]),
+        *(gr.gru, jax.tree.map(lambda a: a[0], first), xs[:, :8], np.concatenate(marks) + 1, xs[marked], xs[~marked]),
         **{"batch": 4, "learning_rate": 0.03},
     )
     told = evidence["forecast"]

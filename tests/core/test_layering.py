@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A row may import the rows before it.
 LAYERS = (
-    ("_check", "_cores", "_jax", "_memory", "_registry", "_version"),
+    ("_check", "_cores", "_jax", "_memory", "_registry", "_version", "_words"),
     ("_forms", "_elementwise", "_files", "_primitives", "_segments"),
     ("_cell",),
     ("_contract", "_output", "_pointwise", "_step", "_writable", "linear"),

@@ -6,13 +6,14 @@ import math
 import numpy as np
 import pytest
 
+from gatedrnn._words import counted
 from gatedrnn.flow.forecast import Forecast, Signs
 from gatedrnn.train import Row
 from gatedrnn.train._course import Course, course
 from gatedrnn.train._diagnosis import findings
 from gatedrnn.train._evidence import Evidence, Tried, bias_for, bias_of, foretold, headline
 from gatedrnn.train._measured import Measured
-from gatedrnn.train._numbers import brief, counted, power, rounded_up
+from gatedrnn.train._numbers import brief, power, rounded_up
 
 WELL = Measured(
     gradient=-0.5,
