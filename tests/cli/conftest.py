@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -148,6 +149,12 @@ def adding(there, succeeds, tiny):
     """Two seeds on a generated task: (what was printed, the folder)."""
     result = succeeds("train", "adding", *tiny, "--cell", "rnn", "--seeds", 2, "--seed", 5, "--out", "adding")
     return result, there / "adding"
+
+
+@pytest.fixture
+def copy(adding, tmp_path):
+    """A folder with a training of two seeds, which may be spoilt."""
+    return Path(shutil.copytree(adding[1], tmp_path / "copy"))
 
 
 @pytest.fixture

@@ -1,19 +1,15 @@
-"""Rules of a diagnosis on made-up numbers, at their boundaries; the course of a training from made-up tests."""
+"""Rules of a diagnosis on made-up numbers, at their boundaries."""
 
 import dataclasses
 import math
 
-import numpy as np
 import pytest
 
-from gatedrnn._words import counted
 from gatedrnn.flow.forecast import Forecast, Signs
-from gatedrnn.train import Row
-from gatedrnn.train._course import Course, course
+from gatedrnn.train._course import Course
 from gatedrnn.train._diagnosis import findings
 from gatedrnn.train._evidence import Evidence, Tried, bias_for, bias_of, foretold, headline
 from gatedrnn.train._measured import Measured
-from gatedrnn.train._numbers import brief, power, rounded_up
 
 WELL = Measured(
     gradient=-0.5,
@@ -229,52 +225,3 @@ def test_biases():
         assert 1 / (1 + math.exp(-bias_for(steps))) == pytest.approx(10 ** (-1 / steps), rel=1e-12)
         assert 1 / (1 + math.exp(-bias_of(steps))) == pytest.approx(math.exp(-1 / steps), rel=1e-12)
     assert (bias_of(0.0), bias_of(math.inf)) == (-math.inf, math.inf)
-
-
-def row(step, test, train=0.2):
-    return Row(step, 0, train, test, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("losses", "target", "place", "left_at"),
-    [
-        ([], None, "untested", None),
-        ([0.2], None, "plateau", None),
-        ([0.1901], None, "plateau", None),
-        ([0.19], None, "left", 10),
-        ([0.2, 0.18, 0.021], None, "left", 20),
-        ([0.2, 0.18, 0.02], None, "learned", 20),
-        ([0.2, 0.18, 0.02], 0.01, "left", 20),
-        ([0.2, 0.18, 0.05], 0.05, "learned", 20),
-        ([0.2, 0.18, 0.2], None, "plateau", None),
-        ([0.18, 0.2, 0.18, 0.17], None, "left", 30),
-        ([0.2, math.inf], None, "diverged", None),
-        ([math.nan], None, "diverged", None),
-    ],
-)
-def test_places(losses, target, place, left_at):
-    """By the last test, against 0.2 without memory."""
-    found = course([row(10 * i, loss) for i, loss in enumerate(losses, 1)], 0.2, target)
-    assert (found.place, found.left_at) == (place, left_at)
-
-
-def test_trend():
-    """Slope and standard error of the last quarter's logarithms, by NumPy's polynomial fit; the best and the last."""
-    losses = np.exp(-0.01 * np.arange(20) + 0.05 * np.sin(np.arange(20)))
-    rows = [row(5 * i, float(loss)) for i, loss in enumerate(losses, 1)] + [row(105, math.nan)]
-    assert abs(course(rows, 0.01).trend) < 1e-12  # all above that without memory
-    found = course(rows, 2.0)
-    steps, logs = np.array([80, 85, 90, 95, 100.0]), np.log(losses[-5:])
-    (slope, _), covariance = np.polyfit(steps, logs, 1, cov=True)
-    assert (found.trend, found.error) == pytest.approx((slope, math.sqrt(covariance[0, 0])), rel=1e-6)
-    assert found.step == pytest.approx((logs[-1] - logs[-2]) / 5)
-    assert (found.place, found.finite_at, found.updates) == ("diverged", 100, 105)
-    assert (found.best, found.best_at) == (min(losses), 5 * (int(np.argmin(losses)) + 1))
-
-
-def test_numbers():
-    """As they are printed."""
-    assert [brief(value) for value in (0.01234, 12345.0, math.inf, 1e10)] == ["0.0123", "12,345", "inf", "1e+10"]
-    assert [power(value) for value in (-31.24, -0.5, -math.inf)] == ["10^-31.2", "0.32", "none"]
-    assert [rounded_up(value) for value in (0.0031, 0.003, 9.1, 0.0)] == [0.004, 0.003, 10.0, 0.0]
-    assert (rounded_up(0.123412, 4), counted(1, "unit"), counted(2000, "step")) == (0.1235, "1 unit", "2,000 steps")
