@@ -103,11 +103,22 @@ def copy_1000() -> list[Entry]:
 
 
 def adding_600() -> list[Entry]:
-    """70,000 weights, as Bai 2018."""
+    """70,000 weights, as Bai 2018; and, to five digits, units made writable at a rate that falls to a hundredth."""
     rule = gr.train.Optimiser(optax.adam, 5e-3, 1.0)
-    return [
+    short = [
         Entry(label, setup, 600, (0, 1, 2), 0.001, 50, 4, final_test(setup))
         for label, setup in each(gr.tasks.adding, 600, units_for(70_000), 32, rule)
+    ]
+    falling = gr.train.Optimiser(optax.adam, optax.cosine_decay_schedule(1e-2, 3_000, 0.01), 1.0)
+    options = {"writable": gr.initializers.writable(8, 600)}
+    return short + [
+        Entry(f"{cell.name} writable", setup, 3_000, (0, 1, 2), None, 100, 8, final_test(setup))
+        for cell in (gr.gru, gr.lstm)
+        for setup in (
+            gr.train.Setup(
+                gr.tasks.adding, cell, 600, units_for(70_000)(cell, gr.tasks.adding), 16, falling, cell_options=options
+            ),
+        )
     ]
 
 
