@@ -12,7 +12,7 @@ from gatedrnn._check import check_size, fail, shown
 from gatedrnn._jax import concrete
 from gatedrnn.flow._lines import Lines, board, scalars
 from gatedrnn.flow._origin import Origin, origin
-from gatedrnn.flow._state import Held, broken, changed, donated, hold, parts, restored
+from gatedrnn.flow._state import Held, broken, changed, hold, parts, restored, spared
 from gatedrnn.flow._watched import check_probe, measured, plain
 
 Guard = Literal["stop", "skip"]
@@ -140,7 +140,7 @@ class Monitor:
     ) -> None:
         self._step, self._probe, self._every, self._guard = step, probe, every, guard
         self._log, self._writer = log, writer
-        self._copies = True  # until it is seen that nothing is donated
+        self._spared: list[list[bool]] = []  # arrays, by argument, that need no copy: the step does not donate them
         self._excused: frozenset[str] | None = None  # places that were not finite from the beginning
         self._look = jax.jit(lambda *arguments: measured(check_probe(probe(*arguments)), rows, exponents))
         self.count = first
@@ -155,7 +155,7 @@ class Monitor:
         if self._guard is None:
             results = self._step(*arguments)
         else:
-            held = hold(arguments, self._copies)
+            held = hold(arguments, self._spared)
             results = self._guarded(self._step(*arguments), held, arguments)
         self.count += 1
         return results
@@ -171,16 +171,17 @@ class Monitor:
 
     def _guarded(self, results: Any, held: Held, arguments: tuple[Any, ...]) -> Any:
         """The results, or what is to be returned in their place."""
-        self._copies = donated(held)
+        self._spared = spared(held)
         now = {"results": results, "arguments": changed(held, arguments)}
         if self._excused is None:
             begun = dict(parts(results, held))
-            before = {"results": begun.get(None, begun), "arguments": dict(enumerate(held.values))}
+            before = {"results": begun.get(None, begun), "arguments": dict(enumerate(held.values()))}
             self._excused = frozenset(broken(before))
         bad = [place for place in broken(now) if place not in self._excused]
         if not bad:
             return results
-        found = NonFiniteError(self.count, bad[0], origin(check_probe(self._probe(*held.values))), held.values)
+        good = held.values()
+        found = NonFiniteError(self.count, bad[0], origin(check_probe(self._probe(*good))), good)
         if self._guard == "stop":
             raise found
         self.skipped.append(self.count)
