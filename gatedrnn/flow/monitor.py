@@ -59,14 +59,14 @@ def monitor(
         ), log="run.jsonl")
 
     After every call the guard looks at all that the step returned, and at arguments that it changed, as modules of
-    flax nnx are, and waits for the answer: what it hands on is finite. Where a floating number is not finite which the state before had finite, the recurrence is run again
-    with a look at every step, and `NonFiniteError` says where it arose. A number that is NaN or infinite from the
-    beginning, such as a best loss so far, breaks nothing.
+    flax nnx are; it waits for the answer before it hands them on. Where a floating number is not finite which the state
+    before had finite, the recurrence is run again with a look at every step, and `NonFiniteError` says where it arose.
+    A number that is NaN or infinite from the beginning, such as a best loss so far, breaks nothing.
 
     Args:
         step: `(*arguments) -> results`, outside of `jax.jit` (what is inside of it may well be jitted): of arrays, a
             flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arrays may be donated: of those
-            a copy is held while the step runs, and at the first call of all.
+            a copy is held while the step runs; at the first call, of every array.
         probe: `(*arguments) -> Probe`, or a tuple `(cell, params, xs, loss)` with `loss(ys) -> value []`. It is traced,
             as by `jax.jit`.
         every: n; calls 0, n, 2 n, ... are measured.
