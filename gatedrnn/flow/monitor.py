@@ -13,7 +13,7 @@ from gatedrnn._jax import concrete
 from gatedrnn.flow._lines import Lines, board, scalars
 from gatedrnn.flow._origin import Origin, origin
 from gatedrnn.flow._state import Held, broken, changed, hold, parts, restored, spared
-from gatedrnn.flow._watched import check_probe, measured, plain
+from gatedrnn.flow._watched import check_probe, of_all, of_rows, plain
 
 Guard = Literal["stop", "skip"]
 
@@ -142,7 +142,8 @@ class Monitor:
         self._log, self._writer = log, writer
         self._spared: list[list[bool]] = []  # arrays, by argument, that need no copy: the step does not donate them
         self._excused: frozenset[str] | None = None  # places that were not finite from the beginning
-        self._look = jax.jit(lambda *arguments: measured(check_probe(probe(*arguments)), rows, exponents))
+        self._of_all = jax.jit(lambda *arguments: of_all(check_probe(probe(*arguments)), rows))
+        self._of_rows = jax.jit(lambda dys, *arguments: of_rows(check_probe(probe(*arguments)), dys, rows, exponents))
         self.count = first
         self.last: dict[str, Any] = {}
         self.skipped: list[int] = []
@@ -151,7 +152,8 @@ class Monitor:
         if not concrete(arguments):
             raise TypeError("`step` must be called outside of `jax.jit`; got arrays that are being traced.")
         if self.count % self._every == 0:
-            self._write(plain(self._look(*arguments)))
+            found, dys = self._of_all(*arguments)
+            self._write(plain(found | self._of_rows(dys, *arguments)))
         if self._guard is None:
             results = self._step(*arguments)
         else:

@@ -147,7 +147,8 @@ def test_planted(case):
     with pytest.raises(gr.flow.NonFiniteError, match=r"Step 8 gave `results\[0\]`") as caught:
         watched(good if case != "weight" else params, xs)
     assert caught.value.origin == gr.flow.Origin(tensor, time, row)
-    assert caught.value.step == 8 and (caught.value.good[1] is xs or case != "input")
+    kept, read = caught.value.good
+    assert caught.value.step == 8 and kept is (good if case != "weight" else params) and read is xs  # no copies
     assert str(caught.value.origin) in str(caught.value)
 
 
