@@ -1,5 +1,8 @@
 """What `gr.flow.monitor` costs a training: the same step bare and watched, in turns, and its two parts apart.
 
+The guard takes less than steps differ among themselves: it is the median over pairs of neighbouring timings, as many
+as fit into a time, of which the record has the standard error.
+
 python -m benchmarks.learning.monitor_cost              sizes below; benchmarks/results/monitor.json
 python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horizon, and no record
 
@@ -8,6 +11,7 @@ python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horiz
 
 import argparse
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -25,6 +29,8 @@ from benchmarks.shared import RESULTS, Row, described, number, table, write_whol
 
 RECORD = RESULTS / "monitor.json"
 EVERY = 100
+FEWEST = 5  # turns
+NORMAL = 1.2533 / 1.349  # standard error of a median from the distance of its quartiles
 CELLS: dict[str, gr.Cell] = {"gru": gr.gru, "lstm": gr.lstm}
 
 
@@ -81,27 +87,29 @@ def seconds(run: Callable[..., Any], arguments: tuple[Any, ...], calls: int) -> 
     return (time.perf_counter() - began) / calls
 
 
-def measure(name: str, size: Size, turns: int, calls: int) -> Row:
-    """Medians over turns, in which each variant is timed once."""
+def measure(name: str, size: Size, calls: int, budget: float) -> Row:
+    """Medians over turns, in each of which the step is timed bare and guarded, in changing order."""
     step, probe, arguments = training(CELLS[name], size)
     with tempfile.TemporaryDirectory() as folder:
-        rare = gr.flow.monitor(step, probe, every=10**9, first=1)
+        guarded = gr.flow.monitor(step, probe, every=10**9, first=1)
         always = gr.flow.monitor(step, probe, every=1, guard=None, log=Path(folder) / "run.jsonl")
-        variants: dict[str, tuple[Callable[..., Any], int]] = {
-            "step": (step, calls),
-            "guarded": (rare, calls),
-            "measured": (always, max(calls // 5, 1)),
-        }
-        for run, _ in variants.values():
-            seconds(run, arguments, 1)
-        times: dict[str, list[float]] = {variant: [] for variant in variants}
-        for _ in range(turns):
-            for variant, (run, count) in variants.items():
-                times[variant].append(seconds(run, arguments, count))
-    bare, guarded, measured = (1000 * statistics.median(times[variant]) for variant in variants)
-    parts = {"step_ms": bare, "measurement_ms": measured - bare, "guard_ms": guarded - bare}
-    cost = (parts["measurement_ms"] / EVERY + max(parts["guard_ms"], 0)) / bare
-    return {"cell": name, **size._asdict(), "every": EVERY, **parts, "cost": cost}
+        for run in (step, guarded, always):
+            seconds(run, arguments, 2)
+        turns = max(FEWEST, round(budget / (2 * calls * seconds(step, arguments, 2))))
+        bare, differences, measured = [], [], []
+        for turn in range(turns):
+            pair = (step, guarded) if turn % 2 else (guarded, step)
+            times = {run: 1000 * seconds(run, arguments, calls) for run in pair}
+            bare.append(times[step])
+            differences.append(times[guarded] - times[step])
+            if turn < FEWEST:
+                measured.append(1000 * seconds(always, arguments, max(calls // 5, 1)))
+    step_ms, guard_ms = statistics.median(bare), statistics.median(differences)
+    low, _, high = statistics.quantiles(differences, n=4)
+    parts = {"step_ms": step_ms, "measurement_ms": statistics.median(measured) - step_ms, "guard_ms": guard_ms}
+    spread = {"turns": turns, "guard_error_ms": NORMAL * (high - low) / math.sqrt(turns)}
+    cost = (parts["measurement_ms"] / EVERY + max(guard_ms, 0)) / step_ms
+    return {"cell": name, **size._asdict(), "every": EVERY, **parts, **spread, "cost": cost}
 
 
 def shown(runs: list[Row]) -> str:
@@ -123,12 +131,12 @@ def monitor_cost_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth of the horizon, and no record")
-    parser.add_argument("--turns", type=int, default=5, help="how often every variant is timed")
     parser.add_argument("--calls", type=int, default=10, help="steps in a row per timing")
+    parser.add_argument("--seconds", type=float, default=20, help="for the pairs of timings of a size")
     options = parser.parse_args()
     made, load = described(("jax", "jaxlib", "numpy", "optax")), os.getloadavg()[0]
     sizes = [size._replace(steps=size.steps // 100) for size in SIZES] if options.quick else SIZES
-    runs = [measure(name, size, options.turns, options.calls) for size in sizes for name in CELLS]
+    runs = [measure(name, size, options.calls, options.seconds) for size in sizes for name in CELLS]
     print(shown(runs))
     if not options.quick:
         write_whole(RECORD, {"made": made, "load": load, "runs": runs})

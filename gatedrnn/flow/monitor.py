@@ -12,8 +12,8 @@ from gatedrnn._check import check_size, fail, shown
 from gatedrnn._jax import concrete
 from gatedrnn.flow._lines import Lines, board, scalars
 from gatedrnn.flow._origin import Origin, origin
-from gatedrnn.flow._state import Held, broken, changed, donated, hold, parts, restored
-from gatedrnn.flow._watched import check_probe, measured, plain
+from gatedrnn.flow._state import Held, broken, changed, hold, parts, restored, spared
+from gatedrnn.flow._watched import check_probe, of_all, of_rows, plain
 
 Guard = Literal["stop", "skip"]
 
@@ -59,14 +59,14 @@ def monitor(
         ), log="run.jsonl")
 
     After every call the guard looks at all that the step returned, and at arguments that it changed, as modules of
-    flax nnx are. Where a floating number is not finite which the state before had finite, the recurrence is run again
-    with a look at every step, and `NonFiniteError` says where it arose. A number that is NaN or infinite from the
-    beginning, such as a best loss so far, breaks nothing.
+    flax nnx are; it waits for the answer before it hands them on. Where a floating number is not finite which the state
+    before had finite, the recurrence is run again with a look at every step, and `NonFiniteError` says where it arose.
+    A number that is NaN or infinite from the beginning, such as a best loss so far, breaks nothing.
 
     Args:
         step: `(*arguments) -> results`, outside of `jax.jit` (what is inside of it may well be jitted): of arrays, a
-            flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arguments may be donated: then
-            a copy of them is held while the step runs.
+            flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arrays may be donated: of those
+            a copy is held while the step runs; at the first call, of every array.
         probe: `(*arguments) -> Probe`, or a tuple `(cell, params, xs, loss)` with `loss(ys) -> value []`. It is traced,
             as by `jax.jit`.
         every: n; calls 0, n, 2 n, ... are measured.
@@ -140,9 +140,10 @@ class Monitor:
     ) -> None:
         self._step, self._probe, self._every, self._guard = step, probe, every, guard
         self._log, self._writer = log, writer
-        self._copies = True  # until it is seen that nothing is donated
+        self._spared: list[list[bool]] = []  # arrays, by argument, that need no copy: the step does not donate them
         self._excused: frozenset[str] | None = None  # places that were not finite from the beginning
-        self._look = jax.jit(lambda *arguments: measured(check_probe(probe(*arguments)), rows, exponents))
+        self._of_all = jax.jit(lambda *arguments: of_all(check_probe(probe(*arguments)), rows))
+        self._of_rows = jax.jit(lambda dys, *arguments: of_rows(check_probe(probe(*arguments)), dys, rows, exponents))
         self.count = first
         self.last: dict[str, Any] = {}
         self.skipped: list[int] = []
@@ -151,11 +152,12 @@ class Monitor:
         if not concrete(arguments):
             raise TypeError("`step` must be called outside of `jax.jit`; got arrays that are being traced.")
         if self.count % self._every == 0:
-            self._write(plain(self._look(*arguments)))
+            found, dys = self._of_all(*arguments)
+            self._write(plain(found | self._of_rows(dys, *arguments)))
         if self._guard is None:
             results = self._step(*arguments)
         else:
-            held = hold(arguments, self._copies)
+            held = hold(arguments, self._spared)
             results = self._guarded(self._step(*arguments), held, arguments)
         self.count += 1
         return results
@@ -171,16 +173,17 @@ class Monitor:
 
     def _guarded(self, results: Any, held: Held, arguments: tuple[Any, ...]) -> Any:
         """The results, or what is to be returned in their place."""
-        self._copies = donated(held)
+        self._spared = spared(held)
         now = {"results": results, "arguments": changed(held, arguments)}
         if self._excused is None:
             begun = dict(parts(results, held))
-            before = {"results": begun.get(None, begun), "arguments": dict(enumerate(held.values))}
+            before = {"results": begun.get(None, begun), "arguments": dict(enumerate(held.values()))}
             self._excused = frozenset(broken(before))
         bad = [place for place in broken(now) if place not in self._excused]
         if not bad:
             return results
-        found = NonFiniteError(self.count, bad[0], origin(check_probe(self._probe(*held.values))), held.values)
+        good = held.values()
+        found = NonFiniteError(self.count, bad[0], origin(check_probe(self._probe(*good))), good)
         if self._guard == "stop":
             raise found
         self.skipped.append(self.count)

@@ -13,6 +13,7 @@ import pytest
 import reference
 
 import gatedrnn as gr
+from gatedrnn.flow._state import broken
 
 T, B, D, H = 12, 3, 4, 5
 
@@ -146,7 +147,8 @@ def test_planted(case):
     with pytest.raises(gr.flow.NonFiniteError, match=r"Step 8 gave `results\[0\]`") as caught:
         watched(good if case != "weight" else params, xs)
     assert caught.value.origin == gr.flow.Origin(tensor, time, row)
-    assert caught.value.step == 8 and (caught.value.good[1] is xs or case != "input")
+    kept, read = caught.value.good
+    assert caught.value.step == 8 and kept is (good if case != "weight" else params) and read is xs  # no copies
     assert str(caught.value.origin) in str(caught.value)
 
 
@@ -169,9 +171,9 @@ def test_masked_and_excused():
     assert caught.value.origin is None and caught.value.path == "results[0]['a']"
 
 
-@pytest.mark.parametrize("kind", ["plain", "donated", "carried"])
+@pytest.mark.parametrize("kind", ["plain", "donated", "donated later", "carried"])
 def test_skip(kind, tmp_path):
-    """The state is that before the step, and training goes on, also where arguments are donated."""
+    """The state is that before the step, and training goes on, also where arguments are donated, the first of NumPy."""
     descent, probe = descend(PRODUCT)
     path = tmp_path / "run.jsonl"
     if kind == "carried":  # as purejaxrl's `_update_step(runner_state, unused)`
@@ -179,10 +181,10 @@ def test_skip(kind, tmp_path):
         watched = gr.flow.monitor(step, lambda runner, _: probe(*runner), guard="skip", log=path)
         after = lambda params, xs: watched((params, xs), None)[0][0]
     else:
-        step = jax.jit(descent, donate_argnums=0) if kind == "donated" else descent
+        step = jax.jit(descent, donate_argnums=0) if kind.startswith("donated") else descent
         watched = gr.flow.monitor(step, probe, guard="skip", log=path)
         after = lambda params, xs: watched(params, xs)[0]
-    first = after(jnp.copy(A), XS)
+    first = after(np.asarray(A) if kind == "donated later" else jnp.copy(A), XS)
     kept = np.asarray(first).copy()
     second = after(first, XS.at[1, 1].set(jnp.nan))
     np.testing.assert_array_equal(second, kept)
@@ -190,6 +192,21 @@ def test_skip(kind, tmp_path):
     assert watched.skipped == [1] and watched.count == 3 and np.isfinite(third).all() and third != kept
     (note,) = (record for record in gr.flow.monitored(path) if record.get("event") == "skipped")
     assert note["step"] == 1 and "`xs` at time step 1, row 1" in note["why"]
+
+
+def test_finite_to_the_edge():
+    """No alarm at the largest numbers of any kind, though their sum overflows; one for a single NaN in any place."""
+    edge = {
+        kind: jnp.full((3, 5), jnp.finfo(kind).max, kind) for kind in ("float16", "bfloat16", "float32", "complex64")
+    }
+    others = {"key": jax.random.key(0), "count": jnp.arange(3), "none": jnp.zeros((0, 4)), "name": "run"}
+    host = {"number": 1e300, "array": np.full(4, 1e300), "counts": np.arange(3)}  # infinite in float32
+    assert broken({"results": edge | others | host}) == [] and broken({"results": ()}) == []
+    for kind, a in edge.items():
+        assert broken({"results": edge | others | {kind: a.at[2, 4].set(-jnp.inf)}}) == [f"results['{kind}']"]
+    half = edge["complex64"].at[0, 1].set(complex(1, np.nan))
+    spoiled = {"number": float("inf"), "array": np.array([0, np.nan]), "complex64": half, "counts": np.arange(3)}
+    assert broken({"results": spoiled}) == [f"results['{name}']" for name in ("array", "complex64", "number")]
 
 
 @pytest.mark.slow
