@@ -11,7 +11,7 @@ from typing import Any
 from gatedrnn._check import fail
 from gatedrnn._files import named, read_regular
 from gatedrnn.cli._begun import check_begun
-from gatedrnn.cli._entrants import FOLDER, RUN, Begun, word_of
+from gatedrnn.cli._entrants import FOLDER, RUN, Begun, entrant_at
 from gatedrnn.cli._prepare import prepare
 from gatedrnn.cli._settings import Settings
 
@@ -66,16 +66,11 @@ def settings_of(folder: Path, cell: str | None) -> tuple[Settings, Path | None]:
 
 
 def _entrant(folder: Path, begun: Begun) -> Settings:
-    """The race's settings with the cell and the initialisation that the folder is named for."""
-    found = [
-        replace(begun.settings, cell=cell, init=init)
-        for cell in begun.cells
-        for init in ("default", "chrono")
-        if folder.name.partition("-")[2] == f"{word_of(cell)}-{init}"
-    ]
-    if len(found) != 1:
-        raise fail("folder", f"one of a single entrant of {', '.join(begun.cells)}", named(folder))
-    return found[0]
+    """The race's settings with the cell and the initialisation of the entrant."""
+    found = entrant_at(folder, begun)
+    if found is None:
+        raise fail("folder", f"that of an entrant of {', '.join(begun.cells)}", named(folder))
+    return found
 
 
 def _check_no_race(folder: Path) -> None:
