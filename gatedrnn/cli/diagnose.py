@@ -83,9 +83,9 @@ def _evidence(trained: Trained, seed: int) -> "Evidence":
 
     settings, place = trained.settings, trained.settings.numbers.index(seed)
     of_one = lambda state: jax.tree.map(lambda a: a[place : place + 1], state)
-    others = [
+    others = (  # prepared one by one, where they are asked for
         (options, prepare(dataclasses.replace(settings, **options, devices=1)).setup) for options in _others(trained)
-    ]
+    )
     with measuring("diagnose") as on_measure:
         return evidence(
             trained.setup,

@@ -219,10 +219,11 @@ def test_entrants_of_a_race(copy, tmp_path, succeeds, check_refused):
 def test_entrants_whose_cells_look_alike(tmp_path):
     """Told apart by their number, each cell having one initialisation or two."""
     alike = [f"a_module_of_cells_with_a_name_so_long_that_it_is_cut:{name}" for name in "abc"]
-    for inits in itertools.product((1, 2), repeat=3):
+    for counts in itertools.product((1, 2), repeat=3):
         begun = Begun(Settings(task="adding"), alike)
-        made = [(cell, init) for cell, count in zip(alike, inits, strict=True) for init in ("default", "chrono")[:count]]
-        race = tmp_path / "".join(map(str, inits))
+        inits = [("default", "chrono")[:count] for count in counts]
+        made = [(cell, init) for cell, each in zip(alike, inits, strict=True) for init in each]
+        race = tmp_path / "".join(map(str, counts))
         for number, (cell, init) in enumerate(made):
             settings = replace(begun.settings, cell=cell, init=init)
             place = place_of(race, number, settings)
