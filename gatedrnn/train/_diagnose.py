@@ -12,7 +12,7 @@ from gatedrnn import flow
 from gatedrnn.flow._scalars import USABLE
 from gatedrnn.flow.forecast import Forecast
 from gatedrnn.models import ModelParams
-from gatedrnn.tasks._copying import LENGTH
+from gatedrnn.tasks._marks import answers_of
 from gatedrnn.train._course import course
 from gatedrnn.train._evidence import Evidence, Tried
 from gatedrnn.train._measured import (
@@ -124,7 +124,7 @@ def _forecast(setup: Setup, params: ModelParams, on: Sequences) -> Forecast | No
         jnp.asarray(found.unmarked),
         batch=setup.batch,
         learning_rate=setup.optimiser.learning_rate,
-        answers=LENGTH if setup.task.name in ("copy", "variable-copy") else 1,
+        answers=answers_of(setup.task.name),
     )
 
 
