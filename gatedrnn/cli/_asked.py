@@ -9,7 +9,6 @@ import numpy as np
 
 from gatedrnn import models, plots
 from gatedrnn._check import fail
-from gatedrnn._unroll import unroll
 from gatedrnn.cli._options import split_column
 from gatedrnn.cli._stretches import Stretches, read_bytes, read_rows, stretches, trained_length
 from gatedrnn.flow._audited import check_memory, sizes
@@ -57,9 +56,9 @@ def asked_of(loaded: Any, what: Any, horizon: int, batch: int, shown: int, back:
     asked = models.question(model, params, xs, targets, output)
     far = cut.far(data)
     longer = None if far is None else model.features(params, _given(far, far, units)[0])
-    loss = float(asked.loss(unroll(model.cell, params.cell, asked.xs)[1]))
     start, stop = max(cut.steps - back - shown, 0), cut.steps - back
-    at, seen, answer = cut.starts[0] + cut.steps, before[start:stop, 0], float(asked.answers[0])
+    at, seen = cut.starts[0] + cut.steps, before[start:stop, 0]
+    answer, loss = float(asked.answers[0]), float(asked.value)
     reading = {
         "cell": model.cell.name,
         "source": os.path.basename(split_column(what.series)[0] if units else what.text),

@@ -45,6 +45,7 @@ def through_cells(
     dys: Array | None,
     dcarry: Carry,
     inputs: bool = False,
+    kept: int = 0,
 ) -> tuple[list[Ran], list[Traced], Scaled | None]:
     """The backward passes of all cells, each after those that read it.
 
@@ -56,6 +57,7 @@ def through_cells(
         dys: dL/d what `outputs` gives, or None.
         dcarry: dL/dcarry_T.
         inputs: whether dL/dxs is wanted.
+        kept: as in `backward`.
 
     Returns:
         The cells as they were run, what was traced of each, and dL/dxs in the order of time, or None.
@@ -70,7 +72,7 @@ def through_cells(
     for i in reversed(range(len(runs))):
         run = runs[i]
         reads = inputs or i > 0
-        traced.insert(0, backward(run, turned(run.reverse, arriving[i]), parts[i], cell.factored, reads=reads))
+        traced.insert(0, backward(run, turned(run.reverse, arriving[i]), parts[i], cell.factored, reads, kept))
         if traced[0].read is not None:
             passed, reached = between.onward(i, turned(run.reverse, traced[0].read))
             arriving = [summed(one, other) for one, other in zip(arriving[:i], passed, strict=False)]

