@@ -120,9 +120,8 @@ def _others(trained: Trained) -> list[dict[str, Any]]:
 
 def _print(trained: Trained, seed: int, headline: str, evidence: "Evidence", found: "list[Finding]") -> None:
     settings = trained.settings
-    what = (
-        f"{settings.task}, {settings.horizon:,} steps: {settings.cell}, {settings.init} init, {settings.hidden} units"
-    )
+    sizes = counted(settings.horizon, "step"), counted(settings.hidden, "unit")
+    what = f"{settings.task}, {sizes[0]}: {settings.cell}, {settings.init} init, {sizes[1]}"
     show(what + (f"; seed {seed} of {settings.seeds}" if settings.seeds > 1 else ""))
     show(f"\n{headline}")
     if trained.setup.task.baselines:

@@ -78,6 +78,8 @@ def _gradient(record: Record) -> str:
     decay, horizon = record["decay"], record["horizon"]
     half = decay["half_life"]
     rate = "" if half is None else f"; fitted over all {horizon:,}, by half every {plots.steps(half)}"
+    if decay["lag_below_1e3"] == 0:  # below its own start it is where that is no number
+        return "None arrives at any step."
     if decay["word"] == "exploding":
         return f"It grows on its way back, to {plots.power(decay['highest'])} times its start within {_steps(horizon)}."
     if decay["lag_below_1e3"] is None:

@@ -167,9 +167,9 @@ def test_a_narrow_terminal(adding, invoke):
 
 
 def test_a_training_under_way(copy, succeeds, tree, monkeypatch):
-    """A half-written row and checkpoint are not read, later rows are; a checkpoint may go meanwhile."""
+    """A half-written row and checkpoint are not read, nor what is no test of it; a checkpoint may go meanwhile."""
     with (copy / "metrics.csv").open("a") as file:
-        file.write("6,5,0.25,0.125,0.5\n6,6,0.25,0.125,0.5\n8,5,0.2")
+        file.write("6,5,0.25,0.125,0.5\n6,6,0.25,0.125,0.5\n6,5,9,9,0\n7,3,9,9,0\n8,5,0.2")
     (copy / "checkpoints" / ".unfinished-6-01234567").mkdir()
     text = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(text | {"steps": 100}))

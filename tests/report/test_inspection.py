@@ -91,6 +91,7 @@ def test_every_line():
             "It grows on its way back, to 10⁴¹ times its st",
         ),
         ("gradient", {"decay": {"lag_below_1e3": None, "half_life": None}}, "It stays within a factor of 1,000 of its"),
+        ("gradient", {"decay": {"lag_below_1e3": 0.0}}, "None arrives at any step."),
         ("unit", {"keeper": {"rest": -1.0}}, "63 %, and has it through the recurrent weights."),
         ("unit", {"keeper": {"timescale": None}}, "through its forget gate: 1 at a step, for ever."),
         ("unit", {"keeper": {"timescale": 2.0, "place": "0"}}, "through its update gate: 0.61 at a step, a time scale"),
