@@ -21,6 +21,7 @@ from gatedrnn._visit import visit
 from gatedrnn.flow._backward import Ran, Traced, backward, ran
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._scaled import Scaled, align
+from gatedrnn.linear import accumulation_dtype
 
 
 class Between(NamedTuple):
@@ -110,12 +111,13 @@ def between_cells(
     if len(runs) > 1:  # most of it is zero: XLA would take seconds to fold long arrays of zeros
         direct, inputs = lax.optimization_barrier((direct, inputs))
     plain = jnp.zeros(sequence.xs.shape[:2], jnp.int32)
+    wide = lambda a: a.astype(accumulation_dtype(a.dtype))  # inputs may have 16 bits, in which no mantissa is kept
 
     def onward(i: int, read: Scaled) -> tuple[list[Scaled], Scaled]:
         passed, reached = pull(([*nothing[:i], read.mantissa.astype(xs[i].dtype), *nothing[i + 1 :]], unread))
-        return [Scaled(each, read.exponent) for each in passed], Scaled(reached, read.exponent)
+        return [Scaled(each, read.exponent) for each in passed], Scaled(wide(reached), read.exponent)
 
-    return Between([Scaled(each, plain) for each in direct], Scaled(inputs, plain), onward)
+    return Between([Scaled(each, plain) for each in direct], Scaled(wide(inputs), plain), onward)
 
 
 def summed(one: Scaled | None, other: Scaled) -> Scaled:
