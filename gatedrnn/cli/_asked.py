@@ -1,5 +1,6 @@
 """What a model is asked of a file: its steps as the model reads them, the question, and words for it."""
 
+import math
 import os
 from typing import Any, NamedTuple
 
@@ -59,6 +60,8 @@ def asked_of(loaded: Any, what: Any, horizon: int, batch: int, shown: int, back:
     start, stop = max(cut.steps - back - shown, 0), cut.steps - back
     at, seen = cut.starts[0] + cut.steps, before[start:stop, 0]
     answer, loss = float(asked.answers[0]), float(asked.value)
+    if not math.isfinite(loss):
+        raise fail("model", "one whose loss over what is read is finite", f"{loss}")
     reading = {
         "cell": model.cell.name,
         "source": os.path.basename(split_column(what.series)[0] if units else what.text),

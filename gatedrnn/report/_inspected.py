@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatedrnn import plots
-from gatedrnn._words import capital
+from gatedrnn._words import capital, counted
 from gatedrnn.report._words import joined, number
 
 Record = Mapping[str, Any]
@@ -180,7 +180,7 @@ def _states(record: Record) -> str:
 
 
 def _steps(count: float) -> str:
-    return f"{count:,.0f} step" + ("" if count == 1 else "s")
+    return counted(round(count), "step")
 
 
 def _stretches(count: int) -> str:
