@@ -136,7 +136,7 @@ def vanishing(e: Evidence) -> Finding | None:
 
 def unwritable(e: Evidence) -> Finding | None:
     """No unit can be written by the steps that matter."""
-    if e.last is None or e.last.units != 0 or e.last.ratio is None:
+    if e.last is None or e.lag is None or e.last.units != 0 or e.last.ratio is None:
         return None
     says = "No unit can be written by the steps that matter and by nothing else, and keep it: "
     if e.last.ratio > 0:
