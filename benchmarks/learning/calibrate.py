@@ -31,7 +31,7 @@ from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
 from benchmarks.learning.marks import steps
 from benchmarks.learning.setups import RECORDS
 from benchmarks.shared import RESULTS, Row, described, write_whole
-from gatedrnn.flow.forecast import signs as signs_of
+from gatedrnn.flow.forecast import LARGEST_LOG10, signs as signs_of, updates_of
 
 CALIBRATED = (
     *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
@@ -42,8 +42,7 @@ NOISE = stats.t(3)
 SHARE = 0.8  # of the runs of a record that was left out, as they are expected between a forecast's low and high
 CONSTANTS = Path(gr.__file__).parent / "flow" / "_forecast.json"
 RESULT = RESULTS / "forecast.json"
-NAMES = ("slowness", "updates", "power")
-FIRST = np.array([0.2, 1.0, 0.7, -1.3])  # log10, log10, itself; ln of the spread
+FIRST = np.array([0.2, 1.0, 0.7, -1.3])  # of `constants_of`; and ln of the spread
 
 
 def measured(there: set[tuple[str, str]]) -> Iterator[Row]:
@@ -115,21 +114,26 @@ def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
     model, likelihood = modelled(found), likelihood_of(found)
     best = FIRST
     for _ in range(4):  # the simplex anew from where it has shrunk
-        loss = lambda x: -likelihood(model(x[:3]), x[3])
+        loss = lambda x: -likelihood(model(constants_of(x)), x[3])
         best = optimize.minimize(loss, best, method="Nelder-Mead", options={"maxiter": 4_000, "fatol": 1e-7}).x
-    return dict(zip(NAMES, (10 ** best[0], 10 ** best[1], best[2]), strict=True)), math.exp(best[3])
+    return constants_of(best), math.exp(best[3])
 
 
-def modelled(found: list[Row]) -> Callable[[np.ndarray], np.ndarray]:
-    """log10 of updates by the fit's numbers; the same formula as `forecast_from`, of all runs at once."""
+def constants_of(x: np.ndarray) -> dict[str, float]:
+    """Of what is fitted: two of them are looked for by their log10."""
+    return {"slowness": float(10 ** x[0]), "updates": float(10 ** x[1]), "power": float(x[2])}
+
+
+def modelled(found: list[Row]) -> Callable[[dict[str, float]], np.ndarray]:
+    """log10 of updates by the constants, of all runs at once, [N]."""
     rate, distance, answers = (
         np.array([run[name] for run in found], float) for name in ("learning_rate", "distance", "answers")
     )
     envelope = np.array([math.inf if run["envelope"] is None else run["envelope"] for run in found])
 
-    def updates(x: np.ndarray) -> np.ndarray:
-        seeing = 10 ** np.minimum(x[1] + x[2] * envelope, 300)
-        return np.asarray(np.log10(answers * (10 ** x[0] * distance / rate + seeing)))
+    def updates(constants: dict[str, float]) -> np.ndarray:
+        moving, log10_seeing = updates_of(constants, envelope, distance, rate)
+        return np.asarray(np.log10(answers * (moving + 10 ** np.minimum(log10_seeing, LARGEST_LOG10))))
 
     return updates
 
@@ -173,18 +177,14 @@ def spread_of(told: list[Row]) -> float:
 
 def forecast_of(run: Row, constants: dict[str, float]) -> Row:
     """Updates until the plateau is left."""
-    x = np.array([math.log10(constants["slowness"]), math.log10(constants["updates"]), constants["power"]])
-    return {"forecast": float(10 ** modelled([run])(x)[0])}
+    return {"forecast": float(10 ** modelled([run])(constants)[0])}
 
 
 def report(found: list[Row]) -> Row:
     """The record: constants, what they are worth on each side, and every run with its forecast."""
-    sides = {
-        name: [run for run in found if run["record"] in records]
-        for name, records in (("calibrated", CALIBRATED), ("held_out", HELD_OUT))
-    }
-    constants, _ = fitted(sides["calibrated"])
-    crossed = without_each(sides["calibrated"])
+    calibrated = [run for run in found if run["record"] in CALIBRATED]
+    constants, _ = fitted(calibrated)
+    crossed = without_each(calibrated)
     spread = spread_of(crossed)
     told = [run | forecast_of(run, constants) for run in found]
     per_task = {
@@ -217,6 +217,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--measured", action="store_true", help="measure nothing: fit to the runs of forecast.json")
     options = parser.parse_args()
+    if options.measured and not RESULT.exists():
+        parser.error(f"--measured needs the runs of {RESULT}, which is not there")
     found: list[Row] = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
     there = {(run["record"], run["label"]) for run in found}
     for run in () if options.measured else measured(there):

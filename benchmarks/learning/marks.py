@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 import gatedrnn as gr
-from gatedrnn.tasks._copying import LENGTH
-from gatedrnn.tasks._marks import MARKED, flagged
+from gatedrnn.tasks._marks import MARKED, answers_of, evenly, flagged
 
 MOST = 500  # rows of inputs that are kept
 
@@ -45,9 +44,9 @@ def steps(setup: gr.train.Setup) -> Steps:
     xs = np.asarray(drawn.xs)
     needed, alike = _flagged(task.name, xs)
     some = drawn.xs[:, : max(rows, 18) if task.name.startswith("agreement") else rows]  # 18: each kind of sentence
-    answers = LENGTH if task.name == "copy" else 1
     others = alike if alike.all() else ~alike
-    return Steps(some, len(xs) - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[others]), answers)
+    lags = len(xs) - np.nonzero(needed)[0]
+    return Steps(some, lags, evenly(xs[alike], MOST), evenly(xs[others], MOST), answers_of(task.name))
 
 
 def _sizes(horizon: int) -> tuple[int, int]:
@@ -64,8 +63,3 @@ def _flagged(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return flagged(name, xs)
     every = np.ones(xs.shape[:2], bool)
     return every, every
-
-
-def _some(rows: np.ndarray) -> np.ndarray:
-    """At most so many rows, evenly taken."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST)).round().astype(int))]

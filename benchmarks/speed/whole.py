@@ -20,7 +20,7 @@ from benchmarks.speed.ours import segmented as ours
 from benchmarks.speed.problem import Problem, Size, add_problem, asked_for, problem
 from benchmarks.speed.ready import Ready
 from gatedrnn._pointwise import Part, Value, take_apart
-from gatedrnn.methods import segmented
+from gatedrnn.methods import _engine
 
 WAYS = ("taken apart", "whole")
 
@@ -47,7 +47,7 @@ def whole(cell: gr.Cell, values: dict[Value, Array], carry: Any, unit: tuple[Any
 def ready(cell: gr.Cell, given: Problem, way: str) -> Ready:
     """Ours, compiled in one of `WAYS`."""
     jax.clear_caches()  # the derivative of a cell at these sizes may be there already, in the other way
-    with mock.patch.object(segmented, "take_apart", take_apart if way == "taken apart" else whole):
+    with mock.patch.object(_engine, "take_apart", take_apart if way == "taken apart" else whole):
         return ours(cell, *given)
 
 

@@ -1,5 +1,6 @@
 """What a model is asked of a file: its steps as the model reads them, the question, and words for it."""
 
+import math
 import os
 from typing import Any, NamedTuple
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from gatedrnn import models, plots
 from gatedrnn._check import fail
-from gatedrnn._unroll import unroll
 from gatedrnn.cli._options import split_column
 from gatedrnn.cli._stretches import Stretches, read_bytes, read_rows, stretches, trained_length
 from gatedrnn.flow._audited import check_memory, sizes
@@ -57,9 +57,11 @@ def asked_of(loaded: Any, what: Any, horizon: int, batch: int, shown: int, back:
     asked = models.question(model, params, xs, targets, output)
     far = cut.far(data)
     longer = None if far is None else model.features(params, _given(far, far, units)[0])
-    loss = float(asked.loss(unroll(model.cell, params.cell, asked.xs)[1]))
     start, stop = max(cut.steps - back - shown, 0), cut.steps - back
-    at, seen, answer = cut.starts[0] + cut.steps, before[start:stop, 0], float(asked.answers[0])
+    at, seen = cut.starts[0] + cut.steps, before[start:stop, 0]
+    answer, loss = float(asked.answers[0]), float(asked.value)
+    if not math.isfinite(loss):
+        raise fail("model", "one whose loss over what is read is finite", f"{loss}")
     reading = {
         "cell": model.cell.name,
         "source": os.path.basename(split_column(what.series)[0] if units else what.text),

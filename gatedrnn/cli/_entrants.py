@@ -8,7 +8,7 @@ import contextlib
 import json
 import math
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +64,23 @@ class Begun(NamedTuple):
 def place_of(out: Path, number: int, settings: Settings) -> Path:
     """The folder of an entrant; its number tells cells of one's own apart, whose names may be long."""
     return out / FOLDER / f"{number}-{word_of(settings.cell)}-{settings.init}"
+
+
+def entrant_at(place: Path, begun: Begun) -> Settings | None:
+    """The settings of the entrant whose folder that is, an absolute path; None where it is no entrant's.
+
+    Entrants run one after another: those before it have their folders, which tell how many each cell has. So no cell
+    of one's own is imported because a file names it.
+    """
+    number = 0
+    for cell in begun.cells:
+        for init in ("default", "chrono"):
+            settings = replace(begun.settings, cell=cell, init=init)
+            there = place_of(place.parent.parent, number, settings)
+            if there == place:
+                return settings
+            number += init == "default" or there.is_dir()
+    return None
 
 
 def word_of(cell: str) -> str:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from gatedrnn._check import fail
 from gatedrnn._files import named, read_regular
 from gatedrnn.cli._begun import check_begun
-from gatedrnn.cli._entrants import FOLDER, RUN, Begun, word_of
+from gatedrnn.cli._entrants import FOLDER, RUN, Begun, entrant_at
 from gatedrnn.cli._prepare import prepare
 from gatedrnn.cli._settings import Settings
 
@@ -66,16 +67,11 @@ def settings_of(folder: Path, cell: str | None) -> tuple[Settings, Path | None]:
 
 
 def _entrant(folder: Path, begun: Begun) -> Settings:
-    """The race's settings with the cell and the initialisation that the folder is named for."""
-    found = [
-        replace(begun.settings, cell=cell, init=init)
-        for cell in begun.cells
-        for init in ("default", "chrono")
-        if folder.name.partition("-")[2] == f"{word_of(cell)}-{init}"
-    ]
-    if len(found) != 1:
-        raise fail("folder", f"one of a single entrant of {', '.join(begun.cells)}", named(folder))
-    return found[0]
+    """The race's settings with the cell and the initialisation of the entrant."""
+    found = entrant_at(folder, begun)
+    if found is None:
+        raise fail("folder", f"that of an entrant of {', '.join(begun.cells)}", named(folder))
+    return found
 
 
 def _check_no_race(folder: Path) -> None:
@@ -125,23 +121,24 @@ def read(folder: Path, settings: Settings) -> Trained:
             if not left or checkpoints.latest == latest:
                 raise
     assert restored is not None
-    return Trained(settings, run.setup, first, restored.state, _rows(folder, restored))
+    return Trained(settings, run.setup, first, restored.state, _rows(folder, restored, settings.numbers))
 
 
-def _rows(folder: Path, restored: Any) -> list[Any]:
+def _rows(folder: Path, restored: Any, seeds: Iterable[int]) -> list[Any]:
     """Those of the checkpoint, and what the metrics have since then."""
     path = None if restored.metrics is None else folder / restored.metrics
     if path is None or not path.is_file():
         return list(restored.rows)
     try:
         text = read_regular(path, 2**31).decode()
-        return _later(restored.rows, text[: text.rfind("\n") + 1], path.suffix == ".csv")  # the last may be half
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        whole = text[: text.rfind("\n") + 1]  # the last may be half
+        return _later(restored.rows, whole, path.suffix == ".csv", seeds)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error).removesuffix(".")
         raise fail("folder", "one whose metrics can be read", f"{named(path)}: {reason}") from None
 
 
-def _later(rows: list[Any], text: str, table: bool) -> list[Any]:
+def _later(rows: list[Any], text: str, table: bool, seeds: Iterable[int]) -> list[Any]:
     from gatedrnn.train import Row
 
     lines = list(csv.DictReader(io.StringIO(text))) if table else [json.loads(line) for line in text.splitlines()]
@@ -149,7 +146,11 @@ def _later(rows: list[Any], text: str, table: bool) -> list[Any]:
     found = [
         Row(int(line["step"]), int(line["seed"]), *(number(line[name]) for name in Row._fields[2:])) for line in lines
     ]
-    last = rows[-1].step if rows else 0
     if [(row.step, row.seed) for row in found[: len(rows)]] != [(row.step, row.seed) for row in rows]:
         return list(rows)  # those of another run
-    return [*rows, *(row for row in found[len(rows) :] if row.step > last)]
+    later, last = [], dict.fromkeys(seeds, rows[-1].step if rows else 0)
+    for row in found[len(rows) :]:
+        if row.step > last.get(row.seed, math.inf):  # of a seed of this run, and no test of it twice
+            last[row.seed] = row.step
+            later.append(row)
+    return [*rows, *later]

@@ -83,9 +83,9 @@ def _evidence(trained: Trained, seed: int) -> "Evidence":
 
     settings, place = trained.settings, trained.settings.numbers.index(seed)
     of_one = lambda state: jax.tree.map(lambda a: a[place : place + 1], state)
-    others = [
+    others = (  # prepared one by one, where they are asked for
         (options, prepare(dataclasses.replace(settings, **options, devices=1)).setup) for options in _others(trained)
-    ]
+    )
     with measuring("diagnose") as on_measure:
         return evidence(
             trained.setup,
@@ -120,9 +120,8 @@ def _others(trained: Trained) -> list[dict[str, Any]]:
 
 def _print(trained: Trained, seed: int, headline: str, evidence: "Evidence", found: "list[Finding]") -> None:
     settings = trained.settings
-    what = (
-        f"{settings.task}, {settings.horizon:,} steps: {settings.cell}, {settings.init} init, {settings.hidden} units"
-    )
+    sizes = counted(settings.horizon, "step"), counted(settings.hidden, "unit")
+    what = f"{settings.task}, {sizes[0]}: {settings.cell}, {settings.init} init, {sizes[1]}"
     show(what + (f"; seed {seed} of {settings.seeds}" if settings.seeds > 1 else ""))
     show(f"\n{headline}")
     if trained.setup.task.baselines:

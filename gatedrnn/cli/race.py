@@ -15,6 +15,7 @@ from gatedrnn._check import fail
 from gatedrnn._files import locked
 from gatedrnn._output import check_free, whole_files, write_json
 from gatedrnn._registry import CELLS, CLASSICS
+from gatedrnn._words import counted
 from gatedrnn.cli._app import INTERRUPTED, app, stop
 from gatedrnn.cli._console import show
 from gatedrnn.cli._entrants import DONE, FOLDER, RUN, Begun, done, keep, place_of, remove
@@ -145,8 +146,7 @@ def _write(settings: Settings, runs: list[dict[str, Any]], out: Path) -> None:
 
 def _print(settings: Settings, runs: list[dict[str, Any]]) -> None:
     chance = runs[0]["chance"]
-    seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
-    title = f"{settings.task}, {settings.horizon:,} steps, {seeds}; chance {chance:.4g}"
+    title = f"{settings.task}, {settings.horizon:,} steps, {counted(settings.seeds, 'seed')}; chance {chance:.4g}"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", show_edge=False)
     columns = ("cell", "init", "weights", "loss", "worst", "right", "at target", "ms/step")
     for name in columns:

@@ -55,11 +55,14 @@ class Traced(NamedTuple):
         norms: log10 of the norm of dL/dcarry_t, of each part of the carry and of all, [T + 1, parts + 1, B].
         first: dL/dcarry before the first step.
         read: dL/dxs, with an exponent for every step, [T, B, D] and [T, B]; None where it was not asked for.
+        rows: dL/dcarry before every step, of the first rows alone, [T, kept, ...] each and [T, kept]; None where none
+            was asked for.
     """
 
     norms: Array
     first: Scaled
     read: Scaled | None
+    rows: Scaled | None
 
 
 def ran(cell: Cell, params: Any, sequence: Sequence) -> tuple[Ran, Array]:
@@ -84,7 +87,7 @@ def after(run: Ran) -> Carry:
     return jax.tree.map(lambda before, end: jnp.concatenate([before[1:], end[None]]), run.before, end)
 
 
-def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool) -> Traced:
+def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool, kept: int = 0) -> Traced:
     """Takes dL/dcarry_T and dL/dys back through a cell.
 
     Args:
@@ -93,6 +96,7 @@ def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool
         dcarry: dL/dcarry_T, [B, ...] each.
         own: whether the output is the carry's h, so that row t + 1 counts what reads `ys[t]`; else row t does.
         reads: whether dL/dxs is wanted.
+        kept: of how many of the first rows dL/dcarry is wanted, with its signs, before every step.
     """
     sequence = run.sequence
     step = guarded_step(run.cell, run.params, sequence.initial)
@@ -107,17 +111,19 @@ def backward(run: Ran, dys: Scaled | None, dcarry: Carry, own: bool, reads: bool
         (_, y), pull = jax.vjp(lambda carry, x: step(carry, (x, mask, reset)), before, x)
         mantissa, dx = pull((state.mantissa, jnp.zeros_like(y) if dy is None else dy.astype(y.dtype)))
         read = Scaled(dx, state.exponent) if reads else None
-        return rescale(Scaled(mantissa, state.exponent)), ((part_norms(row.mantissa), row.exponent), read)
+        passed = rescale(Scaled(mantissa, state.exponent))
+        shown = jax.tree.map(lambda a: a[:kept], passed) if kept else None
+        return passed, ((part_norms(row.mantissa), row.exponent), read, shown)
 
-    def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, tuple[Array, Scaled | None], None]:
-        state, (rows, read) = scan(back, state, inputs, reverse=True)
-        return state, (log10_rows(*rows), read), None
+    def segment(state: Scaled, inputs: Any, _: None) -> tuple[Scaled, tuple[Array, Scaled | None, Scaled | None], None]:
+        state, (norms, read, shown) = scan(back, state, inputs, reverse=True)
+        return state, (log10_rows(*norms), read, shown), None
 
     state = rescale(Scaled(dcarry, jnp.zeros(sequence.xs.shape[1], jnp.int32)))
     inputs = (run.before, (sequence.xs, sequence.mask, sequence.reset), dys, sequence.poisoned)
-    first, (rows, read), _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
+    first, (norms, read, shown), _ = over_segments(segment, state, inputs, (None, None), SEGMENT, True)
     row = log10_rows([norm[None] for norm in part_norms(first.mantissa)], first.exponent[None])
-    return Traced(jnp.concatenate([row, rows]), first, read)
+    return Traced(jnp.concatenate([row, norms]), first, read, shown)
 
 
 def receive(own: bool, state: Scaled, dy: Scaled | None) -> tuple[Scaled, Array | None]:

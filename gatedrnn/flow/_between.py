@@ -21,6 +21,7 @@ from gatedrnn._visit import visit
 from gatedrnn.flow._backward import Ran, Traced, backward, ran
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._scaled import Scaled, align
+from gatedrnn.linear import accumulation_dtype
 
 
 class Between(NamedTuple):
@@ -45,6 +46,7 @@ def through_cells(
     dys: Array | None,
     dcarry: Carry,
     inputs: bool = False,
+    kept: int = 0,
 ) -> tuple[list[Ran], list[Traced], Scaled | None]:
     """The backward passes of all cells, each after those that read it.
 
@@ -56,6 +58,7 @@ def through_cells(
         dys: dL/d what `outputs` gives, or None.
         dcarry: dL/dcarry_T.
         inputs: whether dL/dxs is wanted.
+        kept: as in `backward`.
 
     Returns:
         The cells as they were run, what was traced of each, and dL/dxs in the order of time, or None.
@@ -70,7 +73,7 @@ def through_cells(
     for i in reversed(range(len(runs))):
         run = runs[i]
         reads = inputs or i > 0
-        traced.insert(0, backward(run, turned(run.reverse, arriving[i]), parts[i], cell.factored, reads=reads))
+        traced.insert(0, backward(run, turned(run.reverse, arriving[i]), parts[i], cell.factored, reads, kept))
         if traced[0].read is not None:
             passed, reached = between.onward(i, turned(run.reverse, traced[0].read))
             arriving = [summed(one, other) for one, other in zip(arriving[:i], passed, strict=False)]
@@ -108,12 +111,13 @@ def between_cells(
     if len(runs) > 1:  # most of it is zero: XLA would take seconds to fold long arrays of zeros
         direct, inputs = lax.optimization_barrier((direct, inputs))
     plain = jnp.zeros(sequence.xs.shape[:2], jnp.int32)
+    wide = lambda a: a.astype(accumulation_dtype(a.dtype))  # inputs may have 16 bits, in which no mantissa is kept
 
     def onward(i: int, read: Scaled) -> tuple[list[Scaled], Scaled]:
         passed, reached = pull(([*nothing[:i], read.mantissa.astype(xs[i].dtype), *nothing[i + 1 :]], unread))
-        return [Scaled(each, read.exponent) for each in passed], Scaled(reached, read.exponent)
+        return [Scaled(each, read.exponent) for each in passed], Scaled(wide(reached), read.exponent)
 
-    return Between([Scaled(each, plain) for each in direct], Scaled(inputs, plain), onward)
+    return Between([Scaled(each, plain) for each in direct], Scaled(wide(inputs), plain), onward)
 
 
 def summed(one: Scaled | None, other: Scaled) -> Scaled:

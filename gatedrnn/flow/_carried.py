@@ -1,4 +1,4 @@
-"""What a recurrence holds at every step and what a readout makes of it: carries, and dL/dcarry with its signs.
+"""One run of a readout back through a recurrence: what it makes of the inputs, and in row 0 of what units hold.
 
 lambda_t = dL/dcarry_t = mantissa * 2^exponent        carry_t: before step t
 """
@@ -15,19 +15,19 @@ from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered
 from gatedrnn._outputs import All
 from gatedrnn._sequence import Sequence
-from gatedrnn._visit import visit
-from gatedrnn.flow._backward import Ran, after, ran
-from gatedrnn.flow._tracks import backward_along
+from gatedrnn.flow._backward import after
+from gatedrnn.flow._between import through_cells
+from gatedrnn.flow.sensitivity import Sensitivity, read_off
 
 
 class Carried(NamedTuple):
-    """What `carried` finds of T steps.
+    """What is known of T steps of one row.
 
     Attributes:
-        before: the carry before every step, [T, B, ...] each.
-        after: after every step, [T, B, ...] each.
-        mantissa: of dL/dcarry before every step, [T, B, ...] each.
-        exponent: int32 [T, B].
+        before: the carry before every step, [T, ...] each.
+        after: after every step, [T, ...] each.
+        mantissa: of dL/dcarry before every step, [T, ...] each.
+        exponent: int32 [T].
     """
 
     before: Carry
@@ -38,10 +38,10 @@ class Carried(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 @gathered(1)
-def carried(cell: Cell, params: Any, sequence: Sequence, dys: Array) -> Carried:
-    """Runs what is causal step by step, forward and back; dys [T, B, H] as in `adjoint`."""
-    found, _ = visit(cell, params, sequence, All(), ran)
-    runs: list[Ran] = jax.tree.leaves(found)
-    rows = backward_along(runs[0], dys, jnp.zeros((dys.shape[0], 1), bool), False, True).rows
-    mantissa, exponent = jax.tree.map(lambda a: a[:, 0], rows)
-    return Carried(runs[0].before, after(runs[0]), mantissa, exponent)
+def carried(cell: Cell, params: Any, sequence: Sequence, dys: Array) -> tuple[Sensitivity, Carried]:
+    """Runs what is causal step by step, forward and back: as `sensitivity`, and row 0; dys [T, B, H] as there."""
+    nothing = jax.tree.map(jnp.zeros_like, sequence.carry)
+    (run,), (traced,), read = through_cells(cell, All(), params, sequence, dys, nothing, inputs=True, kept=1)
+    assert traced.rows is not None
+    parts = (run.before, after(run), *traced.rows)
+    return read_off(sequence, read), Carried(*jax.tree.map(lambda a: a[:, 0], parts))

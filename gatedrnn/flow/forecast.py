@@ -13,6 +13,7 @@ it takes to see in which direction, and no learning rate makes it shorter.
 import functools
 import json
 import math
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -141,11 +142,19 @@ def envelope(norms: np.ndarray) -> float:
     )
 
 
+def updates_of(constants: Mapping[str, float], envelope: Any, distance: Any, learning_rate: Any) -> tuple[Any, Any]:
+    """Updates for one answer: those in which weights move their distance, and log10 of those that show where to.
+
+    Of numbers, or of arrays [N] for as many runs.
+    """
+    moving = constants["slowness"] * distance / learning_rate
+    return moving, math.log10(constants["updates"]) + constants["power"] * envelope
+
+
 def forecast_from(found: Signs, batch: int, learning_rate: float, answers: int) -> Forecast:
     """The forecast of what was measured."""
     constants = calibration()
-    moving = constants["slowness"] * found.distance / learning_rate
-    log10 = math.log10(constants["updates"]) + constants["power"] * found.envelope
+    moving, log10 = updates_of(constants, found.envelope, found.distance, learning_rate)
     seeing = 10**log10 if log10 < LARGEST_LOG10 else math.inf
     middle, factor = batch * answers * (moving + seeing), 10 ** constants["spread"]
     return Forecast(middle, middle / factor, middle * factor, moving / (moving + seeing), found)

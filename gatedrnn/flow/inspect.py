@@ -4,18 +4,20 @@ xs  ->  ys  ->  readout, a number        sensitivity, adjoint, paths, units
             ->  loss, a number           windows, formats
 """
 
+import math
 from collections.abc import Callable, Sequence as Values
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import check_array, check_size, fail
+from gatedrnn._check import check_array, check_callable, check_size, fail
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn.flow._audited import check_memory, cotangents, sizes
-from gatedrnn.flow._carried import carried
+from gatedrnn.flow._carried import Carried, carried
 from gatedrnn.flow._frames import widths_of
 from gatedrnn.flow._inspected import Gates, gates_of, keeper_of, looks_back, signed
 from gatedrnn.flow._inspection import Inspection
@@ -26,9 +28,8 @@ from gatedrnn.flow.coverage import Coverage, coverage
 from gatedrnn.flow.decay import decay
 from gatedrnn.flow.paths import Paths, paths
 from gatedrnn.flow.precision import precision_audit
-from gatedrnn.flow.sensitivity import sensitivity
 from gatedrnn.flow.spectrum import spectrum
-from gatedrnn.flow.windows import window_audit
+from gatedrnn.flow.windows import check_windows, window_audit
 
 SHARE = 0.99  # of a readout's sensitivity, within the steps that it looks back
 UNITS, EXPONENTS = 3, 8
@@ -62,9 +63,10 @@ def inspect(
         params: its weights.
         xs: inputs, [T, B, D]; row 0 is shown step by step.
         dys: d readout / d ys, [T, B, H], as in `adjoint`; by default its probe.
-        loss: as in `window_audit`, which has a default too.
-        along: [T, B, D], what each step is compared with: the signed number of a step is the product of d readout / d
-            x_t with it. By default it is d readout / d x_t by feature.
+        loss: `ys -> value []`, of the outputs [T, B, H] as `unroll` gives them, in the format of `ys`. By default it
+            looks at the last output of each row, with gradient norm 1.
+        along: [T, B, D], of which row 0 is read: what each step is compared with. The signed number of a step is the
+            product of d readout / d x_t with it; by default it is d readout / d x_t, feature by feature.
         shown: steps that are shown; at most T - `back` are.
         back: steps between the last that is shown and the last.
         windows: as in `window_audit`; by default the powers of two below T.
@@ -76,46 +78,63 @@ def inspect(
         `Inspection`. Memory: about 40 times the trajectory [T, B, S], in float32.
 
     Raises:
-        ValueError: an argument has the wrong rank, width, dtype or structure or is out of range, the network reads
-            backwards, the gradient of the loss is not finite, or memory does not do.
+        ValueError: an argument has the wrong rank, width, dtype or structure, is out of range or holds NaN or infinity;
+            the network reads backwards, the recurrence or the gradient of the loss is not finite, or memory does not
+            do.
+
+    Example:
+        >>> import jax, gatedrnn as gr
+        >>> params = gr.rnn.init(jax.random.key(0), 2, 8)
+        >>> xs = jax.random.normal(jax.random.key(1), (20, 2, 2))
+        >>> found = gr.flow.inspect(gr.rnn, params, xs, loss=lambda ys: (ys**2).mean(), shown=5)
+        >>> found.looks_back.tolist(), found.windows.smallest["all"]  # steps, by row; and a window of truncation
+        ([9, 9], 8)
     """
-    xs = check_array("xs", "floating arrays [T, B, D]", xs)
+    xs = _check_finite("xs", "[T, B, D] of at least one step, row and feature", xs)
     if xs.ndim != 3 or 0 in xs.shape:
         raise fail("xs", "[T, B, D] of at least one step, row and feature", xs.shape)
     sequence = check_sequence(cell, params, xs, None)
     check_fits("xs", sequence.carry, params, xs.shape)
-    if along is not None and np.shape(along) != xs.shape:
-        raise fail("along", f"like `xs`, {xs.shape}", np.shape(along))
+    if along is not None:
+        along = _check_finite("along", f"like `xs`, {xs.shape}", along)
+        if along.shape != xs.shape:
+            raise fail("along", f"like `xs`, {xs.shape}", along.shape)
     if longer is not None and trained is None:
         raise fail("trained", "given with `longer`", "nothing")
-    if longer is not None and np.ndim(longer) != 3:
-        raise fail("longer", "[T', B', D]", np.shape(longer))
+    if longer is not None and (np.ndim(longer) != 3 or np.shape(longer)[2] != xs.shape[2]):
+        raise fail("longer", f"[T', B', D] with D = {xs.shape[2]} as in `xs`", np.shape(longer))
+    if loss is not None:
+        check_callable("loss", "a function of the outputs, ys -> value []", loss, 1)
     steps = xs.shape[0]
     stop = steps - check_size("back", back, 0, steps - 1)
     start = max(stop - check_size("shown", shown), 0)
     trained = None if trained is None else check_size("trained", trained)
+    powers = [2**i for i in range(steps.bit_length()) if 2**i < steps] or [1]
+    windows = check_windows(powers if windows is None else windows, steps)
     tell = lambda name: None if on_part is None else on_part(MEASURES.index(name), len(MEASURES), name)
     asked = _Asked(
         cell, params, sequence, cotangents(cell, params, sequence, None, dys, True), cells_of(cell, params, sequence)
     )
     left_out: dict[str, str] = {}
     tell("inputs")
-    read = sensitivity(cell, params, xs, dys=asked.dys)
+    read, held = carried(cell, params, sequence, asked.dys)
     input_log10 = np.asarray(read.log10_norm, np.float64)
+    _check_range(input_log10)
     seen = looks_back(input_log10, SHARE)
     sign, log10 = signed(read, along)
     tell("paths")
     split, gates = _split(asked, max(int(np.median(seen)), 1), left_out)
     gradient = adjoint(cell, params, xs, dys=asked.dys) if split is None else split
     norms = gradient.log10_norm if isinstance(gradient, Adjoint) else gradient.whole
+    profile = np.asarray(norms["state"], np.float64)  # [T + 1, B]
+    _check_range(profile)
     tell("units")
-    units = _units(asked, start, stop, left_out)
+    units = _units(asked, jax.tree.map(lambda a: a[start:stop], held), xs[start:stop, 0], left_out)
     tell("spectrum")
     k = min(EXPONENTS, sum(widths_of(sequence.carry)))
     exponents = spectrum(cell, params, xs[:, 0], k=k, burn_in=steps // 10)
     tell("windows")
-    powers = [2**i for i in range(steps.bit_length()) if 2**i < steps] or [1]
-    truncated = window_audit(cell, params, xs, loss=loss, windows=powers if windows is None else windows)
+    truncated = window_audit(cell, params, xs, loss=loss, windows=windows)
     tell("formats")
     formats = precision_audit(cell, params, xs, loss=loss)
     tell("states")
@@ -127,7 +146,7 @@ def inspect(
         log10=log10,
         looks_back=seen,
         gradient=gradient,
-        decay=decay(np.median(np.asarray(norms["state"], np.float64), axis=1)),
+        decay=decay(np.median(profile, axis=1)),
         timescales=gates.timescales,
         gate_maps=gates.maps,
         keeper=None if split is None else keeper_of(split, gates.timescales, list(asked.cells)),
@@ -150,6 +169,18 @@ class _Asked(NamedTuple):
     sequence: Sequence
     dys: Array
     cells: dict[str, Cell]
+
+
+def _check_finite(argument: str, expected: str, value: Any) -> Array:
+    found: Array = check_array(argument, expected, value)
+    if not jnp.isfinite(found).all():
+        raise fail(argument, "of finite numbers", f"NaN or infinity in {found.dtype} {found.shape}")
+    return found
+
+
+def _check_range(log10_norm: Any) -> None:
+    if not (log10_norm < math.inf).all():  # NaN, too
+        raise fail("params", "such that the recurrence stays within a float's range at every step", "NaN or infinity")
 
 
 def check_fits(argument: str, carry: Any, params: Any, shape: tuple[int, ...]) -> None:
@@ -176,18 +207,15 @@ def _split(asked: _Asked, lag: int, left_out: dict[str, str]) -> tuple[Paths | N
     return found, gates
 
 
-def _units(asked: _Asked, start: int, stop: int, left_out: dict[str, str]) -> tuple[ShownUnit, ...]:
-    """Those of the first row, from one step to another."""
-    cell, params, sequence, dys, cells = asked
-    row = check_sequence(cell, params, sequence.xs[:, :1], None)
-    found = jax.tree.map(lambda a: a[start:stop, 0], carried(cell, params, row, dys[:, :1]))
+def _units(asked: _Asked, held: Carried, xs: Array, left_out: dict[str, str]) -> tuple[ShownUnit, ...]:
+    """Those of the first row, over the L steps that are shown; xs [L, D]."""
     gates = {}
-    nameless = [each.name for each in cells.values() if each.activations is None]
+    nameless = [each.name for each in asked.cells.values() if each.activations is None]
     if nameless:
         left_out["gates"] = f"{nameless[0]} names no gates"
     else:
-        gates = gates_along(cell, params, row.xs[start:stop, 0], jax.tree.map(lambda a: a[0], found.before))
-    return shown_units(list(cells), found, gates, UNITS)
+        gates = gates_along(asked.cell, asked.params, xs, jax.tree.map(lambda a: a[0], held.before))
+    return shown_units(list(asked.cells), held, gates, UNITS)
 
 
 def _states(asked: _Asked, longer: Any, trained: int | None, left_out: dict[str, str]) -> Coverage | None:

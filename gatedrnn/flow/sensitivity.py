@@ -93,7 +93,11 @@ def sensitivity(
 def _sensitivity(
     cell: Cell, outputs: Outputs, params: Any, sequence: Sequence, dys: Array | None, dcarry: Carry
 ) -> Sensitivity:
-    read = through_cells(cell, outputs, params, sequence, dys, dcarry, inputs=True)[2]
+    return read_off(sequence, through_cells(cell, outputs, params, sequence, dys, dcarry, inputs=True)[2])
+
+
+def read_off(sequence: Sequence, read: Scaled | None) -> Sensitivity:
+    """Of dL/dxs as `through_cells` gives it; traceable."""
     steps, batch, width = sequence.xs.shape
     if read is None or not steps * batch * width:
         nothing = jnp.zeros_like(sequence.xs)

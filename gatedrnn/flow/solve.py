@@ -28,6 +28,10 @@ Change = Callable[[Any, Array], Any]
 """`(params, value) -> params`, traced: how a number enters the weights. Equal ones are one program."""
 
 
+class NotBetween(ValueError):
+    """What is wished for is not between what is measured at the two ends."""
+
+
 class Solved(NamedTuple):
     """What `solve_horizon` and `critical_gain` give.
 
@@ -52,7 +56,15 @@ class KeepingBias:
     gate: int
     sign: float
 
+    def fits(self, params: Any) -> bool:
+        """Whether the weights have such biases."""
+        given = params.input if isinstance(params, Params) else None
+        biases = given.get("b") if isinstance(given, dict) else None
+        return biases is not None and biases.ndim == 1 and biases.size % self.gates == 0
+
     def __call__(self, params: Params, value: Array) -> Params:
+        if not self.fits(params):
+            raise fail("params", f"weights with biases `params.input['b']` [G * H], G = {self.gates}", shown(params))
         return fill_bias(params, self.gates, self.gate, self.sign * value)
 
 
@@ -196,7 +208,8 @@ def _solved(
     value, evaluations = bracketed(difference, low, high, tolerance)
     if value is None:
         expected = f"two values with {wanted:g} between what is measured there"
-        raise fail("bracket", expected, f"{bracket} with {what} of {seen[0]:.4g} and {seen[1]:.4g}")
+        got = f"{bracket} with {what} of {seen[0]:.4g} and {seen[1]:.4g}"
+        raise NotBetween(*fail("bracket", expected, got).args)
     return value, evaluations
 
 

@@ -131,7 +131,7 @@ def window_audit(
     steps = sequence.xs.shape[0]
     if not steps or not sequence.xs.shape[1]:
         raise fail("xs", "of at least one step and one row", np.shape(xs))
-    asked = _check_windows(windows, steps)
+    asked = check_windows(windows, steps)
     keep = check_number("keep", keep, above=0.0, most=1.0)
     wide, tracks = sizes(sequence.carry), len(asked) + 1
     check_memory("xs", [2 * steps * wide, tracks * min(SEGMENT, steps) * 3 * wide, 4 * tracks * sizes(params)])
@@ -145,7 +145,8 @@ def window_audit(
     return _audited(asked, paths(params), jax.tree.leaves(mantissas), exponents, keep, cell.causal)
 
 
-def _check_windows(windows: Any, steps: int) -> tuple[int, ...]:
+def check_windows(windows: Any, steps: int) -> tuple[int, ...]:
+    """Returns the windows in order, those of the default for None, or raises ValueError."""
     if windows is None:
         return tuple(int(w) for w in np.unique(np.geomspace(1, steps, WINDOWS + 1).round())[:WINDOWS])
     expected = "a sequence of whole numbers of at least 1"

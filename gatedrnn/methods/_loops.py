@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Cell
+from gatedrnn._check import fail
 from gatedrnn._forms import Carry, Gates
 from gatedrnn._jacobian import Blocks, gate_cotangents, recurrence, through, weigh
 from gatedrnn._jax import scan
@@ -86,8 +87,8 @@ class Loops(Protocol):
 
     Attributes:
         plain: where no derivative is asked for, one `lax.scan` of the cell's step runs in the place of segments.
-        stepwise: where one is, too: the forward loop runs once, over the whole sequence, and projects as it goes. It
-            compiles sooner than one of segments, and where `plain` loops are as fast so is it.
+        stepwise: where one is, too, of `plain` loops: the forward loop runs once, over the whole sequence, projects as
+            it goes, and keeps the whole carry. It compiles sooner than one of segments, and is as fast.
     """
 
     @property
@@ -137,13 +138,22 @@ class Scans:
             nothing before the first.
         keeps: the whole carry and the gates' recurrent halves are kept, and not computed again from h: of a cell
             without `norm`.
-        stepwise: as in `Loops`, and only where every part of the carry is kept.
+        stepwise: as in `Loops`: of `plain` loops, and where the carry is h alone or `keeps` holds, since what a segment
+            starts from is taken from what is kept.
     """
 
     plain: bool = False
     laid_out: bool = True
     keeps: bool = False
     stepwise: bool = False
+
+    def check(self, cell: Cell, carry: Carry) -> None:
+        """Raises ValueError where these loops do not run such a cell."""
+        if self.keeps and cell.norm is not None:
+            raise fail("keeps", f"False for the cell {cell.name!r}, which has a `norm`", self.keeps)
+        if self.stepwise and not (self.plain and (self.keeps or len(carry) == 1)):
+            expected = f"False but for `plain` loops that keep the whole carry, of {len(carry)} parts"
+            raise fail("stepwise", expected, self.stepwise)
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         return params, params.spread(h)

@@ -15,9 +15,10 @@ from gatedrnn._check import LARGEST, check_flag, check_number, check_size, fail,
 from gatedrnn._forms import Carry
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
+from gatedrnn.methods._engine import segmented
 from gatedrnn.methods._length import default_length
 from gatedrnn.methods._way import Way
-from gatedrnn.methods.segmented import Segmented, check_factored, segmented
+from gatedrnn.methods.segmented import Segmented, check_factored
 
 if TYPE_CHECKING:  # Pallas takes its time to load
     from gatedrnn.methods.kernels._loops import Kernels

@@ -27,6 +27,7 @@ class Question(NamedTuple):
         along: of symbols, by how much what stands for each differs from the mean of all that are read, [T, B, D]; None
             for features.
         answers: the readout of each row, [B].
+        value: what the loss is of the outputs as they are, [].
     """
 
     xs: Array
@@ -34,6 +35,7 @@ class Question(NamedTuple):
     loss: Callable[[Array], Array]
     along: Array | None
     answers: Array
+    value: Array
 
 
 def question(model: Model, params: ModelParams, xs: Array, targets: Array, output: int = 0) -> Question:
@@ -76,12 +78,12 @@ def question(model: Model, params: ModelParams, xs: Array, targets: Array, outpu
     def readout(y: Array) -> Array:  # [B, H] -> [B]
         return _chosen(jax.nn.log_softmax(answered(y)), targets[-1]) if classes else answered(y)[:, output]
 
-    _, last = unroll(model.cell, params.cell, read, outputs="last")  # [B, H]
-    answers, pull = jax.vjp(readout, last)
-    dys = jnp.zeros((len(read), *last.shape), last.dtype).at[-1].set(pull(jnp.ones_like(answers))[0])
+    _, ys = unroll(model.cell, params.cell, read)
+    answers, pull = jax.vjp(readout, ys[-1])
+    dys = jnp.zeros_like(ys).at[-1].set(pull(jnp.ones_like(answers))[0])
     mean = read.mean((0, 1), keepdims=True)
     along = None if params.embedding is None else read - jnp.broadcast_to(mean, read.shape)
-    return Question(read, dys, loss, along, answers)
+    return Question(read, dys, loss, along, answers, loss(ys))
 
 
 def _chosen(logs: Array, targets: Array) -> Array:

@@ -97,14 +97,17 @@ def _windows(axis: Axes, record: Mapping[str, Any], theme: Theme) -> None:
 
 def _formats(axis: Axes, record: Mapping[str, Any], theme: Theme) -> None:
     found = record["precision"]
+    low = high = found["tolerance"]
     _lags(axis, found["horizon"])
     for (name, each), hue in zip(found["formats"].items(), (0, 2), strict=False):
         values = np.array([np.nan if value is None else value for value in each["gradient"]], np.float64)
-        axis.plot(found["marks"], np.where(values > 0, values, np.nan), color=theme.cells[hue], lw=2.2, label=name)
+        values = np.where(values > 0, values, np.nan)
+        axis.plot(found["marks"], values, color=theme.cells[hue], lw=2.2, label=name)
+        if np.isfinite(values).any():  # else there is nothing to scale the axis by
+            low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
     axis.set_yscale("log")
+    axis.set_ylim(min(0.7 * low, found["tolerance"] / 10), max(1.4 * high, 2 * found["tolerance"]))
     axis.axhline(found["tolerance"], color=theme.ink, alpha=0.35, lw=5)
-    low, high = axis.get_ylim()
-    axis.set_ylim(min(low, found["tolerance"] / 10), max(high, 2 * found["tolerance"]))
     axis.yaxis.set_major_formatter(lambda value, _: ten_to(round(np.log10(value))) if value > 0 else "0")
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.legend(loc="best", fontsize=9, frameon=False)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatedrnn import plots
-from gatedrnn._words import capital
+from gatedrnn._words import capital, counted
 from gatedrnn.report._words import joined, number
 
 Record = Mapping[str, Any]
@@ -78,6 +78,8 @@ def _gradient(record: Record) -> str:
     decay, horizon = record["decay"], record["horizon"]
     half = decay["half_life"]
     rate = "" if half is None else f"; fitted over all {horizon:,}, by half every {plots.steps(half)}"
+    if decay["lag_below_1e3"] == 0:  # below its own start it is where that is no number
+        return "None arrives at any step."
     if decay["word"] == "exploding":
         return f"It grows on its way back, to {plots.power(decay['highest'])} times its start within {_steps(horizon)}."
     if decay["lag_below_1e3"] is None:
@@ -178,7 +180,7 @@ def _states(record: Record) -> str:
 
 
 def _steps(count: float) -> str:
-    return f"{count:,.0f} step" + ("" if count == 1 else "s")
+    return counted(round(count), "step")
 
 
 def _stretches(count: int) -> str:

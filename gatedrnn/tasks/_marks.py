@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gatedrnn.tasks import sentences
-from gatedrnn.tasks._copying import ALPHABET
+from gatedrnn.tasks._copying import ALPHABET, LENGTH
 from gatedrnn.tasks._order import X
 from gatedrnn.tasks._recall import LATCH
 from gatedrnn.tasks._task import Task
@@ -44,7 +44,7 @@ def marks(task: Task, xs: np.ndarray) -> Marks | None:
     if task.name not in MARKED:
         return None
     needed, alike = flagged(task.name, xs)
-    return Marks(len(xs) - 1 - np.nonzero(needed)[0], _some(xs[alike]), _some(xs[~alike]))
+    return Marks(len(xs) - 1 - np.nonzero(needed)[0], evenly(xs[alike], MOST), evenly(xs[~alike], MOST))
 
 
 def flagged(name: str, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +75,11 @@ def _subjects(symbols: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.nda
     return nouns & (time == np.where(fronted, sentences.SUBJECT + sentences.LONGEST, sentences.SUBJECT)), nouns
 
 
-def _some(rows: np.ndarray) -> np.ndarray:
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many of [N, D], evenly taken."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST)).round().astype(int))]
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).round().astype(int))]
+
+
+def answers_of(name: str) -> int:
+    """How many answers a task of that name asks for that need different steps."""
+    return LENGTH if name in ("copy", "variable-copy") else 1

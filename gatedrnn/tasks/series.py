@@ -13,25 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gatedrnn._check import check_list, check_path, check_size, fail, shown
-from gatedrnn._files import named, regular
-from gatedrnn.tasks import _arrays
+from gatedrnn._check import check_list, check_size, fail, shown
 from gatedrnn.tasks._baselines import baselines
-from gatedrnn.tasks._columns import Find, Read, read_columns, read_each
-from gatedrnn.tasks._dialect import WORDS, Asked
+from gatedrnn.tasks._columns import Read, read_columns, read_each
 from gatedrnn.tasks._draw import windows_of
-from gatedrnn.tasks._rows import read_rows
-from gatedrnn.tasks._scaling import Scaling, blocks, on_device, scaling_of
+from gatedrnn.tasks._readers import reader
+from gatedrnn.tasks._scaling import Scaling, on_device, scaling_of
 from gatedrnn.tasks._task import Batch, Constant, Task, one_less
 from gatedrnn.tasks._units import Units
 
 HELD_OUT = 5  # the last fifth of a series
-_READERS = {
-    ".npy": _arrays.read_npy,
-    ".npz": _arrays.read_npz,
-    ".parquet": _arrays.read_parquet,
-    ".pq": _arrays.read_parquet,
-}
 
 
 def read_series(
@@ -62,64 +53,20 @@ def read_series(
         ValueError: the file cannot be read, is no regular one or is empty, how it is written is in doubt, a column is
             missing or given twice, or a cell is no finite number.
     """
-    path, asked = check_path("series", path), _asked(delimiter, decimal, header)
-    regular(path, "series", kind="file of numbers")
+    path, read = reader(path, delimiter, decimal, header)
     if column is None or isinstance(column, str):
-        return read_each(path, [column], _reader(path, asked)).values
+        return read_each(path, [column], read).values
     names = check_list("column", "a name, or names of columns", column)
     if not names or not all(isinstance(name, str) for name in names):
         raise fail("column", "a name, or names of columns", shown(column))
-    values = read_each(path, names, _reader(path, asked)).values
+    values = read_each(path, names, read).values
     return values if values.ndim == 2 else values[:, None]
 
 
 def read_named(path: str | Path, text: str | None, **dialect: Any) -> Read:
     """The columns that a line of CSV names, such as `a,b`, with what they are called; else as `read_series`."""
-    path, asked = check_path("series", path), _asked(**dialect)
-    regular(path, "series", kind="file of numbers")
-    return read_columns(path, text, _reader(path, asked))
-
-
-def _reader(path: Path, asked: Asked) -> Any:
-    """`(find, least) -> values [N]`, all finite."""
-
-    def read(find: Find, least: int) -> np.ndarray:
-        try:
-            reader = _READERS.get(path.suffix.lower())
-            if reader is None:
-                return read_rows(path, asked, find, least)
-            if asked != Asked():
-                name = next(name for name, value in zip(Asked._fields, asked, strict=True) if value is not None)
-                raise fail(name, "left out: it is for text files", f"it for {named(path)}")
-            values = reader(path, find)
-        except OSError as error:
-            got = f"{named(path)}: {error.strerror or error}"
-            raise fail("series", "a readable file of numbers", got) from None
-        for start, block in blocks(values):
-            if not np.isfinite(block).all():
-                row = int(np.argmin(np.isfinite(block)))
-                raise fail("series", "finite numbers", f"{block[row]} in row {start + row:,} of {named(path)}")
-        return values
-
-    return read
-
-
-def check_dialect(name: str, value: Any) -> None:
-    """Raises ValueError where the option `delimiter`, `decimal` or `header` cannot have that value."""
-    if name == "header":
-        check_size(name, value, 0)
-    elif name == "decimal":
-        if value not in (".", ","):
-            raise fail(name, "'.' or ','", repr(value))
-    elif value not in WORDS and (len(value) != 1 or value.isalnum() or value in ".+-\"'\n\r"):
-        raise fail(name, f"one character or one of {', '.join(list(WORDS)[:3])}, space, pipe", reprlib.repr(value))
-
-
-def _asked(delimiter: str | None = None, decimal: str | None = None, header: int | None = None) -> Asked:
-    for name, value in (("delimiter", delimiter), ("decimal", decimal), ("header", header)):
-        if value is not None:
-            check_dialect(name, value)
-    return Asked(delimiter if delimiter is None else WORDS.get(delimiter, delimiter), decimal, header)
+    path, read = reader(path, **dialect)
+    return read_columns(path, text, read)
 
 
 def standardised_windows(values: np.ndarray, steps: int, batch: int) -> np.ndarray:

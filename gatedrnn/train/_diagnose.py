@@ -1,7 +1,7 @@
 """The evidence on one seed of a training: its course, its first and last weights, and others to begin with."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from gatedrnn import flow
 from gatedrnn.flow._scalars import USABLE
 from gatedrnn.flow.forecast import Forecast
 from gatedrnn.models import ModelParams
-from gatedrnn.tasks._copying import LENGTH
+from gatedrnn.tasks._marks import answers_of
 from gatedrnn.train._course import course
 from gatedrnn.train._evidence import Evidence, Tried
 from gatedrnn.train._measured import (
@@ -43,7 +43,7 @@ def evidence(
     target: float | None = None,
     test_every: int = 50,
     test_batches: int = 4,
-    others: Sequence[tuple[Mapping[str, Any], Setup]] = (),
+    others: Iterable[tuple[Mapping[str, Any], Setup]] = (),
     on_measure: Callable[[int, int, str], object] = lambda done, total, label: None,
 ) -> Evidence:
     """Measures one seed of a training.
@@ -58,7 +58,7 @@ def evidence(
         target: as given to `fit`, like the next two.
         test_every: updates between tests.
         test_batches: of a test.
-        others: what else could have been begun with, by the options that make it.
+        others: what else could have been begun with, by the options that make it; taken only where it would help.
         on_measure: called with how much is done, of how much, and what comes next.
     """
     bar = without_memory(setup, test_batches)
@@ -124,7 +124,7 @@ def _forecast(setup: Setup, params: ModelParams, on: Sequences) -> Forecast | No
         jnp.asarray(found.unmarked),
         batch=setup.batch,
         learning_rate=setup.optimiser.learning_rate,
-        answers=LENGTH if setup.task.name in ("copy", "variable-copy") else 1,
+        answers=answers_of(setup.task.name),
     )
 
 

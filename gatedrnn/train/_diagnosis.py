@@ -65,8 +65,8 @@ def slow(e: Evidence) -> Finding | None:
         return None
     rule = {"adam": "Adam", "rmsprop": "RMSprop"}.get(e.rule, "Gradient descent")
     says = (
-        f"{rule} can have moved a weight by {brief(e.at_hand)} in {e.made:,} updates at a learning rate of {e.rate:g}: "
-        f"less than the {brief(e.first.weight)} that weights have at first."
+        f"{rule} can have moved a weight by {brief(e.at_hand)} in {counted(e.made, 'update')} at a learning rate of "
+        f"{e.rate:g}: less than the {brief(e.first.weight)} that weights have at first."
     )
     if not e.at_hand > 0:
         return Finding("slow", says)
@@ -86,8 +86,8 @@ def clipped(e: Evidence) -> Finding | None:
     norms = [*e.first.norms, *(() if e.last is None else e.last.norms)]
     says = (
         f"{e.clipped:.0%} of the gradients are clipped to {e.clip:g}, of a median norm of "
-        f"{brief(float(np.median(norms)))}: {e.made:,} updates can have moved a weight by {brief(e.at_hand)}, less "
-        f"than the {brief(e.first.weight)} that weights have at first."
+        f"{brief(float(np.median(norms)))}: {counted(e.made, 'update')} can have moved a weight by "
+        f"{brief(e.at_hand)}, less than the {brief(e.first.weight)} that weights have at first."
     )
     clip = rounded_up(float(np.quantile(norms, 0.9)))
     return Finding("clipped", says, (Change(f"A clip of {clip:g} lets nine in ten pass as they are.", {"clip": clip}),))
@@ -101,7 +101,7 @@ def exploding(e: Evidence) -> Finding | None:
     """The gradient grows a thousandfold on its way to the lag."""
     if e.last is None or e.last.gradient is None or e.lag is None or not e.last.gradient > USABLE:
         return None
-    says = f"On its way {e.lag:,} steps back the gradient grows to {power(e.last.gradient)} of its size."
+    says = f"On its way {counted(e.lag, 'step')} back the gradient grows to {power(e.last.gradient)} of its size."
     if e.clip is None:
         clip = rounded_up(e.first.norm)
         return Finding("exploding", says, (Change("Clip it at the size that it has at first.", {"clip": clip}),))
@@ -116,7 +116,8 @@ def vanishing(e: Evidence) -> Finding | None:
         return None
     if e.course.place == "left" and falling(e):
         return None
-    says = f"{e.lag:,} steps back {power(e.last.gradient)} of the gradient arrives: nothing is learned from there."
+    says = f"{counted(e.lag, 'step')} back {power(e.last.gradient)} of the gradient arrives: "
+    says += "nothing is learned from there."
     if e.last.scales is not None:
         says += (
             f" Units keep their state for {brief(e.last.scales[0])} steps, the longest for {brief(e.last.scales[1])}."
@@ -135,13 +136,13 @@ def vanishing(e: Evidence) -> Finding | None:
 
 def unwritable(e: Evidence) -> Finding | None:
     """No unit can be written by the steps that matter."""
-    if e.last is None or e.last.units != 0 or e.last.ratio is None:
+    if e.last is None or e.lag is None or e.last.units != 0 or e.last.ratio is None:
         return None
     says = "No unit can be written by the steps that matter and by nothing else, and keep it: "
     if e.last.ratio > 0:
         says += f"of those that keep, the best takes in {brief(e.last.ratio)} of what {e.horizon:,} other steps add."
     else:
-        says += f"none keeps a tenth for {e.lag:,} steps."
+        says += f"none keeps a tenth for {counted(e.lag, 'step')}."
     best = _best(e.tried)
     return Finding("unwritable", says, (_begun_otherwise(best),) if best is not None and best.units else ())
 
@@ -201,7 +202,7 @@ def unexplained(e: Evidence) -> Finding:
     """Nothing that was measured."""
     parts = []
     if e.last is not None and e.last.gradient is not None and e.lag is not None:
-        parts.append(f"{power(e.last.gradient)} of the gradient arrives {e.lag:,} steps back")
+        parts.append(f"{power(e.last.gradient)} of the gradient arrives {counted(e.lag, 'step')} back")
     if e.last is not None and e.last.units:
         parts.append(f"{counted(e.last.units, 'unit')} can be written by what matters")
     parts.append(f"updates can have moved a weight by {brief(e.at_hand)}")

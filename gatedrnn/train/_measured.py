@@ -1,34 +1,34 @@
-"""What weights are like on batches of their own task: does gradient arrive, can a unit be written, how noisy is it.
+"""What weights are like on sequences of their own task: does gradient arrive, can a unit be written, do gates move.
 
 gradient    median over rows of log10 |dL/dcarry| at the lag, less that at lag 0         of a loss at the last output
-signal      |mean of g| / sd of g over batches of B, for each leaf                       the mean's own noise taken off
 """
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from numpy.typing import NDArray
 
 from gatedrnn import flow
-from gatedrnn._method import Method
+from gatedrnn._cell import Cell
+from gatedrnn._sequence import check_sequence
 from gatedrnn._unroll import gate_activations
+from gatedrnn.flow._places import cells_of
 from gatedrnn.flow.adjoint import lagged
-from gatedrnn.models import Model, ModelParams
+from gatedrnn.flow.solve import NotBetween
+from gatedrnn.models import ModelParams
 from gatedrnn.tasks import Task
 from gatedrnn.tasks._marks import Marks, marks
-from gatedrnn.train._losses import evaluate
 from gatedrnn.train._setup import Setup
-from gatedrnn.train._state import NOISE, TEST_SEED
+from gatedrnn.train._signal import MOST, SEED, STEPS, gradients
+from gatedrnn.train._state import TEST_SEED
 
-SEED = 2**31 - 2  # of the batches; no training has it, and no test
 CLOSE = 0.01  # of a gate to 0 or 1, at which it counts as saturated
-FEWEST, MOST = 4, 16  # batches
-STEPS = 2_000_000  # of sequences, in all batches
 GATE_STEPS = 20_000  # the first ones, of which gates are looked at
 
 
@@ -54,7 +54,8 @@ class Measured(NamedTuple):
 
     Attributes:
         gradient: decades between the gradient at the lag and at lag 0; None where there is no such lag.
-        reach: the first lag at which it is below a thousandth; inf where there is none.
+        reach: the first lag at which it is below a thousandth; inf where there is none. None of gradients that are no
+            numbers, as where the outputs overflow; then there is no `gradient` either.
         scales: units' time scales, median and longest, in steps; None where no gate keeps.
         units: how many can be written by the steps that matter, and last; None where that is not known.
         ratio: the best of those that last, 1 being what counts.
@@ -66,7 +67,7 @@ class Measured(NamedTuple):
     """
 
     gradient: float | None
-    reach: float
+    reach: float | None
     scales: tuple[float, float] | None
     units: int | None
     ratio: float | None
@@ -108,15 +109,24 @@ def measured(setup: Setup, params: ModelParams, on: Sequences) -> Measured:
     return Measured(gradient, reach, scales, units, ratio, norms, signal, saturated, frozen, weight)
 
 
-def arriving(setup: Setup, params: ModelParams, on: Sequences) -> tuple[float | None, float]:
+def arriving(setup: Setup, params: ModelParams, on: Sequences) -> tuple[float | None, float | None]:
     """Decades of gradient at the lag, and the lag at which a thousandth is left."""
-    xs = setup.model.features(params, on.xs[:, : on.rows])
-    norms = np.median(np.asarray(lagged(setup.cell, params.cell, xs), np.float64), axis=1)  # [N + 1]
+    norms, start = _by_lag(setup, params, setup.model.features(params, on.xs[:, : on.rows]))
+    if np.isnan(norms).any():
+        return None, None
     reach = float(flow.decay(norms[::-1]).lag_below_1e3)
     if on.lag is None:
         return None, reach
-    start = int(np.argmax(np.isfinite(norms)))  # the first that the output has, of a cell with `step` alone the second
     return float(norms[min(start + on.lag, len(norms) - 1)] - norms[start]), reach
+
+
+def _by_lag(setup: Setup, params: ModelParams, xs: Array) -> tuple[NDArray[np.float64], int]:
+    """Medians over rows of log10 norms by lag, [N + 1], and the first that the output has.
+
+    Of a cell with `step` alone, whose output need be no part of the carry, it is the second.
+    """
+    norms = np.median(np.asarray(lagged(setup.cell, params.cell, xs), np.float64), axis=1)
+    return norms, int(np.argmax(np.isfinite(norms)))
 
 
 def writable(setup: Setup, params: ModelParams, on: Sequences) -> tuple[int | None, float | None]:
@@ -135,76 +145,47 @@ def keeping_bias(setup: Setup, params: ModelParams, on: Sequences) -> float | No
     """The bias of the gate that keeps at which a tenth of the gradient arrives; None where there is none such."""
     if on.lag is None or not setup.cell.keeps:
         return None
+    change = flow.keeping_bias(setup.cell)
     xs = setup.model.features(params, on.xs[:, : on.rows])
-    start = float(np.median(np.asarray(lagged(setup.cell, params.cell, xs), np.float64)[0]))
-    try:
-        change, most = flow.keeping_bias(setup.cell), math.log(100 * max(on.lag, 1))
-        return flow.solve_horizon(
-            setup.cell, params.cell, xs, start - 1, change=change, bracket=(0.0, most), lag=on.lag, tolerance=0.05
-        ).value
-    except (ValueError, KeyError, AttributeError):  # none between these ends, or biases elsewhere
+    norms, start = _by_lag(setup, params, xs)
+    if not change.fits(params.cell) or not np.isfinite(norms[start]):
         return None
-
-
-def gradients(setup: Setup, params: ModelParams) -> tuple[tuple[float, ...], dict[str, float | None]]:
-    """Norms of batches [N], and what of each leaf's gradient is signal."""
-    number = max(FEWEST, min(MOST, STEPS // (setup.horizon * setup.batch)))
-    sizes = setup.batch, setup.horizon, number
-    mean, squares, norms = _gradients(setup.task, setup.model, setup.method, params, *sizes)
-    means = [float(np.square(np.asarray(leaf, np.float64)).sum()) for leaf in jax.tree.leaves(mean)]
-    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(mean)]
-    totals = [float(total) for total in jax.tree.leaves(squares)]
-    found = {name: _signal(*each, number) for name, each in zip(names, zip(means, totals, strict=True), strict=True)}
-    return tuple(float(norm) for norm in norms), found
-
-
-def _signal(mean: float, squares: float, number: int) -> float | None:
-    """Of |mean|^2 and the mean square: the mean's own noise, variance / N, is taken off."""
-    variance = (squares - mean) * number / (number - 1)
-    if not variance > 0:
-        return None if not mean > 0 else math.inf
-    return math.sqrt(max(0.0, mean - variance / number) / variance)
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 4, 5, 6))
-def _gradients(
-    task: Task, model: Model, method: Method, params: ModelParams, batch: int, horizon: int, number: int
-) -> tuple[ModelParams, ModelParams, Array]:
-    """The mean over batches, the mean square of each leaf, and norms [N]."""
-
-    def add(total: Any, key: Array) -> tuple[Any, Array]:
-        drawn = task.draw(key, batch, horizon)
-        loss = lambda params: evaluate(model, task, params, drawn, method, jax.random.fold_in(key, NOISE)).loss
-        found = jax.tree.map(lambda a: a.astype(jnp.float32), jax.grad(loss)(params))
-        squares = jax.tree.map(lambda a: jnp.square(a).sum(), found)
-        norm = jnp.sqrt(jnp.stack(jax.tree.leaves(squares)).sum())
-        return jax.tree.map(jnp.add, total, (found, squares)), norm
-
-    wide = jax.tree.map(lambda a: jnp.zeros(a.shape, jnp.float32), params)
-    start = (wide, jax.tree.map(lambda a: jnp.zeros((), jnp.float32), params))
-    total, norms = lax.scan(add, start, jax.random.split(jax.random.key(SEED), number))
-    mean, squares = jax.tree.map(lambda a: a / number, total)
-    return mean, squares, norms
+    lag, most = min(start + on.lag, len(norms) - 1), math.log(100 * max(on.lag, 1))
+    try:
+        return flow.solve_horizon(
+            setup.cell,
+            params.cell,
+            xs,
+            float(norms[start]) - 1,
+            change=change,
+            bracket=(0.0, most),
+            lag=lag,
+            tolerance=0.05,
+        ).value
+    except NotBetween:
+        return None
 
 
 def _scales(setup: Setup, params: ModelParams, xs: Array) -> tuple[float, float] | None:
-    try:
-        found = jax.tree.leaves(flow.timescales(setup.cell, params.cell, xs))
-    except ValueError:  # no gates to read them off
+    if not all(each.factored for each in _cells(setup, params, xs)):  # no gates to read them off
         return None
+    found = jax.tree.leaves(flow.timescales(setup.cell, params.cell, xs))
     scales = np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in found])
-    return (float(np.median(scales)), float(scales.max())) if scales.any() else None
+    return None if np.isnan(scales).any() or not scales.any() else (float(np.median(scales)), float(scales.max()))
+
+
+def _cells(setup: Setup, params: ModelParams, xs: Array) -> Iterable[Cell]:
+    sequence = check_sequence(setup.cell, params.cell, xs, None, stepwise=False)
+    return cells_of(setup.cell, params.cell, sequence).values()
 
 
 def _gates(setup: Setup, params: ModelParams, xs: Array) -> tuple[dict[str, float], dict[str, float]]:
-    """Shares of saturated values and of frozen units, of gates between 0 and 1."""
-    try:
-        gates = gate_activations(setup.cell, params.cell, xs)._asdict()
-    except (ValueError, AttributeError):  # the cell names none, or has some for each of its layers
+    """Shares of saturated values and of frozen units, of gates between 0 and 1; none of a network, of many cells."""
+    if setup.cell.network is not None or setup.cell.activations is None:
         return {}, {}
     saturated, frozen = {}, {}
-    for name, values in gates.items():
-        if name != "candidate" and isinstance(values, Array) and values.min() >= 0 and values.max() <= 1:
+    for name, values in gate_activations(setup.cell, params.cell, xs)._asdict().items():
+        if name != "candidate" and values.min() >= 0 and values.max() <= 1:
             near = (values < CLOSE) | (values > 1 - CLOSE)  # [N, R, H]
             saturated[name] = float(near.mean())
             frozen[name] = float(near.all((0, 1)).mean())

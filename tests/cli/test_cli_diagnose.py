@@ -1,5 +1,6 @@
 """`gatedrnn diagnose` on trainings that were made to fail, one for each verdict; and on other folders."""
 
+import itertools
 import json
 import math
 import re
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import gatedrnn as gr
-from gatedrnn.cli._entrants import Begun
+from gatedrnn.cli._entrants import Begun, entrant_at, place_of
 from gatedrnn.cli._prepare import prepare
 from gatedrnn.cli._settings import Settings
 
@@ -166,9 +167,9 @@ def test_a_narrow_terminal(adding, invoke):
 
 
 def test_a_training_under_way(copy, succeeds, tree, monkeypatch):
-    """A half-written row and checkpoint are not read, later rows are; a checkpoint may go meanwhile."""
+    """A half-written row and checkpoint are not read, nor what is no test of it; a checkpoint may go meanwhile."""
     with (copy / "metrics.csv").open("a") as file:
-        file.write("6,5,0.25,0.125,0.5\n6,6,0.25,0.125,0.5\n8,5,0.2")
+        file.write("6,5,0.25,0.125,0.5\n6,6,0.25,0.125,0.5\n6,5,9,9,0\n7,3,9,9,0\n8,5,0.2")
     (copy / "checkpoints" / ".unfinished-6-01234567").mkdir()
     text = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(text | {"steps": 100}))
@@ -196,6 +197,8 @@ def test_entrants_of_a_race(copy, tmp_path, succeeds, check_refused):
     race = tmp_path / "race"
     Begun(settings, ["gru", "rnn"]).save(race)
     entrant = race / "entrants" / "2-rnn-default"
+    for name in ("0-gru-default", "1-gru-chrono"):
+        (race / "entrants" / name).mkdir()
     shutil.move(copy, entrant)
     (entrant / "run.json").unlink()
     printed = succeeds("diagnose", entrant).stdout
@@ -204,13 +207,30 @@ def test_entrants_of_a_race(copy, tmp_path, succeeds, check_refused):
         rf"^  gatedrnn train adding --cell rnn .*--out {re.escape(str(race))}-rnn-steps$", printed, re.MULTILINE
     )
     check_refused(
-        ("diagnose", race), f"`folder` must be one of a race's entrants, such as {str(entrant)!r}; got the race"
+        ("diagnose", race), f"must be one of a race's entrants, such as '{race}/entrants/0-gru-default'; got the race"
     )
     entrant.rename(race / "entrants" / "2-lem-default")
-    check_refused(("diagnose", race / "entrants/2-lem-default"), "must be one of a single entrant of gru, rnn; got")
+    check_refused(("diagnose", race / "entrants/2-lem-default"), "must be that of an entrant of gru, rnn; got")
     shutil.rmtree(race / "entrants")
     (race / "race.json").write_text("{}")
     check_refused(("diagnose", race), "that of a race that has ended")
+
+
+def test_entrants_whose_cells_look_alike(tmp_path):
+    """Told apart by their number, each cell having one initialisation or two."""
+    alike = [f"a_module_of_cells_with_a_name_so_long_that_it_is_cut:{name}" for name in "abc"]
+    for counts in itertools.product((1, 2), repeat=3):
+        begun = Begun(Settings(task="adding"), alike)
+        inits = [("default", "chrono")[:count] for count in counts]
+        made = [(cell, init) for cell, each in zip(alike, inits, strict=True) for init in each]
+        race = tmp_path / "".join(map(str, counts))
+        for number, (cell, init) in enumerate(made):
+            settings = replace(begun.settings, cell=cell, init=init)
+            place = place_of(race, number, settings)
+            place.mkdir(parents=True)
+            assert entrant_at(place, begun) == settings
+        for name in (f"{len(made)}{place.name[1:]}", "x", "-", place.name[1:]):
+            assert entrant_at(place.with_name(name), begun) is None
 
 
 def test_units_made_writable(there, tiny, check_refused):

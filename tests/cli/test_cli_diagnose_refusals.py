@@ -28,6 +28,7 @@ SPOILT = {
     "checkpoints/4/about.json of a later version": (later, "'gatedrnn checkpoint 2', of a later version"),
     "checkpoints/4/state.safetensors": (cut, "state.safetensors is not as it was written"),
     "metrics.csv": (lambda path: path.write_text("step,seed\n1,5\n"), "`folder` must be one whose metrics can be read"),
+    "metrics.csv of one endless field": (lambda path: path.write_text("9" * 200_000 + "\n"), "field limit"),
     "checkpoints": (shutil.rmtree, "`folder` must be one that holds a checkpoint; got none in "),
     "run.json that is gone": (Path.unlink, "run.json': No such file or directory."),
 }

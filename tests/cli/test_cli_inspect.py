@@ -42,6 +42,8 @@ def made(there):
     saved("prose", gr.lstm, 256, 256, {"task": "text"}, D)
     saved("untold", gr.lstm, 256, 256, {"task": "text", "horizon": None}, D)
     saved("tide", gr.lstm, D, D, {"task": "series", "columns": units})
+    huge = lambda params: jax.tree.map(lambda a: 1e37 * a, params)
+    saved("huge", gr.lstm, D, D, {"task": "series", "columns": units}, change=huge)
     saved("adding", gr.rnn, D, 1, {"task": "adding"})
     saved("both-ways", gr.bidirectional(gr.rnn), 256, 256, {"task": "text"}, D)
     broken = lambda params: params._replace(embedding=params.embedding.at[0, 0].set(jnp.nan))
@@ -216,6 +218,7 @@ BAD = {
     "inspect adding --series tide.csv": "`model` must be one trained on a series; got one trained on 'adding'.",
     "inspect both-ways --text cats.txt": "`model.cell` must be one that is run step by step;",
     "inspect broken --text cats.txt": "`model` must be of finite weights; got NaN or infinity in embedding.",
+    "inspect huge --series tide.csv": "`model` must be one whose loss over what is read is finite; got inf.",
     "inspect two --text cats.txt": "`model` must be one of model-3.safetensors, such as 'two/model-3.safetensors';",
     "inspect two --text cats.txt --of-seed 4": "`of-seed` must be one of 3; got 4.",
     "inspect nowhere --text cats.txt": "`path` must be a saved model, its JSON beside it; got 'nowhere': No such fi",

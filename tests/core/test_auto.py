@@ -8,6 +8,8 @@ from tolerances import assert_close
 import gatedrnn as gr
 from gatedrnn._sequence import check_sequence
 from gatedrnn.methods import auto
+from gatedrnn.methods._loops import Scans
+from gatedrnn.methods.segmented import in_scans
 
 SIZES = {  # B D H T: the way forward, and that of the gradient
     (2, 3, 5, 7): ("scan", "segments"),  # narrow, few steps
@@ -67,6 +69,20 @@ def test_where_one_scan_runs_forward(cell, size, stepwise):
     batch, width, hidden, steps = size
     params, xs = cell.init(jax.random.key(0), width, hidden), jnp.zeros((steps, batch, width))
     assert auto._chosen(cell, check_sequence(cell, params, xs, None)).loops.stepwise == stepwise
+
+
+def test_ways_that_no_cell_is_run_by():
+    """What the backward pass would miss is refused before anything is run."""
+    for cell, ways in (
+        (gr.lstm, ({"plain": True, "stepwise": True}, {"keeps": True, "stepwise": True})),
+        (gr.gru, ({"stepwise": True},)),
+        (gr.normalised(gr.gru), ({"keeps": True},)),
+    ):
+        params = cell.init(jax.random.key(0), 2, 3)
+        sequence = check_sequence(cell, params, jnp.zeros((4, 2, 2)), None)
+        for way in ways:
+            with pytest.raises(ValueError, match="`stepwise` must be False|`keeps` must be False"):
+                in_scans(Scans(**way), None, None, cell, params, sequence)
 
 
 def test_the_default_is_auto_and_equal_values_are_one():

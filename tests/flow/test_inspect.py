@@ -3,6 +3,7 @@
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
@@ -52,3 +53,27 @@ def test_a_network(without_audits):
     order = np.argsort(-share)[:3]
     assert [2 * int(unit.place) + unit.unit for unit in found.units] == order.tolist()
     np.testing.assert_allclose([unit.share for unit in found.units], share[order], rtol=1e-3)
+
+
+def test_refused():
+    """At the door, before anything is run: what has NaN, or a shape or a window of its own."""
+    params, xs = gr.rnn.init(jax.random.key(0), D, 2), jnp.ones((4, 2, D))
+    for change, message in (
+        (
+            {"xs": xs.at[1, 1, 0].set(jnp.nan)},
+            r"`xs` must be of finite numbers; got NaN or infinity in float32 \(4, 2, 2",
+        ),
+        ({"along": -jnp.inf * xs}, "`along` must be of finite numbers"),
+        ({"along": xs[1:]}, r"`along` must be like `xs`, \(4, 2, 2\); got \(3, 2, 2\)"),
+        ({"longer": xs}, "`trained` must be given with `longer`"),
+        ({"longer": xs[..., :1], "trained": 2}, r"`longer` must be \[T', B', D\] with D = 2 as in `xs`; got"),
+        ({"loss": 3}, "`loss` must be a function of the outputs"),
+        ({"windows": ()}, "`windows` must be a sequence of whole numbers"),
+        ({"back": 4}, "`back` must be a whole number from 0 to 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            gr.flow.inspect(gr.rnn, params, **({"xs": xs} | change))
+    step = lambda params, carry, x: (gr.RNNState((carry.h + x) ** 9 - 1e30 * x), carry.h)
+    squares = gr.Cell.from_step("squares", step, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
+    with pytest.raises(ValueError, match="`params` must be such that the recurrence stays within a float's range"):
+        gr.flow.inspect(squares, params, xs)

@@ -57,6 +57,18 @@ def test_inputs_of_networks(name):
     assert np.isneginf(found.log10_norm[~flags["mask"]]).all()
 
 
+def test_inputs_of_sixteen_bits():
+    """Of a network whose inputs and weights are rounded: what JAX says of the same numbers in float32."""
+    cell = gr.stack(gr.rnn, gr.rnn)
+    params = cell.init(jax.random.key(0), 2, 3, dtype=jnp.bfloat16)
+    xs = jax.random.normal(jax.random.key(1), (6, 2, 2), jnp.bfloat16)
+    found = gr.flow.sensitivity(cell, params, xs)
+    params, xs = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
+    want = jax.grad(lambda xs: gr.unroll(cell, params, xs, outputs="last")[1].sum() / 3**0.5)(xs)
+    assert found.mantissa.dtype == jnp.float32
+    np.testing.assert_allclose(unscaled(found), want, atol=0.02 * float(abs(want).max()))
+
+
 def test_far_inputs_and_none(sized_cell):
     """0.5^k at lag k, to 10^-900, signed; no steps, no inputs."""
 

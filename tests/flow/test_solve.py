@@ -71,5 +71,7 @@ def test_refused():
             gr.flow.critical_gain(gr.rnn, params, STILL, bracket=wrong)
     with pytest.raises(ValueError, match="`cell` must be"):
         gr.flow.keeping_bias(gr.rnn)
+    with pytest.raises(ValueError, match=r"weights with biases `params.input\['b'\]` \[G \* H\], G = 3;"):
+        gr.flow.keeping_bias(gr.gru)(gr.normalised(gr.gru).init(jax.random.key(0), 1, 4), jnp.float32(1))
     with pytest.raises(ValueError, match="`lag` must be"):
         gr.flow.solve_horizon(gr.rnn, params, STILL, -3.0, change=gr.flow.recurrent_gain, bracket=(1, 2), lag=T + 1)

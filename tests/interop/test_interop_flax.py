@@ -8,15 +8,15 @@ import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from flax import nnx
+from flax_cells import B, D, H, linen_of, nnx_of
 from tolerances import assert_close, tolerance
 
 import gatedrnn as gr
 from gatedrnn.interop import _flax_cells, flax as interop
 
-T, B, D, H = 7, 2, 3, 5
+T = 7
 LENGTH = T * (D + H)  # additions behind the last output
 LINEN = {nn.SimpleCell: 3, nn.GRUCell: 10, nn.LSTMCell: 12, nn.OptimizedLSTMCell: 12}  # number of weights
 NNX = {nnx.SimpleCell: 3, nnx.GRUCell: 3, nnx.LSTMCell: 12, nnx.OptimizedLSTMCell: 3}
@@ -24,25 +24,6 @@ each_linen = pytest.mark.parametrize("kind", LINEN, ids=lambda kind: kind.__name
 each_nnx = pytest.mark.parametrize("kind", NNX, ids=lambda kind: kind.__name__)
 each_cell = pytest.mark.parametrize("cell", [gr.rnn, gr.gru, gr.lstm], ids=lambda cell: cell.name)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
-
-
-def randomised(tree):
-    """Random numbers in the shapes and dtypes of a pytree."""
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda a: jnp.asarray(0.7 * rng.normal(size=a.shape), a.dtype), tree)
-
-
-def linen_of(kind, dtype="float32", **options):
-    """A linen cell, and variables in which every weight and bias is a random number."""
-    module, key, x = kind(H, param_dtype=dtype, **options), jax.random.key(0), jnp.zeros((B, D), dtype)
-    return module, randomised(jax.eval_shape(module.init, key, module.initialize_carry(key, x.shape), x))
-
-
-def nnx_of(kind, dtype="float32", **options):
-    """An nnx cell in which every weight and bias is a random number."""
-    module = kind(D, H, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0), **options)
-    structure, state = nnx.split(module)
-    return nnx.merge(structure, randomised(state))
 
 
 @each_linen
@@ -92,21 +73,6 @@ def test_partitioned_by_linen_itself(inputs):
     module, x = nn.LSTMCell(H, kernel_init=kernel), jnp.zeros((B, D))
     variables = module.init(jax.random.key(0), module.initialize_carry(jax.random.key(0), x.shape), x)
     assert interop.verify_linen(module, variables, inputs).largest <= tolerance("float32", LENGTH)
-
-
-def test_other_variables_refused():
-    """No layers, a layer without a kernel, and a layer of nnx that is another."""
-    module, variables = linen_of(nn.GRUCell)
-    for bad in (None, [1], {"params": 3}):
-        with pytest.raises(ValueError, match="^`variables` must be {"):
-            interop.from_linen(module, bad)
-    del variables["params"]["hn"]["kernel"]
-    with pytest.raises(ValueError, match=r"^`variables` must be layers of a 'kernel', .*; got \['bias'\]"):
-        interop.from_linen(module, variables)
-    other = nnx_of(nnx.GRUCell)
-    other.dense_i = nnx.LinearGeneral(D, 3 * H, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="^`module` must be one whose dense_i is an nnx.Linear .*; got LinearGeneral"):
-        interop.from_nnx(other)
 
 
 def ours(cell, params, xs):
@@ -197,58 +163,6 @@ def test_nnx_gru_lacks_a_bias(params_of):
     """A GRU whose candidate has a bias inside the reset gate's product does not fit."""
     with pytest.raises(ValueError, match=r"^`params.recurrent\[\"b\"\]` must be zero .*nnx.GRUCell.*; got values up"):
         interop.to_nnx(gr.gru, params_of(gr.gru, "float32"))
-
-
-def one(key, shape, dtype):
-    """A first carry that is not zero."""
-    return jnp.ones(shape, dtype)
-
-
-OPTIONS = [  # cell, option, its value, how it must be, how it is told
-    ("SimpleCell", "residual", True, "False", "True"),
-    ("SimpleCell", "activation_fn", nn.relu, "tanh", "relu"),
-    ("GRUCell", "gate_fn", nn.hard_sigmoid, "sigmoid", "hard_sigmoid"),
-    ("LSTMCell", "activation_fn", nn.relu, "tanh", "relu"),
-    ("OptimizedLSTMCell", "gate_fn", nn.hard_sigmoid, "sigmoid", "hard_sigmoid"),
-]
-each_option = pytest.mark.parametrize(("kind", "option", "value", "want", "got"), OPTIONS)
-
-
-@each_option
-def test_linen_option_refused(kind, option, value, want, got):
-    """Each option that makes another function, by name."""
-    module, variables = linen_of(getattr(nn, kind), **{option: value})
-    with pytest.raises(ValueError, match=f"^`{option}` must be {want} to make gatedrnn.*; got {got}"):
-        interop.from_linen(module, variables)
-
-
-@each_option
-def test_nnx_option_refused(kind, option, value, want, got):
-    """Each option that makes another function, by name."""
-    module = nnx_of(getattr(nnx, kind), **{option: value})
-    with pytest.raises(ValueError, match=f"^`{option}` must be {want} to make gatedrnn.*; got {got}"):
-        interop.from_nnx(module)
-
-
-def test_first_carry_refused():
-    """`unroll` begins from zeros."""
-    with pytest.raises(ValueError, match="^`carry_init` must be zeros to make gatedrnn.gru; got one"):
-        interop.from_linen(*linen_of(nn.GRUCell, carry_init=one))
-    module = nnx_of(nnx.GRUCell)
-    module.carry_init = one
-    with pytest.raises(ValueError, match="^`carry_init` must be None to make gatedrnn.gru; got one"):
-        interop.from_nnx(module)
-
-
-def test_other_modules_refused():
-    """Other cells, and variables of another cell."""
-    module, variables = linen_of(nn.MGUCell)
-    with pytest.raises(ValueError, match="^`module` must be one of .*, OptimizedLSTMCell; got MGUCell"):
-        interop.from_linen(module, variables)
-    with pytest.raises(ValueError, match="^`module` must be one of .*, OptimizedLSTMCell; got Linear"):
-        interop.from_nnx(nnx.Linear(D, H, rngs=nnx.Rngs(0)))
-    with pytest.raises(ValueError, match=r'^`variables` must be {"params": {...}} with the layers .*; got \[\'hn\', '):
-        interop.from_linen(nn.LSTMCell(H), linen_of(nn.GRUCell)[1])
 
 
 def test_frameworks_load_when_used():

@@ -91,6 +91,7 @@ def test_every_line():
             "It grows on its way back, to 10⁴¹ times its st",
         ),
         ("gradient", {"decay": {"lag_below_1e3": None, "half_life": None}}, "It stays within a factor of 1,000 of its"),
+        ("gradient", {"decay": {"lag_below_1e3": 0.0}}, "None arrives at any step."),
         ("unit", {"keeper": {"rest": -1.0}}, "63 %, and has it through the recurrent weights."),
         ("unit", {"keeper": {"timescale": None}}, "through its forget gate: 1 at a step, for ever."),
         ("unit", {"keeper": {"timescale": 2.0, "place": "0"}}, "through its update gate: 0.61 at a step, a time scale"),
@@ -208,3 +209,11 @@ def test_letters():
     assert signs == ["a", "␣", "é", "·", "⏎", "漢", "·", "·", "▯", "⇥"]
     assert [plots.letters_of(data[i:])[0] for i in range(len(data))] == signs
     assert (plots.letters_of(data[:3])[-1], plots.letters_of(b"\xff")) == ("▯", ["▯"])
+
+
+def test_audits_of_what_is_exact():
+    """Formats that differ nowhere, or by more than any number: an axis of the tolerance alone."""
+    exact = {"gradient": [0.0, None]}
+    figure = plots.audits(changed(precision__formats__bfloat16=exact, precision__formats__float32=exact))
+    (axis,) = (axis for axis in figure.axes if axis.get_ylabel() == "part of the gradient")
+    assert axis.get_ylim() == pytest.approx((0.01, 0.2))

@@ -11,8 +11,10 @@ import pytest
 
 import gatedrnn as gr
 from gatedrnn.tasks._marks import marks
-from gatedrnn.train._measured import SEED, keeping_bias, measured, sequences, without_memory
+from gatedrnn.train import _diagnose
+from gatedrnn.train._measured import keeping_bias, measured, sequences, without_memory
 from gatedrnn.train._replay import stability
+from gatedrnn.train._signal import SEED
 
 T, H, B = 12, 4, 3
 
@@ -97,8 +99,34 @@ def test_bias_that_keeps(setup, found):
     decades = np.median(rows, axis=1)[::-1]
     start = np.median(np.asarray(gr.flow.adjoint(gr.gru, params.cell, on.xs[:, :8]).log10_norm["state"])[-1])
     assert decades[on.lag] - start == pytest.approx(-1, abs=0.05)
-    other = dataclasses.replace(setup, cell=gr.rnn, cell_options={})
-    assert keeping_bias(other, jax.tree.map(lambda a: a[0], gr.train.init(other).params), on) is None
+    for cell in (gr.rnn, gr.normalised(gr.gru)):  # of no such gate, and of biases that stand elsewhere
+        other = dataclasses.replace(setup, cell=cell, cell_options={})
+        assert keeping_bias(other, jax.tree.map(lambda a: a[0], gr.train.init(other).params), on) is None
+    shut = on._replace(lag=1, xs=1e4 * on.xs)  # no bias up to ln(100) opens these gates
+    assert keeping_bias(setup, params, shut) is None
+
+
+def test_outputs_that_overflow(setup, found):
+    """Nothing is said of a gradient that is no number; the rest is measured."""
+    step = lambda params, carry, x: (gr.GRUState((carry.h + 1e30) ** 2 - carry.h * 1e30), carry.h)
+    cell = gr.Cell.from_step("squares", step, init=gr.gru.init, initial_carry=gr.gru.initial_carry)
+    got = measured(dataclasses.replace(setup, cell=cell, cell_options={}), *found[:2])
+    assert got[:5] == (None, None, None, None, None) and math.isnan(got.norm) and got.weight > 0
+
+
+def test_others_are_prepared_where_they_would_help(setup, found, monkeypatch):
+    """Of a training that has learned nothing else is looked at."""
+    monkeypatch.setattr(_diagnose, "measured", lambda *_: found[2])
+    monkeypatch.setattr(_diagnose, "without_memory", lambda *_: 0.1)
+
+    def others():
+        raise AssertionError("not asked for")
+        yield
+
+    setup = dataclasses.replace(setup, optimiser=gr.train.Optimiser(optax.sgd))  # which no forecast is made for
+    state = gr.train.init(setup)
+    told = _diagnose.evidence(setup, state, state, [gr.train.Row(2, 0, 0.0, 0.0, 1.0)], 0, steps=2, others=others())
+    assert told.course.place == "learned" and told.tried == () and told.first == found[2]
 
 
 def test_without_memory(setup):

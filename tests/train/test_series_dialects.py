@@ -184,6 +184,7 @@ def test_quotes_that_come_late_are_read(file):
         ({"delimiter": ""}, "`delimiter` must be one character"),
         ({"delimiter": "1"}, "`delimiter` must be one character"),
         ({"delimiter": "."}, "`delimiter` must be one character"),
+        ({"delimiter": 3}, "`delimiter` must be one character"),
         ({"decimal": ";"}, "`decimal` must be '.' or ','; got ';'"),
         ({"header": -1}, "`header` must be a whole number of at least 0; got -1"),
         ({"header": 2**70}, "`series` must be a file with at least one row of numbers"),
