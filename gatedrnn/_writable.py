@@ -5,18 +5,38 @@ The gate that writes rests shut; a step x opens it as far as it lies along the u
     writes  = sigmoid(-b (1 - x . d))         b = ln(T / leak): sigmoid(-b) = leak / T at rest, 1/2 where x . d = 1
     keeps   = sigmoid(b)                      over T steps exp(-leak)
 
-Of the GRU both are the update gate: writes = 1 - z.
+Of the GRU both are the update gate: writes = 1 - z. Where such a step is to replace what is held,
+
+    writes  = sigmoid(-b (1 - 2 x . d))       1 - leak / T where x . d = 1
+    keeps   = sigmoid(b (1 - 2 x . d))
+
+and what shows the state to the candidate, the LSTM's output gate or the GRU's reset gate, rests open: the units are a
+plain recurrence, which moves on at such steps and stands still at others.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from gatedrnn._check import LARGEST, check_number, check_size, fail, shown
 from gatedrnn._forms import Params
 
+OPEN = 4.0
+"""Bias of a gate that rests open: sigmoid(4) = 0.98."""
+
+LATCHES = 4
+"""Units that remember the release."""
+
+LATCHED = 2.0
+"""Pre-activation of what they are written."""
+
+RELEASED = 3.0
+"""By how many resting biases they turn the gates of the others when all of them hold 1."""
+
+DIRECTION = "[D] finite numbers, such as (0, 1) for the second of two features"
 DIRECTIONS = "[K, D] of finite numbers, such as [(0, 1)] for the second of two features"
 
 
@@ -29,12 +49,16 @@ class Writable:
         horizon: T in steps.
         directions: K tuples [D]; None for each feature by itself.
         leak: what the gate at rest lets in over T steps, and what the unit loses in them.
+        replaces: whether an opened unit becomes its candidate, which sees the whole state; else half of one is added.
+        release: [D], the direction of the step after which the gates of all these units stay open; None for none.
     """
 
     units: int
     horizon: float
     directions: tuple[tuple[float, ...], ...] | None = None
     leak: float = 0.1
+    replaces: bool = False
+    release: tuple[float, ...] | None = None
 
     @property
     def bias(self) -> float:
@@ -52,8 +76,47 @@ class Writable:
             raise fail("writable.directions", f"[K, D] with D = {input_size} to match `input_size`", directions.shape)
         return np.repeat(directions, self.units, axis=0)
 
+    def latches(self, input_size: int) -> np.ndarray:
+        """The direction of every unit that remembers the release, [4, D]; [0, D] without one.
 
-def writable(units: int, horizon: float, *, directions: Any = None, leak: float = 0.1) -> Writable:
+        Raises:
+            ValueError: the direction has another width than D.
+        """
+        if self.release is None:
+            return np.zeros((0, input_size))
+        if len(self.release) != input_size:
+            raise fail("writable.release", f"[D] with D = {input_size} to match `input_size`", (len(self.release),))
+        return np.repeat([self.release], LATCHES, axis=0)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Which block of a cell's weights is which gate.
+
+    Attributes:
+        number: of blocks, G.
+        keeps: the gate that keeps the memory.
+        writes: the one that writes it; None where the complement of `keeps` does.
+        candidate: what is written.
+        shows: the gate through which the candidate sees the state.
+    """
+
+    number: int
+    keeps: int
+    writes: int | None
+    candidate: int
+    shows: int
+
+
+def writable(
+    units: int,
+    horizon: float,
+    *,
+    directions: Any = None,
+    leak: float = 0.1,
+    replaces: bool = False,
+    release: Any = None,
+) -> Writable:
     """Makes a stated number of units writable and lasting, by construction and for any seed.
 
     At rest, the T steps of the horizon together let in at most `leak` of a candidate; one step x with x . d = 1 lets
@@ -66,11 +129,22 @@ def writable(units: int, horizon: float, *, directions: Any = None, leak: float 
     These units' gates are given all their weights, those from the state being zero; other gates, and all of the other
     units, keep theirs. Training changes all of them.
 
+    What comes in several steps, the order of which matters, wants `replaces`: the units are then a plain recurrence
+    that moves on at the steps that open it and stands still in between, so that ten symbols far before the end are as
+    easy to hold as ten at the end. Let `recurrent_init` be orthogonal, of a gain somewhat above 1 for what squashing
+    takes. What is to be said again, step by step, wants `release` too: a step along it, such as a delimiter, is
+    remembered by four more units, which from then on hold the gates of the others open: what is held moves on at every
+    step. Both are easily trained away while the readout learns how often each answer is: give the recurrence a
+    tenth of the readout's learning rate, or less.
+
     Args:
         units: how many units for each direction.
         horizon: T in steps, above `leak`.
         directions: K rows [D]; by default each input feature by itself, for which nothing of the task is known.
         leak: above 0, at most 1.
+        replaces: a step with x . d = 1 replaces what the unit holds by a candidate that sees the whole state; by
+            default, half of a candidate is written (and what the GRU holds is halved).
+        release: [D], the direction of the step after which the gates stay open; None for none.
 
     Returns:
         The value for `gr.lstm.init(..., writable=...)` and `gr.gru.init(..., writable=...)`.
@@ -89,26 +163,31 @@ def writable(units: int, horizon: float, *, directions: Any = None, leak: float 
     units = check_size("units", units, most=LARGEST)
     leak = check_number("leak", leak, above=0, most=1)
     horizon = check_number("horizon", horizon, least=2, most=1e30)
-    if directions is None:
-        return Writable(units, horizon, None, leak)
+    if not isinstance(replaces, bool):
+        raise fail("replaces", "True or False", shown(replaces))
+    rows = None if directions is None else tuple(map(tuple, _numbers("directions", directions, 2, DIRECTIONS).tolist()))
+    row = None if release is None else tuple(_numbers("release", release, 1, DIRECTION).tolist())
+    return Writable(units, horizon, rows, leak, replaces, row)
+
+
+def _numbers(argument: str, given: Any, axes: int, expected: str) -> np.ndarray:
+    """Finite numbers of so many axes, float64."""
     try:
-        rows = np.asarray(directions, np.float64)
+        numbers = np.asarray(given, np.float64)
     except (TypeError, ValueError):
-        raise fail("directions", DIRECTIONS, shown(directions)) from None
-    if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
-        raise fail("directions", DIRECTIONS, shown(rows))
-    return Writable(units, horizon, tuple(map(tuple, rows.tolist())), leak)
+        raise fail(argument, expected, shown(given)) from None
+    if numbers.ndim != axes or not numbers.size or not np.isfinite(numbers).all():
+        raise fail(argument, expected, shown(numbers))
+    return numbers
 
 
-def made_writable(params: Params, gates: int, given: Writable, *, writes: int | None, keeps: int) -> Params:
+def made_writable(params: Params, blocks: Blocks, given: Writable) -> Params:
     """The weights `w [D, G * H]`, `b [G * H]`; `w [H, G * H]` with the first units' gates as `given` says.
 
     Args:
         params: of a cell whose blocks stand side by side.
-        gates: G.
+        blocks: which of them is which gate.
         given: units, horizon and directions.
-        writes: the block of the gate that writes; None where the complement of the one that keeps does.
-        keeps: the block of the gate that keeps.
 
     Raises:
         ValueError: `given` is no `Writable`, of another width, or has more units than there are.
@@ -116,20 +195,29 @@ def made_writable(params: Params, gates: int, given: Writable, *, writes: int | 
     if not isinstance(given, Writable):
         raise fail("writable", "a value of `gr.initializers.writable`", shown(given))
     width, hidden = params.input["w"].shape[0], params.recurrent["w"].shape[0]
-    rows = given.rows(width)  # [N, D]
-    count = len(rows)
-    if count > hidden:
-        raise fail("writable", f"of at most {hidden} units in all, the hidden size", f"{count:,}")
+    memory = given.rows(width)  # [N, D]
+    latches = given.latches(width)  # [L, D]
+    rows = np.concatenate([memory, latches])
+    count, total = len(memory), len(rows)
+    if total > hidden:
+        raise fail("writable", f"of at most {hidden} units in all, the hidden size", f"{total:,}")
     w, b, u = (
-        a.reshape(*a.shape[:-1], gates, hidden) for a in (params.input["w"], params.input["b"], params.recurrent["w"])
+        a.reshape(*a.shape[:-1], blocks.number, hidden)
+        for a in (params.input["w"], params.input["b"], params.recurrent["w"])
     )
-    opening = given.bias * rows.T  # [D, N]
-    for gate, sign in ((keeps, 1.0),) if writes is None else ((keeps, 0.0), (writes, 1.0)):
-        toward = sign if gate == writes else -sign
-        w = w.at[:, gate, :count].set(toward * opening.astype(w.dtype))
-        b = b.at[gate, :count].set(-given.bias if gate == writes else given.bias)
-        u = u.at[:, gate, :count].set(0)
-    flat = [a.reshape(*a.shape[:-2], gates * hidden) for a in (w, b, u)]
+    turns = np.where(np.arange(total) < count, 1 + given.replaces, 2)  # [N + L]: how far x . d = 1 turns a gate
+    for gate in (blocks.keeps,) if blocks.writes is None else (blocks.keeps, blocks.writes):
+        rest = given.bias if gate == blocks.keeps else -given.bias
+        adds = gate == blocks.keeps and blocks.writes is not None and not given.replaces  # what was held stays
+        turned = np.where(adds & (np.arange(total) < count), 0, turns)
+        w = w.at[:, gate, :total].set(jnp.asarray(-rest * (turned[:, None] * rows).T, w.dtype))
+        b = b.at[gate, :total].set(rest)
+        u = u.at[:, gate, :total].set(0)
+        u = u.at[count:total, gate, :count].set(0.0 if adds else -RELEASED * rest / LATCHES)
+    b = b.at[blocks.shows, 0 if given.replaces else count : total].set(OPEN)
+    w = w.at[:, blocks.candidate, count:total].set(jnp.asarray(LATCHED * latches.T, w.dtype))
+    u = u.at[:, blocks.candidate, count:total].set(0)
+    flat = [a.reshape(*a.shape[:-2], blocks.number * hidden) for a in (w, b, u)]
     return params._replace(
         input={**params.input, "w": flat[0], "b": flat[1]}, recurrent={**params.recurrent, "w": flat[2]}
     )

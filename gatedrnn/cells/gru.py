@@ -16,9 +16,11 @@ from jax.typing import ArrayLike, DTypeLike
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_key
 from gatedrnn._forms import Gates, Params, serialisable
-from gatedrnn._writable import Writable, made_writable
+from gatedrnn._writable import Blocks, Writable, made_writable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import add_bias, affine, product, split, zeros
+
+BLOCKS = Blocks(3, keeps=1, writes=None, candidate=2, shows=0)
 
 
 @serialisable
@@ -143,7 +145,7 @@ def init(
     )
     bias = update_bias if chrono is None else chrono_init(chrono)(key_bias, (hidden_size,), dtype)
     params = fill_bias(params, 3, 1, bias, "update_bias")
-    params = params if writable is None else made_writable(params, 3, writable, writes=None, keeps=1)
+    params = params if writable is None else made_writable(params, BLOCKS, writable)
     return params._replace(recurrent={**params.recurrent, "b": jnp.zeros(hidden_size, dtype)})
 
 

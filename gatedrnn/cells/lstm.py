@@ -18,9 +18,11 @@ from jax.typing import ArrayLike, DTypeLike
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_key
 from gatedrnn._forms import Gates, Params, serialisable
-from gatedrnn._writable import Writable, made_writable
+from gatedrnn._writable import Blocks, Writable, made_writable
 from gatedrnn.initializers import Initializer, chrono as chrono_init, fill_bias, gate_weights, gaussian, orthogonal
 from gatedrnn.linear import affine, product, split, zeros
+
+BLOCKS = Blocks(4, keeps=1, writes=0, candidate=2, shows=3)
 
 
 @serialisable
@@ -169,7 +171,7 @@ def init(
     else:
         bias = chrono_init(chrono)(key_bias, (hidden_size,), dtype)  # [H]
         params = fill_bias(fill_bias(params, 4, 1, bias), 4, 0, -bias)
-    return params if writable is None else made_writable(params, 4, writable, writes=0, keeps=1)
+    return params if writable is None else made_writable(params, BLOCKS, writable)
 
 
 def initial_carry(params: Params, batch_size: int | None = None) -> LSTMState:

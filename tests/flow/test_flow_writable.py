@@ -83,6 +83,54 @@ def test_what_init_sets():
             np.testing.assert_array_equal(before[~changed], after[~changed])
 
 
+def moved(name, params, xs):
+    """The plain recurrence h' of every unit that the opened gates leave, float64: steps xs [N, D] -> h [N, H]."""
+    gates = 4 if name == "lstm" else 3
+    w, b, u = (np.asarray(a, np.float64) for a in (params.input["w"], params.input["b"], params.recurrent["w"]))
+    h, hs = np.zeros(u.shape[0]), []
+    for x in np.asarray(xs, np.float64):
+        of_x, of_h = np.split(x @ w + b, gates), np.split(h @ u, gates)
+        if name == "lstm":
+            h = sigmoid(of_x[3] + of_h[3]) * np.tanh(np.tanh(of_x[2] + of_h[2]))
+        else:
+            h = np.tanh(of_x[2] + sigmoid(of_x[0] + of_h[0]) * of_h[2])
+        hs.append(h)
+    return np.stack(hs)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_what_is_replaced_stands_still_until_it_is_released(name):
+    """Steps between and after the symbols change nothing; after the release every step moves what is held."""
+    cell, symbols = getattr(gr, name), [0, 2, 1, 0, 2]
+    heard, delimiter = [[1, 1, 1, 0, 0]], [0, 0, 0, 0, 1]
+    made = gr.initializers.writable(8, 10_000, directions=heard, replaces=True, release=delimiter, leak=1e-3)
+    params = cell.init(jax.random.key(1), 5, 12, writable=made)
+    shown = lambda steps: jnp.eye(5)[jnp.array(steps)]
+    hs = gr.unroll(cell, params, shown(symbols))[1]  # [5, 12]
+    np.testing.assert_allclose(hs[:, :8], moved(name, params, shown(symbols))[:, :8], rtol=2e-3, atol=2e-4)
+    assert (np.abs(hs[:, 8:]) < 1e-3).all()  # nothing to remember yet
+    scattered = np.full(800, 3)
+    scattered[[3, 200, 201, 500, 799]] = symbols
+    apart = 0.03 if name == "lstm" else 1e-3  # the output gate, open to 0.98, is another at each input
+    np.testing.assert_allclose(gr.unroll(cell, params, shown(scattered))[1][-1], hs[-1], atol=apart)
+    gates = gr.gate_activations(cell, params, shown([*symbols, 3, 4, 3, 3, 3]))
+    keeps = np.asarray(gates.forget if name == "lstm" else gates.update)[:, :8]  # [10, 8]
+    assert (keeps[:5] < 1e-3).all() and (keeps[5:7] > 1 - 1e-3).all() and (keeps[7:] < 0.2).all()
+    if name == "lstm":
+        np.testing.assert_allclose(gates.input[:, :8], 1 - keeps, atol=1e-6)
+
+
+def test_replaced_for_any_seed_and_width():
+    """20 seeds: one symbol long ago is shown as if it had been the last step, but for what leaks in and out."""
+    made = gr.initializers.writable(5, 1_000, directions=[(1, 0)], replaces=True)
+    keys = jax.vmap(jax.random.key)(jnp.arange(20))
+    xs = jnp.eye(2)[jnp.array([0] + [1] * 999)]
+    for cell in (gr.lstm, gr.gru):
+        hs = jax.vmap(lambda key, cell=cell: gr.unroll(cell, cell.init(key, 2, 5, writable=made), xs)[1])(keys)
+        assert (np.abs(hs[:, 0]).max(-1) > 0.1).all()
+        assert (np.abs(hs[:, -1] - hs[:, 0]) < 0.25).all()
+
+
 def test_refused():
     """What is no such value, or does not fit."""
     key, made = jax.random.key(0), gr.initializers.writable(4, 100)
@@ -92,7 +140,13 @@ def test_refused():
         gr.gru.init(key, 2, 6, writable=4)
     with pytest.raises(ValueError, match="`writable.directions` must be"):
         gr.gru.init(key, 2, 6, writable=gr.initializers.writable(1, 100, directions=[(1, 0, 0)]))
-    for wrong in ({"units": 0}, {"horizon": 1}, {"leak": 0}, {"leak": 2}, {"directions": [1, 0]}, {"directions": "x"}):
+    released = gr.initializers.writable(2, 100, directions=[(0, 1)], release=(1, 0))
+    with pytest.raises(ValueError, match="`writable` must be of at most 5 units in all.*; got 6"):
+        gr.gru.init(key, 2, 5, writable=released)
+    with pytest.raises(ValueError, match="`writable.release` must be"):
+        gr.gru.init(key, 2, 9, writable=gr.initializers.writable(1, 100, release=(1, 0, 0)))
+    sizes = ({"units": 0}, {"horizon": 1}, {"leak": 0}, {"leak": 2}, {"directions": [1, 0]}, {"directions": "x"})
+    for wrong in (*sizes, {"replaces": 1}, {"release": [[1, 0]]}, {"release": [float("nan")]}):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
             gr.initializers.writable(**({"units": 1, "horizon": 100} | wrong))
     params = gr.lstm.init(key, 2, 3)
