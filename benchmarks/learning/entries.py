@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import optax
 
 import gatedrnn as gr
 from benchmarks.shared import Row
+from gatedrnn._writable import LATCHES
 from gatedrnn.cells import CLASSICS
 from gatedrnn.tasks import _copying as copying, sentences
 
@@ -66,11 +68,26 @@ def writable_agreement(setup: gr.train.Setup) -> gr.train.Setup:
     return replace(setup, cell_options={"writable": made})
 
 
+def in_recurrence(weights: Any) -> Any:
+    """Which leaves of a model's weights are the recurrence's, as a tree of bools."""
+    in_readout = jax.tree.map(lambda _: False, weights)
+    return in_readout._replace(cell=jax.tree.map(lambda _: True, weights.cell))
+
+
 def writable_copy(setup: gr.train.Setup) -> gr.train.Setup:
-    """Half of the units hear the eight symbols, and neither the blank nor the delimiter: not which symbol, or when."""
-    heard = [[1.0] * copying.ALPHABET + [0.0] * (setup.task.input_size - copying.ALPHABET)]
-    made = gr.initializers.writable(setup.hidden_size // 2, setup.horizon, directions=heard)
-    return replace(setup, cell_options={"writable": made}, optimiser=gr.train.Optimiser(optax.adam, 1e-2, 1.0))
+    """Units that hear the symbols, stand still at blanks and move on from the delimiter: not which symbol, or when.
+
+    The recurrence begins at a thirtieth of the readout's rate: until the readout knows how often a blank is the answer,
+    all gradient is of that, and would undo what was made.
+    """
+    symbols = [1.0] * copying.ALPHABET + [0.0, 0.0]
+    delimiter = [0.0] * copying.ALPHABET + [0.0, 1.0]
+    units = setup.hidden_size - LATCHES
+    made = gr.initializers.writable(units, setup.horizon, directions=[symbols], replaces=True, release=delimiter)
+    drawn = {"recurrent_init": gr.initializers.orthogonal(1.2), "input_init": gr.initializers.gaussian(0.5)}
+    later = optax.scale_by_schedule(optax.linear_schedule(1 / 30, 4 / 30, 600))
+    rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(3e-2), optax.masked(later, in_recurrence))
+    return replace(setup, cell_options={"writable": made, **drawn}, optimiser=rule)
 
 
 def final_test(setup: gr.train.Setup) -> Tests:

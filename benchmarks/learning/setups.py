@@ -89,12 +89,13 @@ def copy_1000() -> list[Entry]:
     """16,000 weights, where Bai 2018 reports chance for the LSTM; and an LSTM whose input layer is drawn wider.
 
     chrono closes the input gates. Drawn four times as wide, some are opened by some symbols from the first update on.
+    Made writable, all units are opened by every symbol, and by the delimiter for good.
     """
     rule, faster = (gr.train.Optimiser(optax.adam, rate, 1.0) for rate in (3e-3, 1e-2))
     wide = {**for_horizon(gr.lstm, 1_020), "input_init": gr.initializers.gaussian(4.0)}
     setups = dict(each(gr.tasks.copy, 1_000, units_for(16_000), 32, rule, memory=1_020))
     setups["lstm chrono, wide input"] = replace(setups["lstm chrono"], optimiser=faster, cell_options=wide)
-    setups["gru writable"] = writable_copy(setups["gru default"])
+    setups |= {f"{name} writable": writable_copy(setups[f"{name} default"]) for name in ("gru", "lstm")}
     budgets = {"lstm default": 4_000, "lstm chrono": 4_000}  # the last to leave the plateau
     return [
         Entry(label, setup, budgets.get(label, 2_000), (0, 1, 2), 0.001, 100, 2, final_test(setup))
