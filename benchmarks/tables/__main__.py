@@ -54,6 +54,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "latency": latency_table,
     "learning": learning_tables.learning_table,
     "writable": learning_tables.writable_table,
+    "copying": learning_tables.copying_table,
     "forecast": forecasts.forecast_table,
     "forecast_tasks": forecasts.forecast_tasks_table,
     "flossed": flossed_table,

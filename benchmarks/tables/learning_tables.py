@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.learning.setups import ATTRACTORS, DIFFER, FRONTED
 from benchmarks.shared import Row, number, table
 from benchmarks.tables.learned import BELOW_CHANCE, MARGIN, MARK, PUBLISHED, entries, first_below, learned_at, spread
-from gatedrnn.tasks import sentences
+from gatedrnn.tasks import _copying as copying, sentences
 
 
 def learning_table() -> str:
@@ -95,6 +95,25 @@ def writable_table() -> str:
         "brackets. Minutes on one core; where seeds were trained together, their share."
     )
     header = ("cell, T", f"seeds below {MARK:g}", "after updates", "loss of 20 batches then", "minutes a seed")
+    return f"{table(header, lines)}\n\n{caption}"
+
+
+def copying_table() -> str:
+    """Copying: the loss over all steps, and how many of the symbols are right."""
+    lines = []
+    for entry in entries("copy-1000"):
+        test = entry["tests"]["20 batches"]
+        steps = test["T"] + 2 * copying.LENGTH
+        right = [max(0.0, 1 - (1 - accuracy) * steps / copying.LENGTH) for accuracy in test["accuracy"]]
+        name, weights = entry["label"], f"{entry['weights']:,}"
+        lines.append((name, weights, f"{entry['updates']:,}", spread(test["loss"], ".2g"), spread(right, ".1%")))
+    first = entries("copy-1000")[0]
+    caption = (
+        f"{first['setup']['batch']} sequences an update; medians over {len(first['reached'])} seeds, the least and the "
+        f"largest in brackets. Without memory the loss is {first['chance']:.2g}. A blank said wrong counts as a wrong "
+        f"symbol. Published: {PUBLISHED['copy-1000']}."
+    )
+    header = ("model", "weights", "updates", "loss of 20 batches", "symbols right")
     return f"{table(header, lines)}\n\n{caption}"
 
 

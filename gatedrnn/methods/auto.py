@@ -23,7 +23,7 @@ from gatedrnn.methods.segmented import check_factored, in_scans
 ROWS, STEPS = 64, 64  # from here on many, and up to here few
 UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to compute again costs less than to keep
 LONGER = 1_000  # steps, beyond which it costs less, too
-NUMBERS = 512  # B * H, from which on a step's own product of its inputs is no slower than a segment's
+NUMBERS = 512  # B * H, from which on a step's own product of few inputs is no slower than a segment's
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
 ALONE = "the cell has `step` alone"
@@ -31,8 +31,8 @@ MIXED = "the parts of the carry differ in dtype"
 OTHER = "all that need not wait for the carry is one product per segment"
 SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} steps are few to keep"
 HELD = f"H >= {UNITS} and T <= {LONGER:,}, or T <= {STEPS}, and what the gradient reads is kept, not computed again"
-NARROW = "D < H, and to hoist the inputs' product gains less than it costs"
-WIDE = "D >= H, and the inputs' product is hoisted"
+NARROW = f"D < H and B H >= {NUMBERS}, and to hoist the inputs' product gains less than it costs"
+WIDE = f"D >= H or B H < {NUMBERS}, and the inputs' product is hoisted"
 LONG = "T > 2 H, and U^T is laid out before the reverse loop"
 FEW = "T <= 2 H, and the reverse loop reads U as it is"
 
@@ -43,9 +43,9 @@ class Auto:
     """What `unroll` does where no method is given.
 
     A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
-    its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. Where no derivative
-    is asked for and D < H, one `lax.scan` of the step runs in the place of segments; and on the way forward where one
-    is, if B * H >= 512 and the carry is h alone, or kept. At T <= 2 H the reverse loop reads U as it is, and does not
+    its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
+    512 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and on the way
+    forward where one is, if the carry is h alone, or kept. At T <= 2 H the reverse loop reads U as it is, and does not
     lay U^T out first. At H >= 128 and T <= 1,000, and at H >= 32 and T <= 64, gates and carry are kept for the gradient
     and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
 
@@ -114,8 +114,9 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
     units = carry.h.shape[-1]
     if batch >= ROWS and steps <= STEPS and units >= UNITS // 2:
         return _Chosen(None, 0, SHORT)
-    plain, laid_out, keeps = width < units, steps > 2 * units, _keeps(cell, carry, steps)
-    stepwise = plain and (keeps or len(carry) == 1) and carry.h.size >= NUMBERS
+    plain = width < units and carry.h.size >= NUMBERS
+    laid_out, keeps = steps > 2 * units, _keeps(cell, carry, steps)
+    stepwise = plain and (keeps or len(carry) == 1)
     why = [NARROW if plain else WIDE, LONG if laid_out else FEW, *([HELD] if keeps else [])]
     return _Chosen(Scans(plain, laid_out, keeps, stepwise), length, "; ".join(why))
 

@@ -12,13 +12,13 @@ from gatedrnn.methods._loops import Scans
 from gatedrnn.methods.segmented import in_scans
 
 SIZES = {  # B D H T: the way forward, and that of the gradient
-    (2, 3, 5, 7): ("scan", "segments"),  # narrow, few steps
+    (2, 3, 5, 7): ("segments", "segments"),  # narrow, and so few numbers that the product is hoisted
     (2, 6, 5, 7): ("segments", "segments"),  # wide
-    (3, 2, 4, 21): ("scan", "segments"),  # U^T laid out
+    (3, 2, 4, 21): ("segments", "segments"),  # U^T laid out
     (1, 5, 4, 21): ("segments", "segments"),  # one row
-    (64, 2, 3, 5): ("scan", "segments"),  # many rows, few steps, narrow
+    (64, 2, 8, 5): ("scan", "segments"),  # many rows, few steps, narrow
     (64, 2, 64, 5): ("scan", "scan"),  # many rows, few steps
-    (2, 3, 32, 7): ("scan", "segments"),  # few steps, kept
+    (2, 3, 32, 7): ("segments", "segments"),  # few steps, kept
     (2, 129, 128, 65): ("segments", "segments"),  # wide, kept
     (8, 3, 64, 61): ("scan", "segments"),  # one scan forward where h is the carry, two segments and a rest back
     (4, 3, 128, 65): ("scan", "segments"),  # one scan forward, all is kept, five segments back
@@ -125,8 +125,11 @@ def test_broken_laws_are_refused_at_all_sizes():
 def test_what_explain_says():
     """In a sentence; of methods that hold another one, what that one does; of a given one, that it was given."""
     params = gr.gru.init(jax.random.key(0), 3, 4)
-    line = "gru (B = 2, D = 3, H = 4, T = 30): forward scan, gradient segments, K = 30; "
-    assert str(gr.explain(gr.gru, params, shapes(2, 3, 30))[0]) == f"{line}{auto.NARROW}; {auto.LONG}"
+    line = "gru (B = {}, D = 3, H = 4, T = 30): forward {}, gradient segments, K = {}; {}; {}"
+    for batch, told in ((2, ("segments", 30, auto.WIDE)), (128, ("scan", 30, auto.NARROW))):
+        way, length, why = told
+        found = str(gr.explain(gr.gru, params, shapes(batch, 3, 30))[0])
+        assert found == line.format(batch, way, length, why, auto.LONG)
     inside = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Checkpointed(10, gr.Autodiff()))[0]
     assert (inside.gradient, inside.why) == ("Autodiff(unroll=1, clip=None)", "it was asked for")
     fused = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Fused())[0]
@@ -152,7 +155,7 @@ def test_one_choice_for_symbols():
 @pytest.mark.parametrize("batch", [(), (2,)], ids=["one", "batch"])
 def test_mapped_and_then_differentiated(batch):
     """The scan in the place of segments, and the rule of its derivative, leave a mapped axis in one place."""
-    params = gr.gru.init(jax.random.key(0), 2, 3)
+    params = gr.gru.init(jax.random.key(0), 2, 512 // (batch or (1,))[0])
     xs = jax.random.normal(jax.random.key(1), (4, 5, *batch, 2))
 
     def both(method):
