@@ -85,9 +85,14 @@ def writable_copy(setup: gr.train.Setup) -> gr.train.Setup:
     units = setup.hidden_size - LATCHES
     made = gr.initializers.writable(units, setup.horizon, directions=[symbols], replaces=True, release=delimiter)
     drawn = {"recurrent_init": gr.initializers.orthogonal(1.2), "input_init": gr.initializers.gaussian(0.5)}
-    later = optax.scale_by_schedule(optax.linear_schedule(1 / 30, 4 / 30, 600))
-    rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(3e-2), optax.masked(later, in_recurrence))
+    rule = apart(3e-2, optax.linear_schedule(1 / 30, 4 / 30, 600))
     return replace(setup, cell_options={"writable": made, **drawn}, optimiser=rule)
+
+
+def apart(rate: float, share: float | optax.Schedule) -> optax.GradientTransformation:
+    """Adam at a rate for the readout, and at a share of it for the recurrence."""
+    scaled = optax.scale_by_schedule(share) if callable(share) else optax.scale(share)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate), optax.masked(scaled, in_recurrence))
 
 
 def final_test(setup: gr.train.Setup) -> Tests:

@@ -1,7 +1,8 @@
 """What `gr.flow.monitor` costs a training: the same step bare and watched, in turns, and its two parts apart.
 
-The guard takes less than steps differ among themselves: it is the median over pairs of neighbouring timings, as many
-as fit into a time, of which the record has the standard error.
+The guard takes less than steps differ among themselves, on a machine that is shared: each time is the tenth part of
+its timings from below, what undisturbed steps take, of as many short turns as fit into a time. The record has the
+standard error of the guard's, of the turns drawn again a thousand times.
 
 python -m benchmarks.learning.monitor_cost              sizes below; benchmarks/results/monitor.json
 python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horizon, and no record
@@ -11,9 +12,7 @@ python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horiz
 
 import argparse
 import json
-import math
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import gatedrnn as gr
@@ -30,7 +30,8 @@ from benchmarks.shared import RESULTS, Row, described, number, table, write_whol
 RECORD = RESULTS / "monitor.json"
 EVERY = 100
 FEWEST = 5  # turns
-NORMAL = 1.2533 / 1.349  # standard error of a median from the distance of its quartiles
+UNDISTURBED = 0.1  # share of the timings at or below which one counts
+DRAWN = 1_000  # times that turns are drawn again
 CELLS: dict[str, gr.Cell] = {"gru": gr.gru, "lstm": gr.lstm}
 
 
@@ -88,7 +89,7 @@ def seconds(run: Callable[..., Any], arguments: tuple[Any, ...], calls: int) -> 
 
 
 def measure(name: str, size: Size, calls: int, budget: float) -> Row:
-    """Medians over turns, in each of which the step is timed bare and guarded, in changing order."""
+    """Times of undisturbed steps, of turns in each of which one is timed bare and guarded, in changing order."""
     step, probe, arguments = training(CELLS[name], size)
     with tempfile.TemporaryDirectory() as folder:
         guarded = gr.flow.monitor(step, probe, every=10**9, first=1)
@@ -96,30 +97,30 @@ def measure(name: str, size: Size, calls: int, budget: float) -> Row:
         for run in (step, guarded, always):
             seconds(run, arguments, 2)
         turns = max(FEWEST, round(budget / (2 * calls * seconds(step, arguments, 2))))
-        bare, differences, measured = [], [], []
+        pairs, watched = np.empty((turns, 2)), []
         for turn in range(turns):
-            pair = (step, guarded) if turn % 2 else (guarded, step)
-            times = {run: 1000 * seconds(run, arguments, calls) for run in pair}
-            bare.append(times[step])
-            differences.append(times[guarded] - times[step])
-            if turn < FEWEST:
-                measured.append(1000 * seconds(always, arguments, max(calls // 5, 1)))
-    step_ms, guard_ms = statistics.median(bare), statistics.median(differences)
-    low, _, high = statistics.quantiles(differences, n=4)
-    parts = {"step_ms": step_ms, "measurement_ms": statistics.median(measured) - step_ms, "guard_ms": guard_ms}
-    spread = {"turns": turns, "guard_error_ms": NORMAL * (high - low) / math.sqrt(turns)}
-    cost = (parts["measurement_ms"] / EVERY + max(guard_ms, 0)) / step_ms
-    return {"cell": name, **size._asdict(), "every": EVERY, **parts, **spread, "cost": cost}
+            for which in (0, 1) if turn % 2 else (1, 0):
+                pairs[turn, which] = 1000 * seconds((step, guarded)[which], arguments, calls)
+            if turn % FEWEST == 0:
+                watched.append(1000 * seconds(always, arguments, 1))
+    step_ms, guarded_ms = np.quantile(pairs, UNDISTURBED, axis=0)
+    again = np.random.default_rng(0).integers(turns, size=(DRAWN, turns))
+    low = np.quantile(pairs[again], UNDISTURBED, axis=1)  # [1000, 2]
+    measurement_ms, guard_ms = np.quantile(watched, UNDISTURBED) - step_ms, guarded_ms - step_ms
+    cost = (measurement_ms / EVERY + max(guard_ms, 0)) / step_ms
+    times = {"step_ms": step_ms, "measurement_ms": measurement_ms, "guard_ms": guard_ms}
+    spread = {"turns": turns, "guard_error_ms": (low[:, 1] - low[:, 0]).std(), "cost": cost}
+    return {"cell": name, **size._asdict(), "every": EVERY} | {k: float(v) for k, v in (times | spread).items()}
 
 
 def shown(runs: list[Row]) -> str:
     """One line for each run."""
-    columns = ("step_ms", "measurement_ms", "guard_ms")
     lines = []
     for run in runs:
         size = f"{run['batch']} {run['steps']:,} {run['hidden']}"
-        times = (number(run[column], ",.2f") for column in columns)
-        lines.append((run["cell"], size, *times, number(100 * run["cost"], ".2f")))
+        step, measurement, guard = (number(run[f"{part}_ms"], ",.2f") for part in ("step", "measurement", "guard"))
+        guard = f"{guard} ± {number(run['guard_error_ms'], '.2f')}"
+        lines.append((run["cell"], size, step, measurement, guard, number(100 * run["cost"], ".2f")))
     return table(("cell", "B T H", "step (ms)", "measurement (ms)", "guard (ms)", "cost at n = 100 (%)"), lines)
 
 
@@ -131,8 +132,8 @@ def monitor_cost_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth of the horizon, and no record")
-    parser.add_argument("--calls", type=int, default=10, help="steps in a row per timing")
-    parser.add_argument("--seconds", type=float, default=20, help="for the pairs of timings of a size")
+    parser.add_argument("--calls", type=int, default=4, help="steps in a row per timing")
+    parser.add_argument("--seconds", type=float, default=40, help="for the pairs of timings of a size")
     options = parser.parse_args()
     made, load = described(("jax", "jaxlib", "numpy", "optax")), os.getloadavg()[0]
     sizes = [size._replace(steps=size.steps // 100) for size in SIZES] if options.quick else SIZES

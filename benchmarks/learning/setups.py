@@ -13,6 +13,7 @@ from benchmarks.learning.entries import (
     Tests,
     Units,
     adding,
+    apart,
     each,
     final_test,
     for_horizon,
@@ -101,6 +102,18 @@ def copy_1000() -> list[Entry]:
         Entry(label, setup, budgets.get(label, 2_000), (0, 1, 2), 0.001, 100, 2, final_test(setup))
         for label, setup in setups.items()
     ]
+
+
+def copy_rates() -> list[Entry]:
+    """The same writable units over 100 steps, with the recurrence's learning rate apart from the readout's."""
+    entries = []
+    for cell in (gr.gru, gr.lstm):
+        plain = gr.train.Setup(gr.tasks.copy, cell, 100, units_for(16_000)(cell, gr.tasks.copy), 32)
+        for rate, share in ((1e-2, 1.0), (1e-2, 0.1), (3e-2, 1 / 30)):
+            setup = replace(writable_copy(plain), optimiser=apart(rate, share))
+            label = f"{cell.name} {rate:g}, recurrence {rate * share:g}"
+            entries.append(Entry(label, setup, 800, (0, 1, 2), None, 100, 2, final_test(setup)))
+    return entries
 
 
 def adding_600() -> list[Entry]:
@@ -225,6 +238,7 @@ RECORDS: dict[str, Callable[[], list[Entry]]] = {
     "adding-1000000": adding_1000000,
     "adding-writable": adding_writable,
     "copy-1000": copy_1000,
+    "copy-rates": copy_rates,
     "adding-600": adding_600,
     "adding-750": adding_750,
     "temporal-order": temporal_order,

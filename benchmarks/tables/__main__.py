@@ -32,6 +32,7 @@ from benchmarks.tables import (
     pictures,
     readme_tables,
     speed_tables,
+    writable_tables,
 )
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -53,8 +54,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "options": options_table,
     "latency": latency_table,
     "learning": learning_tables.learning_table,
-    "writable": learning_tables.writable_table,
-    "copying": learning_tables.copying_table,
+    "writable": writable_tables.writable_table,
+    "copying": writable_tables.copying_table,
+    "rates": writable_tables.rates_table,
     "forecast": forecasts.forecast_table,
     "forecast_tasks": forecasts.forecast_tasks_table,
     "flossed": flossed_table,
