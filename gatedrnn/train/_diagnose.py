@@ -25,7 +25,7 @@ from gatedrnn.train._measured import (
     writable,
 )
 from gatedrnn.train._metrics import Row
-from gatedrnn.train._replay import Stability, stability
+from gatedrnn.train._replay import Stability, rise, stability
 from gatedrnn.train._setup import Setup
 from gatedrnn.train._state import TrainState, init
 
@@ -74,13 +74,17 @@ def evidence(
     tried: list[Tried] = []
     bias, found = None, Stability()
     on_measure(2, PARTS, "what would help")
+    if way.place == "diverged":
+        found = stability(setup, start, state, way.updates, bar)
+    if way.place == "above":
+        found = rise(setup, start, way.updates, bar, test_every)
+        if found.failed_at == 1 and found.rate is None:  # it was there before the first update, and no rate is at fault
+            way, found = way._replace(place="plateau"), Stability()
     if way.place in ("plateau", "left") and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
         if lost or (now.units == 0 and way.place == "plateau"):
             tried = [_tried(options, other, seed, on) for options, other in others]
         bias = keeping_bias(setup, first, on) if lost else None
-    if way.place == "diverged":
-        found = stability(setup, start, state, way.updates, bar)
     on_measure(PARTS, PARTS, "done")
     return Evidence(
         course=way,
@@ -105,6 +109,7 @@ def evidence(
         failed_at=found.failed_at,
         stable=found.rate,
         since=found.since,
+        until=found.until,
     )
 
 

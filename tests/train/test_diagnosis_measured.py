@@ -13,7 +13,7 @@ import gatedrnn as gr
 from gatedrnn.tasks._marks import marks
 from gatedrnn.train import _diagnose
 from gatedrnn.train._measured import keeping_bias, measured, sequences, without_memory
-from gatedrnn.train._replay import stability
+from gatedrnn.train._replay import Stability, rise, stability
 from gatedrnn.train._signal import SEED
 
 T, H, B = 12, 4, 3
@@ -201,4 +201,4 @@ def test_a_training_run_again():
     assert losses(larger).max() > high
     lost = state._replace(params=jax.tree.map(lambda a: a * jnp.nan, state.params))
     assert stability(setup, state, lost, 12, 1 / 6) == got
-    assert stability(setup, state, state, len(found) - 1, 1 / 6) == (None, None, 0)
+    assert stability(setup, state, state, len(found) - 1, 1 / 6) == Stability()
