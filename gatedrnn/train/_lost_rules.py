@@ -18,7 +18,8 @@ def diverged(e: Evidence) -> Finding | None:
     if e.failed_at is not None:
         at = f"at update {e.failed_at:,}"
     says = f"The loss stopped being finite {at}, with a learning rate of {e.rate:g}."
-    return Finding("diverged", says + _norm(e), (_smaller(e) or _tenth(e, "There is no finite state to try others from"),))
+    change = _smaller(e) or _tenth(e, "There is no finite state to try others from")
+    return Finding("diverged", says + _norm(e), (change,))
 
 
 def above(e: Evidence) -> Finding | None:

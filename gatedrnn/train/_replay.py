@@ -21,6 +21,7 @@ from gatedrnn.train._state import TrainState, updated
 
 TRIED = 15  # rates: five decades
 LARGEST = float(np.finfo(np.float32).max)
+RULED = optax.identity()  # in the place of an optimiser, whose rate is no part of the program: one, so that it is one
 WHOLE = 5_000_000  # steps of sequences of a training that is run again from its beginning
 
 
@@ -128,7 +129,7 @@ def _below(rate: float) -> Iterator[float]:
 
 def _run(setup: Setup, state: TrainState, rate: float, until: int, high: float, window: int = 1) -> _Way:
     """From this state up to an update, or to one that is lost."""
-    plain = replace(setup, optimiser=optax.identity())  # the rate is no part of the program
+    plain = replace(setup, optimiser=RULED)
     numbers = jnp.float32(rate), jnp.int32(until), jnp.float32(high), jnp.int32(window)
     return _way(setup.optimiser.rule, setup.optimiser.clip, plain, state, *numbers)
 
