@@ -77,9 +77,8 @@ def evidence(
     if way.place == "diverged":
         found = stability(setup, start, state, way.updates, bar)
     if way.place == "above":
-        found = rise(setup, start, way.updates, bar, test_every)
-        if found.failed_at == 1 and found.rate is None:  # it was there before the first update, and no rate is at fault
-            way, found = way._replace(place="plateau"), Stability()
+        risen = rise(setup, start, way.updates, bar, test_every)
+        way, found = (way._replace(place="plateau"), found) if risen is None else (way, risen)
     if way.place in ("plateau", "left") and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
         if lost or (now.units == 0 and way.place == "plateau"):

@@ -86,7 +86,7 @@ class Evidence:
         failed_at: the first update whose loss is not finite, or is far above that without memory, where that was found.
         stable: a smaller rate with which the loss stays low.
         since: the update from which smaller rates were tried.
-        until: that up to which.
+        until: that up to which; 0 where none was.
     """
 
     course: Course

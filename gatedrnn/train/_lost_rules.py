@@ -50,6 +50,7 @@ def _norm(e: Evidence) -> str:
 
 
 def _tenth(e: Evidence, untried: str) -> Change:
+    """A guess, where no smaller rate was tried."""
     return Change(f"{untried}: a tenth.", {"rate": e.rate / 10})
 
 
@@ -62,4 +63,4 @@ def _smaller(e: Evidence) -> Change | None:
         over = f"for {e.until:,} updates"
     if e.stable is not None:
         return Change(f"With {e.stable:g} the loss stays low, {over}.", {"rate": e.stable})
-    return Change(f"With no smaller one, of five decades, it stays low {over}.")
+    return Change(f"With no smaller one that was tried it stays low, {over}.")

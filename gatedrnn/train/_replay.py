@@ -47,7 +47,7 @@ class _Way(NamedTuple):
     Attributes:
         lost: the first update whose loss is above `high` and far above the first, or no number; -1 for none. The last.
         over: the first whose loss is above `high`, or no number; -1 for none.
-        end: mean loss over the last updates.
+        end: mean loss, in which the last updates, a window of them, weigh most.
     """
 
     lost: Array
@@ -80,29 +80,32 @@ def stability(setup: Setup, start: TrainState, state: TrainState, until: int, ba
     return Stability(failed, next(filter(stays, _below(rate)), None), int(begun.step[0]), until)
 
 
-def rise(setup: Setup, start: TrainState, until: int, bar: float, window: int) -> Stability:
+def rise(setup: Setup, start: TrainState, until: int, bar: float, window: int) -> Stability | None:
     """Runs the updates of one seed whose loss is far above that without memory, as many as can be from the beginning.
 
-    The first update whose loss is far above both that without memory and the first loss; where there is none, though
-    the loss ends high, the first that is far above that without memory: update 1 of a loss that was there already.
-    With a smaller rate the loss stays low where no update is of the first kind and the loss ends low.
+    A loss is lost where it is far above both that without memory and the first one. Where none is, though the loss ends
+    high, the first counts that is far above that without memory: update 1 of a loss that was there already. With a
+    smaller rate the loss stays low where none is lost and it ends low.
 
     Args:
         setup: with an `Optimiser` whose learning rate is a number.
         start: before the first update, [1, ...].
         until: an update.
         bar: the loss without memory.
-        window: updates at the end, whose mean loss is what it ends with.
+        window: of the mean loss that it ends with, in updates.
+
+    Returns:
+        What was found; None where it ends high with no loss lost, and no lower with smaller rates: it is not the rate.
     """
     until = min(until, _affordable(setup))
     if until < 1:
         return Stability()
     rate, high = setup.optimiser.learning_rate, HIGH * bar
     way = _run(setup, start, rate, until, high, window)
-    failed = int(way.lost if way.lost >= 0 else way.over)
-    if failed < 0 or (way.lost < 0 and way.end <= high):
+    rises = bool(way.lost >= 0)
+    if not rises and way.end <= high:
         return Stability(until=until)
-    least = math.inf if way.lost >= 0 else float(way.end)
+    failed, least = (int(way.lost), math.inf) if rises else (int(way.over), float(way.end))
     for smaller in _below(rate):
         way = _run(setup, start, smaller, until, high, window)
         if way.lost >= 0:
@@ -112,7 +115,7 @@ def rise(setup: Setup, start: TrainState, until: int, bar: float, window: int) -
         if way.end >= least:  # so are those below it, which only learn less
             break
         least = float(way.end)
-    return Stability(failed, None, 0, until)
+    return Stability(failed, None, 0, until) if rises else None
 
 
 def _affordable(setup: Setup) -> int:

@@ -219,8 +219,8 @@ def test_what_is_said():
     assert "between updates 350 and 400, with a learning rate of 0.01" in findings(DIVERGED)[0].says
     assert "at update 333, with" in findings(on(DIVERGED, failed_at=333))[0].says
     assert findings(on(ABOVE, failed_at=2))[0].says == (
-        "The loss rose far above that without memory at update 2, with a learning rate of 3, and is not coming down any "
-        "more. At update 400, the last checkpoint, the gradient's norm is 0.5; the clip is at 1."
+        "The loss rose far above that without memory at update 2, with a learning rate of 3, and is not coming down "
+        "any more. At update 400, the last checkpoint, the gradient's norm is 0.5; the clip is at 1."
     )
     assert "was far above that without memory before the first update" in findings(on(ABOVE, failed_at=1))[0].says
     assert "The loss is 1,071 times that without memory, with" in findings(ABOVE)[0].says
