@@ -1,4 +1,4 @@
-"""`gatedrnn diagnose`: why a training is on its plateau, or off it, and what to change."""
+"""`gatedrnn diagnose`: why a training is on its plateau, above it or off it, and what to change."""
 
 import dataclasses
 import math
@@ -42,7 +42,7 @@ def diagnose(
     record: Path | None = option(None, "A JSON file for all that was measured.", word="json", metavar="FILE"),
     force: bool = option(False, "Replace the file that is there."),
 ) -> None:
-    """Say why a training is on its plateau, left it, diverged or stopped too early, and what to change.
+    """Say why a training is on its plateau, far above it, left it, diverged or stopped too early, and what to change.
 
     Reads the last whole checkpoint and the tests, and measures the first and the last weights on batches of the
     training's own task. The training may still be under way: it is not disturbed.

@@ -4,7 +4,8 @@ untested     no test yet
 diverged     the last test has a loss that is not finite
 learned      the loss is at its target, or a tenth of that of the answer without memory
 left         it is at most 95 % of that
-plateau      it is not
+above        it is more than ten times that, and is not coming down any more
+plateau      it is none of these
 """
 
 import itertools
@@ -18,8 +19,10 @@ from gatedrnn.train._metrics import Row
 
 OFF, LEARNED = 0.95, 0.1
 """Of the loss without memory: what is off the plateau, and what has learned."""
+HIGH = 10  # times the loss without memory, at which a loss counts as lost
 LAST = 4  # tests from which a trend is read at least
-Place = Literal["untested", "diverged", "plateau", "left", "learned"]
+FALL = 0.01  # by which the loss falls in a tenth of the updates made, at least, where it is still falling
+Place = Literal["untested", "diverged", "above", "plateau", "left", "learned"]
 
 
 class Course(NamedTuple):
@@ -69,7 +72,7 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
     off = list(itertools.takewhile(lambda row: row.test_loss <= OFF * without_memory, reversed(finite)))
     best = min(finite, key=lambda row: row.test_loss, default=last)
     return Course(
-        _place(last, without_memory, target),
+        _place(finite, last, without_memory, target),
         last.step,
         last.test_loss,
         last.train_loss,
@@ -77,17 +80,37 @@ def course(rows: Sequence[Row], without_memory: float, target: float | None = No
         best.step,
         off[-1].step if off else None,
         finite[-1].step if finite else 0,
-        *_trend(counted[-max(LAST, len(counted) // 4) :]),
+        *_trend(_recent(counted)),
         _slope(*counted[-2:]) if len(counted) > 1 else math.nan,
     )
 
 
-def _place(last: Row, without_memory: float, target: float | None) -> Place:
+def steadily_falls(trend: float, error: float, updates: int) -> bool:
+    """Whether a loss of this trend, with this standard error, is surely falling, and by what counts."""
+    return -trend * updates / 10 >= FALL and trend + 2 * error < 0
+
+
+def _place(finite: Sequence[Row], last: Row, without_memory: float, target: float | None) -> Place:
     if not (math.isfinite(last.test_loss) and math.isfinite(last.train_loss)):
         return "diverged"
     if last.test_loss <= (LEARNED * without_memory if target is None else target):
         return "learned"
-    return "left" if last.test_loss <= OFF * without_memory else "plateau"
+    if last.test_loss <= OFF * without_memory:
+        return "left"
+    return "above" if last.test_loss > HIGH * without_memory > 0 and not _comes_down(finite) else "plateau"
+
+
+def _comes_down(rows: Sequence[Row]) -> bool:
+    """Whether the loss itself is still falling; of few tests, whether it is below that of the first."""
+    trend, error = _trend(_recent(rows))
+    if math.isnan(trend):
+        return rows[-1].test_loss < rows[0].test_loss
+    return steadily_falls(trend, error, rows[-1].step)
+
+
+def _recent(rows: Sequence[Row]) -> Sequence[Row]:
+    """The last quarter, or as many as a trend is read from."""
+    return rows[-max(LAST, len(rows) // 4) :]
 
 
 def _slope(before: Row, after: Row) -> float:

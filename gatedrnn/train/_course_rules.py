@@ -2,11 +2,10 @@
 
 import math
 
-from gatedrnn.train._course import LEARNED
+from gatedrnn.train._course import LEARNED, steadily_falls
 from gatedrnn.train._evidence import Change, Evidence, Finding
 from gatedrnn.train._numbers import brief, rounded_up
 
-FALL = 0.01  # by which the loss falls in a tenth of the updates made, at least, where it is still falling
 SUDDEN = 0.8  # of the loss one test before, at which it has just begun to fall
 BACK = 1.5  # times its best, at which a loss has come back up
 GAP = 1.1  # by which a test loss is above its best, and above the training's, where a model overfits
@@ -15,7 +14,7 @@ GAP = 1.1  # by which a test loss is above its best, and above the training's, w
 def falling(e: Evidence) -> Finding | None:
     """The loss was still falling at the last test: steadily, or by a fifth since the one before."""
     course = e.course
-    steady = -course.trend * course.updates / 10 >= FALL and course.trend + 2 * course.error < 0
+    steady = steadily_falls(course.trend, course.error, course.updates)
     sudden = course.best_at == course.updates and course.step * e.test_every <= math.log(SUDDEN)
     if not (steady or sudden):
         return None

@@ -25,7 +25,7 @@ from gatedrnn.train._measured import (
     writable,
 )
 from gatedrnn.train._metrics import Row
-from gatedrnn.train._replay import Stability, stability
+from gatedrnn.train._replay import Stability, rise, stability
 from gatedrnn.train._setup import Setup
 from gatedrnn.train._state import TrainState, init
 
@@ -74,13 +74,16 @@ def evidence(
     tried: list[Tried] = []
     bias, found = None, Stability()
     on_measure(2, PARTS, "what would help")
+    if way.place == "diverged":
+        found = stability(setup, start, state, way.updates, bar)
+    if way.place == "above":
+        risen = rise(setup, start, way.updates, bar, test_every)
+        way, found = (way._replace(place="plateau"), found) if risen is None else (way, risen)
     if way.place in ("plateau", "left") and now is not None:
         lost = now.gradient is not None and now.gradient < -USABLE
         if lost or (now.units == 0 and way.place == "plateau"):
             tried = [_tried(options, other, seed, on) for options, other in others]
         bias = keeping_bias(setup, first, on) if lost else None
-    if way.place == "diverged":
-        found = stability(setup, start, state, way.updates, bar)
     on_measure(PARTS, PARTS, "done")
     return Evidence(
         course=way,
@@ -105,6 +108,7 @@ def evidence(
         failed_at=found.failed_at,
         stable=found.rate,
         since=found.since,
+        until=found.until,
     )
 
 

@@ -12,6 +12,7 @@ from gatedrnn._words import counted
 from gatedrnn.flow._scalars import USABLE
 from gatedrnn.train._course_rules import falling, fell_back, overfits
 from gatedrnn.train._evidence import ADAPTIVE, Change, Evidence, Finding, Tried
+from gatedrnn.train._lost_rules import above, diverged
 from gatedrnn.train._numbers import brief, power, rounded_up
 
 MOSTLY = 0.9  # share of the gradients beyond the clip at which it decides how far updates go
@@ -37,26 +38,6 @@ def untested(e: Evidence) -> Finding | None:
 def learned(e: Evidence) -> Finding | None:
     """Fine."""
     return Finding("learned", "It has learned: nothing needs to be changed.")
-
-
-def diverged(e: Evidence) -> Finding | None:
-    """The loss is not finite: a smaller rate, that was tried where it could be."""
-    course = e.course
-    at = f"between updates {course.finite_at:,} and {course.updates:,}"
-    if e.failed_at is not None:
-        at = f"at update {e.failed_at:,}"
-    says = f"The loss stopped being finite {at}, with a learning rate of {e.rate:g}."
-    if e.last is not None and math.isfinite(e.last.norm):
-        clip = "nothing clips it" if e.clip is None else f"the clip is at {e.clip:g}"
-        says += f" At update {e.made:,}, the last checkpoint, the gradient's norm is {brief(e.last.norm)}; {clip}."
-    since = "from the beginning" if e.since == 0 else f"from update {e.since:,} on"
-    if e.stable is not None:
-        change = Change(f"With {e.stable:g} the loss stays low, {since}.", {"rate": e.stable})
-    elif e.failed_at is not None:
-        change = Change(f"With no smaller one, of five decades, it stays low {since}.")
-    else:
-        change = Change("There is no finite state to try others from: a tenth.", {"rate": e.rate / 10})
-    return Finding("diverged", says, (change,))
 
 
 def slow(e: Evidence) -> Finding | None:
@@ -207,7 +188,7 @@ def unexplained(e: Evidence) -> Finding:
         parts.append(f"{counted(e.last.units, 'unit')} can be written by what matters")
     parts.append(f"updates can have moved a weight by {brief(e.at_hand)}")
     plateau = e.course.place == "plateau"
-    where = "is where it is" if plateau else "has stopped falling"
+    where = "has stopped falling" if e.course.place == "left" else "is where it is"
     says = f"Nothing that is measured here explains why the loss {where}: {'; '.join(parts)}."
     steps = max(2 * e.course.updates, e.budget)
     change = Change("Nothing speaks against going on: as many updates again.", resume=steps)
@@ -218,6 +199,7 @@ Rule = Callable[[Evidence], Finding | None]
 RULES: dict[str, tuple[Rule, ...]] = {
     "untested": (untested,),
     "diverged": (diverged,),
+    "above": (above,),
     "plateau": (fell_back, slow, clipped, exploding, vanishing, unwritable, saturated, noisy),
     "left": (fell_back, overfits, falling, slow, clipped, vanishing, saturated),
     "learned": (learned,),

@@ -83,9 +83,10 @@ class Evidence:
         forecast: of the first weights; None of a task, cell or rule that it is not for.
         tried: other first weights.
         bias: of the gate that keeps, at which a tenth of the gradient arrives; None where it was not looked for.
-        failed_at: the first update whose loss is not finite, where that was found.
+        failed_at: the first update whose loss is not finite, or is far above that without memory, where that was found.
         stable: a smaller rate with which the loss stays low.
         since: the update from which smaller rates were tried.
+        until: that up to which; 0 where none was.
     """
 
     course: Course
@@ -110,6 +111,7 @@ class Evidence:
     failed_at: int | None = None
     stable: float | None = None
     since: int = 0
+    until: int = 0
 
     @property
     def was_off(self) -> bool:
@@ -150,7 +152,12 @@ def headline(e: Evidence) -> str:
         return "Not tested yet."
     if course.place == "diverged":
         return f"Diverged: the loss of the last test, at update {course.updates:,}, is not finite."
-    word = {"plateau": "On the plateau", "left": "Off the plateau", "learned": "Learned"}[course.place]
+    word = {
+        "above": "Above the answer without memory",
+        "plateau": "On the plateau",
+        "left": "Off the plateau",
+        "learned": "Learned",
+    }[course.place]
     if course.place == "plateau" and e.was_off:
         word = "Back on the plateau"
     elif course.left_at is not None:

@@ -30,12 +30,30 @@ def row(step, test, train=0.2):
         ([0.18, 0.2, 0.18, 0.17], None, "left", 30),
         ([0.2, math.inf], None, "diverged", None),
         ([math.nan], None, "diverged", None),
+        ([2.1], None, "above", None),
+        ([2.0], None, "plateau", None),
+        ([9.0, 9.0], None, "above", None),
+        ([9.0, 8.9], None, "plateau", None),
+        ([0.1, 9.0, 2.1], None, "above", None),
+        ([30.0, 31.0, 29.0, 30.0], None, "above", None),
+        ([1.0, 1.01, 0.99, 1.0], None, "plateau", None),
+        ([90.0, 40.0, 19.0, 9.0], None, "plateau", None),  # which comes down
+        ([90.0, 40.0, 19.0, 9.0], 10.0, "learned", None),
+        ([0.3, 90.0, 20.0, 9.0, 30.0, 5.0, 6.0], None, "above", None),  # by no more than it goes up and down
+        ([90.0, math.nan, 40.0, 19.0, 9.0], None, "plateau", None),
     ],
 )
 def test_places(losses, target, place, left_at):
     """By the last test, against 0.2 without memory."""
     found = course([row(10 * i, loss) for i, loss in enumerate(losses, 1)], 0.2, target)
     assert (found.place, found.left_at) == (place, left_at)
+
+
+def test_a_loss_that_hardly_comes_down():
+    """By 0.9 % of itself, or 1.1, in a tenth of the updates; of a loss without memory that is zero nothing is said."""
+    falls = lambda share: [row(i, 30 * math.exp(-share * i / 2)) for i in range(1, 21)]
+    assert [course(falls(share), 0.2).place for share in (0.009, 0.011)] == ["above", "plateau"]
+    assert course(falls(0.0), 0.0).place == "plateau"
 
 
 def test_trend():

@@ -55,6 +55,7 @@ def on(base=PLATEAU, *, way=None, last=None, first=None, **changes):
 
 LEFT = on(way={"place": "left", "loss": 0.1, "train_loss": 0.1, "best": 0.1, "best_at": 400, "left_at": 200})
 DIVERGED = on(way={"place": "diverged", "loss": math.inf, "finite_at": 350}, made=300)
+ABOVE = on(way={"place": "above", "loss": 180.0, "train_loss": 150.0, "best": 0.19, "best_at": 50}, rate=3.0)
 
 
 def names(evidence):
@@ -110,6 +111,13 @@ def names(evidence):
         (on(way={"place": "untested"}), ["untested"]),
         (DIVERGED, ["diverged"]),
         (dataclasses.replace(DIVERGED, last=None), ["diverged"]),
+        (ABOVE, ["above"]),
+        (on(ABOVE, failed_at=2, stable=0.5, last={"gradient": -9.0, "units": 0}), ["above"]),
+        (on(ABOVE, generated=False), ["above"]),
+        (on(ABOVE, generated=False, way={"train_loss": 1.68}), ["overfits"]),
+        (on(ABOVE, generated=False, way={"train_loss": 1.69}), ["above"]),
+        (on(ABOVE, generated=False, way={"train_loss": 1.68}, failed_at=2), ["above"]),
+        (on(ABOVE, generated=False, way={"train_loss": 1.68, "best_at": 400}), ["unexplained"]),
     ],
 )
 def test_rules(evidence, wanted):
@@ -177,6 +185,11 @@ def test_rules(evidence, wanted):
         (on(DIVERGED, failed_at=333, stable=0.001, since=300), {"rate": 0.001}, None, "from update 300 on"),
         (on(DIVERGED, failed_at=333), {}, None, "With no smaller one"),
         (DIVERGED, {"rate": 0.001}, None, "a tenth"),
+        (on(ABOVE, failed_at=2, stable=0.5, until=400), {"rate": 0.5}, None, "With 0.5 the loss stays low, from the b"),
+        (on(ABOVE, failed_at=2, stable=0.5, until=300), {"rate": 0.5}, None, "the loss stays low, for 300 updates."),
+        (on(ABOVE, failed_at=2, until=400), {}, None, "With no smaller one"),
+        (on(ABOVE, until=300), {"rate": 0.3}, None, "Run again, it stays low for 300 updates: a tenth."),
+        (ABOVE, {"rate": 0.3}, None, "too long to be run again: a tenth."),
     ],
 )
 def test_remedies(evidence, options, resume, words):
@@ -205,6 +218,13 @@ def test_what_is_said():
     )
     assert "between updates 350 and 400, with a learning rate of 0.01" in findings(DIVERGED)[0].says
     assert "at update 333, with" in findings(on(DIVERGED, failed_at=333))[0].says
+    assert findings(on(ABOVE, failed_at=2))[0].says == (
+        "The loss rose far above that without memory at update 2, with a learning rate of 3, and is not coming down "
+        "any more. At update 400, the last checkpoint, the gradient's norm is 0.5; the clip is at 1."
+    )
+    assert "was far above that without memory before the first update" in findings(on(ABOVE, failed_at=1))[0].says
+    assert "The loss is 1,071 times that without memory, with" in findings(ABOVE)[0].says
+    assert headline(ABOVE).startswith("Above the answer without memory: the test loss is 180 after 400 updates; the")
     assert headline(PLATEAU).startswith("On the plateau: the test loss is 0.17 after 400 updates; the best answer")
     assert headline(LEFT).startswith("Off the plateau since update 200: the test loss is 0.1 after 400")
     assert headline(on(way={"best": 0.126})).startswith("Back on the plateau: ")

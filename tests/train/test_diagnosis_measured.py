@@ -12,11 +12,13 @@ import pytest
 import gatedrnn as gr
 from gatedrnn.tasks._marks import marks
 from gatedrnn.train import _diagnose
+from gatedrnn.train._diagnosis import findings
 from gatedrnn.train._measured import keeping_bias, measured, sequences, without_memory
-from gatedrnn.train._replay import stability
+from gatedrnn.train._replay import Stability, rise, stability
 from gatedrnn.train._signal import SEED
 
 T, H, B = 12, 4, 3
+RATES = [float(f"{digit}e{power}") for power in (1, 0, -1, -2, -3, -4) for digit in (5, 2, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -171,28 +173,34 @@ def test_no_marks():
         assert marks(task, np.asarray(task(jax.random.key(0), 2, 8).xs)) is None
 
 
-def test_a_training_run_again():
-    """The update whose loss is the first that is not finite, by a loop of steps; the largest rate with low losses."""
-    setup = gr.train.Setup(
-        gr.tasks.adding, gr.rnn, T, H, B, gr.train.Optimiser(optax.sgd, 20.0, None), method=gr.Autodiff()
-    )
-    state = gr.train.init(setup)
+@pytest.fixture(scope="module")
+def descent():
+    """(rate) -> an RNN's setup for gradient descent, and its losses over 12 updates by a loop of steps, [<= 12]."""
+    base = gr.train.Setup(gr.tasks.adding, gr.rnn, T, H, B, method=gr.Autodiff())
+    state = gr.train.init(dataclasses.replace(base, optimiser=gr.train.Optimiser(optax.sgd, 1.0, None)))
 
     @jax.jit
     def descend(params, key, rate):
         drawn = gr.tasks.adding(key, B, T)
-        error = lambda params: jnp.square(setup.model(params, drawn.xs)[1][-1, :, 0] - drawn.targets[-1]).mean()
+        error = lambda params: jnp.square(base.model(params, drawn.xs)[1][-1, :, 0] - drawn.targets[-1]).mean()
         loss, gradient = jax.value_and_grad(error)(params)
         return jax.tree.map(lambda a, g: a - rate * g, params, gradient), loss
 
-    def losses(rate):
+    def descent(rate):
         params, found = jax.tree.map(lambda a: a[0], state.params), []
         while len(found) < 12 and np.all(np.isfinite(found)):
             params, loss = descend(params, jax.random.fold_in(state.key[0], len(found)), jnp.float32(rate))
             found.append(float(loss))
-        return np.array(found)
+        return dataclasses.replace(base, optimiser=gr.train.Optimiser(optax.sgd, rate, None)), np.array(found)
 
-    found = losses(20.0)
+    return descent
+
+
+def test_a_training_run_again(descent):
+    """The update whose loss is the first that is not finite; the largest rate with low losses."""
+    setup, found = descent(20.0)
+    losses = lambda rate: descent(rate)[1]
+    state = gr.train.init(setup)
     got = stability(setup, state, state, 12, 1 / 6)
     assert got.failed_at == len(found) < 12 and not np.isfinite(found[-1])
     high = max(10 / 6, 10 * found[0])  # of the loss without memory, and of the first
@@ -201,4 +209,60 @@ def test_a_training_run_again():
     assert losses(larger).max() > high
     lost = state._replace(params=jax.tree.map(lambda a: a * jnp.nan, state.params))
     assert stability(setup, state, lost, 12, 1 / 6) == got
-    assert stability(setup, state, state, len(found) - 1, 1 / 6) == (None, None, 0)
+    assert stability(setup, state, state, len(found) - 1, 1 / 6) == Stability()
+
+
+@pytest.mark.parametrize(
+    ("rate", "until", "bar", "window", "wanted"),
+    [
+        (20.0, 12, 0.16, 3, (3, 0.2)),
+        (0.5, 12, 0.05, 20, (6, 0.2)),
+        (0.5, 12, 0.001, 3, (6, None)),  # no rate helps
+        (0.02, 4, 0.16, 1, None),  # it ends high, but not far above the first, and smaller rates do not help
+        (0.2, 9, 0.03, 1, (1, 0.1)),  # it was high before the first update
+        (0.02, 12, 0.001, 3, None),
+        (0.02, 12, 0.16, 3, (None, None)),  # there was a high one, but it ends low
+    ],
+)
+def test_a_loss_that_rises(descent, rate, until, bar, window, wanted):
+    """At which update, and with which smaller rate it does not, by a loop over the losses of a loop of steps."""
+
+    def way(rate):
+        losses, end = descent(rate)[1][:until], 0.0
+        for number, loss in enumerate(losses, 1):
+            end += (loss - end) / min(number, window)
+        first = lambda bound: next((number for number, loss in enumerate(losses, 1) if not loss <= bound), None)
+        return first(10 * max(bar, losses[0])), first(10 * bar), end <= 10 * bar
+
+    rose, over, low = way(rate)
+    failed = rose or (None if low else over)
+    good = lambda rate: way(rate)[0] is None and way(rate)[2]
+    found = failed, failed and next(filter(good, [each for each in RATES if each < rate]), None)
+    assert found == (wanted or (over, None))
+    setup = descent(rate)[0]
+    got = rise(setup, gr.train.init(setup), until, bar, window)
+    assert got == (wanted and Stability(*wanted, 0, until))
+
+
+def test_a_training_far_above_is_brought_down(found, monkeypatch):
+    """By what it is told to change: Adam at a rate of 3, and at the largest smaller one that keeps the loss low."""
+    monkeypatch.setattr(_diagnose, "measured", lambda *_: found[2])
+    monkeypatch.setattr(_diagnose, "_forecast", lambda *_: None)
+    base = gr.train.Setup(gr.tasks.adding, gr.rnn, 20, 8, 8, method=gr.Autodiff())
+
+    def train(rate):
+        setup = dataclasses.replace(base, optimiser=gr.train.Optimiser(optax.adam, rate))
+        return setup, gr.train.fit(setup, steps=40, test_every=10, test_batches=2)
+
+    setup, fitted = train(3.0)
+    start = gr.train.init(setup)
+    told = _diagnose.evidence(setup, start, fitted.state, fitted.rows, 0, steps=40, test_every=10, test_batches=2)
+    change = findings(told)[0].changes[0]
+    _, again = train(change.options["rate"])
+    assert (told.course.place, findings(told)[0].name, told.until) == ("above", "above", 40)
+    assert fitted.rows[-1].test_loss > 10 * told.without_memory > again.rows[-1].test_loss
+    monkeypatch.setattr(_diagnose, "without_memory", lambda *_: 1e-3)  # which the first loss is far above, too
+    setup = dataclasses.replace(base, optimiser=gr.train.Optimiser(optax.adam, 1e-4))
+    rows = [gr.train.Row(40, 0, 1.0, 1.0, 0.0)]
+    told = _diagnose.evidence(setup, start, fitted.state, rows, 0, steps=40, test_every=10)
+    assert told.course.place == "plateau" and findings(told)[0].name == "slow"
