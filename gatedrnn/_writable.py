@@ -2,7 +2,7 @@
 
 The gate that writes rests shut; a step x opens it as far as it lies along the unit's direction d:
 
-    writes  = sigmoid(-b (1 - x . d))         b = ln(T / leak): sigmoid(-b) = leak / T at rest, 1/2 where x . d = 1
+    writes  = sigmoid(-b (1 - x . d))         b = ln(T / leak - 1): sigmoid(-b) = leak / T at rest, 1/2 where x . d = 1
     keeps   = sigmoid(b)                      over T steps exp(-leak)
 
 Of the GRU both are the update gate: writes = 1 - z. Where such a step is to replace what is held,
@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gatedrnn._check import LARGEST, check_number, check_size, fail, shown
 from gatedrnn._forms import Params
@@ -122,35 +122,40 @@ def writable(
     At rest, the T steps of the horizon together let in at most `leak` of a candidate; one step x with x . d = 1 lets
     in half of one, and what is in a unit is kept to exp(-leak) over the horizon. So it works for tasks whose steps
     that matter stand out along a direction known beforehand, x . d near 1 there and near 0 (or below) elsewhere: marks,
-    single symbols, rare events. A step with x . d = 1/2 opens the gate to about sqrt(leak / T). What matters only in
+    single symbols, rare events. A step with x . d = 1/2 opens the gate to about sqrt(leak / T), with `replaces` to one
+    half. What matters only in
     its context, such as the noun that is the subject, or every step, as in parity, is no such thing: there these units
     are to learn like all others.
 
-    These units' gates are given all their weights, those from the state being zero; other gates, and all of the other
-    units, keep theirs. Training changes all of them.
+    Those gates are given all their weights, those from the state being zero; other gates, and all of the other units,
+    keep theirs but for what `replaces` and `release` say below. Training changes all of them. It holds of the cells as
+    they are: `gr.normalised` rescales, and `gr.projected` cuts, what is set here.
 
-    What comes in several steps, the order of which matters, wants `replaces`: the units are then a plain recurrence
-    that moves on at the steps that open it and stands still in between, so that ten symbols far before the end are as
-    easy to hold as ten at the end. Let `recurrent_init` be orthogonal, of a gain somewhat above 1 for what squashing
-    takes. What is to be said again, step by step, wants `release` too: a step along it, such as a delimiter, is
-    remembered by four more units, which from then on hold the gates of the others open: what is held moves on at every
-    step. Both are easily trained away while the readout learns how often each answer is: give the recurrence a
-    tenth of the readout's learning rate, or less.
+    What comes in several steps, the order of which matters, wants `replaces`: the gate through which the candidate sees
+    the state rests open, too (the LSTM's output gate, the GRU's reset gate), and the units are a plain recurrence that
+    moves on at the steps that open it and stands still in between, so that ten symbols far before the end are as easy
+    to hold as ten at the end. Let `recurrent_init` be orthogonal, of a gain somewhat above 1 for what squashing takes.
+    What is to be said again, step by step, wants `release` besides: a step along it, such as a delimiter, is remembered
+    by four more units, which for the T steps after it hold the gates of the others open: what is held moves on at every
+    step. That needs a leak well below 1, since they leak, too. Both are easily trained away while the readout learns
+    how often each answer is: give the recurrence a tenth of the readout's learning rate, or less.
 
     Args:
         units: how many units for each direction.
-        horizon: T in steps, above `leak`.
+        horizon: T in steps, at least 2 and more than twice the leak.
         directions: K rows [D]; by default each input feature by itself, for which nothing of the task is known.
-        leak: above 0, at most 1.
+        leak: at least 1e-30, at most 1.
         replaces: a step with x . d = 1 replaces what the unit holds by a candidate that sees the whole state; by
             default, half of a candidate is written (and what the GRU holds is halved).
-        release: [D], the direction of the step after which the gates stay open; None for none.
+        release: [D], the direction of the step after which the gates stay open, with `replaces`; None for none. All
+            other steps are to have x . d near 0.
 
     Returns:
         The value for `gr.lstm.init(..., writable=...)` and `gr.gru.init(..., writable=...)`.
 
     Raises:
-        ValueError: a number is out of range, or `directions` are no rows of finite numbers.
+        ValueError: a number is out of range, `directions` are no rows of finite numbers or `release` is no such row, or
+            it is given without `replaces`.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -161,10 +166,14 @@ def writable(
         ['1.0e-05', '5.0e-01']
     """
     units = check_size("units", units, most=LARGEST)
-    leak = check_number("leak", leak, above=0, most=1)
+    leak = check_number("leak", leak, least=1e-30, most=1)
     horizon = check_number("horizon", horizon, least=2, most=1e30)
+    if horizon <= 2 * leak:
+        raise fail("horizon", f"more than twice `leak`, {leak:g}", f"{horizon:g}")
     if not isinstance(replaces, bool):
         raise fail("replaces", "True or False", shown(replaces))
+    if release is not None and not replaces:
+        raise fail("release", "None without `replaces`: what is only added to does not move on", shown(release))
     rows = None if directions is None else tuple(map(tuple, _numbers("directions", directions, 2, DIRECTIONS).tolist()))
     row = None if release is None else tuple(_numbers("release", release, 1, DIRECTION).tolist())
     return Writable(units, horizon, rows, leak, replaces, row)
@@ -187,10 +196,11 @@ def made_writable(params: Params, blocks: Blocks, given: Writable) -> Params:
     Args:
         params: of a cell whose blocks stand side by side.
         blocks: which of them is which gate.
-        given: units, horizon and directions.
+        given: what `writable` made.
 
     Raises:
-        ValueError: `given` is no `Writable`, of another width, or has more units than there are.
+        ValueError: `given` is no `Writable`, of another width, has more units than there are, or weights that the dtype
+            does not hold.
     """
     if not isinstance(given, Writable):
         raise fail("writable", "a value of `gr.initializers.writable`", shown(given))
@@ -205,19 +215,29 @@ def made_writable(params: Params, blocks: Blocks, given: Writable) -> Params:
         a.reshape(*a.shape[:-1], blocks.number, hidden)
         for a in (params.input["w"], params.input["b"], params.recurrent["w"])
     )
-    turns = np.where(np.arange(total) < count, 1 + given.replaces, 2)  # [N + L]: how far x . d = 1 turns a gate
+    turns = 2 if given.replaces else 1  # resting biases by which x . d = 1 turns a gate
+    latch = slice(count, total)
     for gate in (blocks.keeps,) if blocks.writes is None else (blocks.keeps, blocks.writes):
         rest = given.bias if gate == blocks.keeps else -given.bias
         adds = gate == blocks.keeps and blocks.writes is not None and not given.replaces  # what was held stays
-        turned = np.where(adds & (np.arange(total) < count), 0, turns)
-        w = w.at[:, gate, :total].set(jnp.asarray(-rest * (turned[:, None] * rows).T, w.dtype))
+        w = w.at[:, gate, :total].set(_held(0 * rows if adds else -turns * rest * rows, w.dtype).T)
         b = b.at[gate, :total].set(rest)
         u = u.at[:, gate, :total].set(0)
-        u = u.at[count:total, gate, :count].set(0.0 if adds else -RELEASED * rest / LATCHES)
-    b = b.at[blocks.shows, 0 if given.replaces else count : total].set(OPEN)
-    w = w.at[:, blocks.candidate, count:total].set(jnp.asarray(LATCHED * latches.T, w.dtype))
-    u = u.at[:, blocks.candidate, count:total].set(0)
+        u = u.at[latch, gate, :count].set(-RELEASED * rest / LATCHES)
+    if given.replaces:
+        b = b.at[blocks.shows, :total].set(OPEN)
+        w = w.at[:, blocks.shows, latch].set(0).at[:, blocks.candidate, latch].set(_held(LATCHED * latches, w.dtype).T)
+        u = u.at[:, blocks.shows, latch].set(0).at[:, blocks.candidate, latch].set(0)
     flat = [a.reshape(*a.shape[:-2], blocks.number * hidden) for a in (w, b, u)]
     return params._replace(
         input={**params.input, "w": flat[0], "b": flat[1]}, recurrent={**params.recurrent, "w": flat[2]}
     )
+
+
+def _held(weights: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    """The weights in a dtype that holds them."""
+    with np.errstate(over="ignore"):
+        cast = weights.astype(dtype)
+    if not np.isfinite(cast).all():
+        raise fail("writable", f"of weights that {np.dtype(dtype).name} holds", f"{np.abs(weights).max():g}")
+    return cast

@@ -4,7 +4,7 @@ orthogonal(gain)      gain * Q, Q^T Q = I              the recurrence neither sh
 identity(scale)       scale * I                        each unit keeps itself
 gaussian(gain)        N(0, gain^2 / fan_in)
 chrono(T_max)         log U(1, T_max - 1)              gate time scales uniform up to T_max steps
-writable(n, T)        -b (1 - x . d), b = ln(T / leak)  n units that one direction writes and that keep it, for each
+writable(n, T)        -b (1 - x . d)                   n units that one direction writes and that keep it, for each
 """
 
 from collections.abc import Callable

@@ -55,7 +55,7 @@ def measured(there: set[tuple[str, str]]) -> Iterator[Row]:
 
 
 def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
-    """Of a record, as far as it was trained: label, setup, learning rate, and what came."""
+    """Of a record, as far as it was trained with one learning rate: label, setup, rate, and what came."""
     if name in plateaus.SIDES:
         cells = {cell.name: cell for cell in plateaus.CELLS}
         for row in json.loads(plateaus.RESULT.read_text())["entries"]:
@@ -66,8 +66,9 @@ def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
         return
     found = {row["label"]: row for row in json.loads((RESULTS / "records" / f"{name}.json").read_text())["entries"]}
     for entry in RECORDS[name]():
-        if entry.label in found:
-            yield entry.label, entry.setup, entry.setup.optimiser.learning_rate, found[entry.label]
+        rate = getattr(entry.setup.optimiser, "learning_rate", None)  # none in a chain, a function in a schedule
+        if entry.label in found and isinstance(rate, float):
+            yield entry.label, entry.setup, rate, found[entry.label]
 
 
 def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) -> Iterator[Row]:

@@ -20,30 +20,32 @@ class Held(NamedTuple):
         leaves: of each argument the very arrays that were in it.
         kept: the same; copies, where the step might donate them.
         structures: what each argument was built like.
+        spared: whether the step leaves each leaf alive; None where no array of JAX was seen there.
     """
 
     leaves: list[list[Any]]
     kept: list[list[Any]]
     structures: list[Any]
+    spared: list[list[bool | None]]
 
     def values(self) -> tuple[Any, ...]:
         """The arguments as they were, in objects of their own: a module that the step changed is not changed here."""
         return tuple(map(jax.tree.unflatten, self.structures, self.kept))
 
 
-def hold(arguments: tuple[Any, ...], spared: list[list[bool]]) -> Held:
-    """Takes them down, with copies of all arrays but those in places where the last step was seen to spare them."""
+def hold(arguments: tuple[Any, ...], spared: list[list[bool | None]]) -> Held:
+    """Takes them down, with copies of all arrays but those in places where every step so far has spared them."""
     leaves, structures = [], []
     for argument in arguments:
         found, structure = jax.tree.flatten(argument)
         leaves.append(found)
         structures.append(structure)
     if list(map(len, leaves)) != list(map(len, spared)):
-        spared = [[False] * len(found) for found in leaves]
-    return Held(leaves, list(map(_kept, leaves, spared)), structures)
+        spared = [[None] * len(found) for found in leaves]
+    return Held(leaves, list(map(_kept, leaves, spared)), structures, spared)
 
 
-def _kept(leaves: list[Any], spared: list[bool]) -> list[Any]:
+def _kept(leaves: list[Any], spared: list[bool | None]) -> list[Any]:
     at_risk = [isinstance(a, Array) and not safe for a, safe in zip(leaves, spared, strict=True)]
     if not any(at_risk):
         return leaves
@@ -56,9 +58,15 @@ def _copied(arrays: list[Array]) -> list[Array]:
     return list(map(jnp.copy, arrays))
 
 
-def spared(held: Held) -> list[list[bool]]:
-    """Which of its arguments' arrays the step left alive, and so does not donate; what was no array is not known."""
-    return [[isinstance(a, Array) and not a.is_deleted() for a in leaves] for leaves in held.leaves]
+def spared(held: Held) -> list[list[bool | None]]:
+    """Which of its arguments' arrays the step has left alive: what was donated once may be so again."""
+    return [
+        [
+            known if known is False or not isinstance(a, Array) else not a.is_deleted()
+            for a, known in zip(*both, strict=True)
+        ]
+        for both in zip(held.leaves, held.spared, strict=True)
+    ]
 
 
 def changed(held: Held, arguments: tuple[Any, ...]) -> dict[int, Any]:

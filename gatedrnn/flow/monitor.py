@@ -65,7 +65,8 @@ def monitor(
 
     Args:
         step: `(*arguments) -> results`, outside of `jax.jit` (what is inside of it may well be jitted): of arrays, a
-            flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arrays may be donated: of those
+            flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arrays may be donated, at every
+            call the same: of those
             a copy is held while the step runs; at the first call, of every array.
         probe: `(*arguments) -> Probe`, or a tuple `(cell, params, xs, loss)` with `loss(ys) -> value []`. It is traced,
             as by `jax.jit`.
@@ -140,7 +141,7 @@ class Monitor:
     ) -> None:
         self._step, self._probe, self._every, self._guard = step, probe, every, guard
         self._log, self._writer = log, writer
-        self._spared: list[list[bool]] = []  # arrays, by argument, that need no copy: the step does not donate them
+        self._spared: list[list[bool | None]] = []  # whether the step leaves the arrays of its arguments alive
         self._excused: frozenset[str] | None = None  # places that were not finite from the beginning
         self._of_all = jax.jit(lambda *arguments: of_all(check_probe(probe(*arguments)), rows))
         self._of_rows = jax.jit(lambda dys, *arguments: of_rows(check_probe(probe(*arguments)), dys, rows, exponents))

@@ -129,7 +129,7 @@ def _timescales(record: Record) -> str:
         return ""
     slowest, place, unit = max(scales, key=lambda each: each[0])
     middle = float(np.median([scale for scale, *_ in scales]))
-    most = "for ever" if math.isinf(slowest) else f"for {plots.steps(slowest)} steps"
+    most = "for ever" if math.isinf(slowest) else f"for {_about(slowest)}"
     return f"{capital(unit_name(place, unit))} keeps what it holds {most}, half of all for {plots.steps(middle)}."
 
 
@@ -165,7 +165,7 @@ def _exponent(record: Record) -> str:
     if error is not None and abs(value) <= 2 * error:
         return f"{size}: whether a disturbance of the state grows or shrinks is not told."
     way = "doubles" if value > 0 else "halves"
-    return f"{size}: a disturbance of the state {way} in {plots.steps(math.log(2) / abs(value))} steps."
+    return f"{size}: a disturbance of the state {way} in {_about(math.log(2) / abs(value))}."
 
 
 def _states(record: Record) -> str:
@@ -179,6 +179,12 @@ def _states(record: Record) -> str:
     return f"Over {times}, {verdict} the states of the first {found['trained']:,}: {numbers}."
 
 
+def _about(steps: float) -> str:
+    """A number of steps that need not be whole: 1 step, 3.19 steps."""
+    told = plots.steps(steps)
+    return f"{told} step" if told == "1" else f"{told} steps"
+
+
 def _steps(count: float) -> str:
     return counted(round(count), "step")
 
@@ -188,7 +194,7 @@ def _stretches(count: int) -> str:
 
 
 def _times(scale: float) -> str:
-    return "for ever" if math.isinf(scale) else f"a time scale of {plots.steps(scale)} steps"
+    return "for ever" if math.isinf(scale) else f"a time scale of {_about(scale)}"
 
 
 def _kept(factor: float) -> str:

@@ -101,7 +101,9 @@ def _place(finite: Sequence[Row], last: Row, without_memory: float, target: floa
 
 
 def _comes_down(rows: Sequence[Row]) -> bool:
-    """Whether the loss itself is still falling; of few tests, whether it is below that of the first."""
+    """Whether the loss itself is still falling; of few tests, whether it is below that of the first; of one, yes."""
+    if len(rows) < 2:
+        return True  # too early to say
     trend, error = _trend(_recent(rows))
     if math.isnan(trend):
         return rows[-1].test_loss < rows[0].test_loss

@@ -5,6 +5,7 @@ rate -> the largest smaller one with which the same updates keep the loss low   
 
 import math
 
+from gatedrnn._words import counted
 from gatedrnn.train._course import HIGH
 from gatedrnn.train._course_rules import overfits
 from gatedrnn.train._evidence import Change, Evidence, Finding
@@ -18,7 +19,8 @@ def diverged(e: Evidence) -> Finding | None:
     if e.failed_at is not None:
         at = f"at update {e.failed_at:,}"
     says = f"The loss stopped being finite {at}, with a learning rate of {e.rate:g}."
-    change = _smaller(e) or _tenth(e, "There is no finite state to try others from")
+    again = f"Run again, it stays finite for {counted(e.until, 'update')}"
+    change = _smaller(e) or _tenth(e, again if e.until else "There is no finite state to try others from")
     return Finding("diverged", says + _norm(e), (change,))
 
 
@@ -37,7 +39,11 @@ def above(e: Evidence) -> Finding | None:
         rose = f"rose far above that without memory at update {e.failed_at:,}"
         was = "was far above that without memory before the first update"
         says = f"The loss {rose if e.failed_at > 1 else was}, {rate}, and is not coming down any more."
-    low = f"Run again, it stays low for {e.until:,} updates" if e.until else "An update is too long to be run again"
+    low = (
+        f"Run again, it stays low for {counted(e.until, 'update')}"
+        if e.until
+        else "An update is too long to be run again"
+    )
     return Finding("above", says + _norm(e), (_smaller(e) or _tenth(e, low),))
 
 
@@ -60,7 +66,7 @@ def _smaller(e: Evidence) -> Change | None:
         return None
     over = "from the beginning" if e.since == 0 else f"from update {e.since:,} on"
     if 0 < e.until < e.course.updates:
-        over = f"for {e.until:,} updates"
+        over = f"for {counted(e.until, 'update')}"
     if e.stable is not None:
         return Change(f"With {e.stable:g} the loss stays low, {over}.", {"rate": e.stable})
     return Change(f"With no smaller one that was tried it stays low, {over}.")

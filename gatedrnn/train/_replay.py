@@ -22,6 +22,7 @@ from gatedrnn.train._state import TrainState, updated
 TRIED = 15  # rates: five decades
 LARGEST = float(np.finfo(np.float32).max)
 RULED = optax.identity()  # in the place of an optimiser, whose rate is no part of the program: one, so that it is one
+PARTS = 8  # of a run, whose losses one is the mean at its end of, at most
 WHOLE = 5_000_000  # steps of sequences of a training that is run again from its beginning
 
 
@@ -74,7 +75,7 @@ def stability(setup: Setup, start: TrainState, state: TrainState, until: int, ba
     rate = setup.optimiser.learning_rate
     failed = int(_run(setup, state if finite else start, rate, until, LARGEST).lost)
     if failed < 0:
-        return Stability()
+        return Stability(until=until)
     begun = start if whole else state
     stays = lambda rate: int(_run(setup, begun, rate, until, HIGH * bar).lost) < 0
     return Stability(failed, next(filter(stays, _below(rate)), None), int(begun.step[0]), until)
@@ -92,29 +93,24 @@ def rise(setup: Setup, start: TrainState, until: int, bar: float, window: int) -
         start: before the first update, [1, ...].
         until: an update.
         bar: the loss without memory.
-        window: of the mean loss that it ends with, in updates.
+        window: of the mean loss that it ends with, in updates; at most an eighth of them.
 
     Returns:
-        What was found; None where it ends high with no loss lost, and no lower with smaller rates: it is not the rate.
+        What was found; None where it ends high with no loss lost, and low with no smaller rate: it is not the rate.
     """
     until = min(until, _affordable(setup))
     if until < 1:
         return Stability()
-    rate, high = setup.optimiser.learning_rate, HIGH * bar
+    rate, high, window = setup.optimiser.learning_rate, HIGH * bar, max(1, min(window, until // PARTS))
     way = _run(setup, start, rate, until, high, window)
     rises = bool(way.lost >= 0)
     if not rises and way.end <= high:
         return Stability(until=until)
-    failed, least = (int(way.lost), math.inf) if rises else (int(way.over), float(way.end))
+    failed = int(way.lost if rises else way.over)
     for smaller in _below(rate):
         way = _run(setup, start, smaller, until, high, window)
-        if way.lost >= 0:
-            continue
-        if way.end <= high:
+        if way.lost < 0 and way.end <= high:
             return Stability(failed, smaller, 0, until)
-        if way.end >= least:  # so are those below it, which only learn less
-            break
-        least = float(way.end)
     return Stability(failed, None, 0, until) if rises else None
 
 

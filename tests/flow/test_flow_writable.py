@@ -115,9 +115,14 @@ def test_what_is_replaced_stands_still_until_it_is_released(name):
     np.testing.assert_allclose(gr.unroll(cell, params, shown(scattered))[1][-1], hs[-1], atol=apart)
     gates = gr.gate_activations(cell, params, shown([*symbols, 3, 4, 3, 3, 3]))
     keeps = np.asarray(gates.forget if name == "lstm" else gates.update)[:, :8]  # [10, 8]
-    assert (keeps[:5] < 1e-3).all() and (keeps[5:7] > 1 - 1e-3).all() and (keeps[7:] < 0.2).all()
+    assert (keeps[:5] < 1e-3).all() and (keeps[5:7] > 1 - 1e-3).all() and (keeps[7:] < 1e-3).all()
     if name == "lstm":
         np.testing.assert_allclose(gates.input[:, :8], 1 - keeps, atol=1e-6)
+        np.testing.assert_allclose(gates.output[:, 8:], sigmoid(4), rtol=1e-5)  # whatever is drawn
+    one = cell.init(jax.random.key(1), 5, 12, writable=made, dtype="bfloat16")
+    opened = gr.gate_activations(cell, one, shown([2, 3]).astype("bfloat16"))
+    kept = np.asarray(opened.forget if name == "lstm" else opened.update, np.float32)[:, :8]
+    assert (kept[0] < 1e-3).all() and (kept[1] > 0.99).all()
 
 
 def test_replaced_for_any_seed_and_width():
@@ -140,15 +145,21 @@ def test_refused():
         gr.gru.init(key, 2, 6, writable=4)
     with pytest.raises(ValueError, match="`writable.directions` must be"):
         gr.gru.init(key, 2, 6, writable=gr.initializers.writable(1, 100, directions=[(1, 0, 0)]))
-    released = gr.initializers.writable(2, 100, directions=[(0, 1)], release=(1, 0))
+    moves = {"replaces": True}
+    released = gr.initializers.writable(2, 100, directions=[(0, 1)], release=(1, 0), **moves)
     with pytest.raises(ValueError, match="`writable` must be of at most 5 units in all.*; got 6"):
         gr.gru.init(key, 2, 5, writable=released)
     with pytest.raises(ValueError, match="`writable.release` must be"):
-        gr.gru.init(key, 2, 9, writable=gr.initializers.writable(1, 100, release=(1, 0, 0)))
+        gr.gru.init(key, 2, 9, writable=gr.initializers.writable(1, 100, release=(1, 0, 0), **moves))
+    with pytest.raises(ValueError, match="`writable` must be of weights that float16 holds"):
+        gr.gru.init(key, 2, 9, writable=gr.initializers.writable(1, 100, directions=[(1e5, 0)]), dtype="float16")
     sizes = ({"units": 0}, {"horizon": 1}, {"leak": 0}, {"leak": 2}, {"directions": [1, 0]}, {"directions": "x"})
-    for wrong in (*sizes, {"replaces": 1}, {"release": [[1, 0]]}, {"release": [float("nan")]}):
+    for wrong in (*sizes, {"replaces": 1}, {"horizon": 2, "leak": 1}, {"release": (1, 0)}):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
             gr.initializers.writable(**({"units": 1, "horizon": 100} | wrong))
+    for row in ([[1, 0]], [float("nan")], "x"):
+        with pytest.raises(ValueError, match="`release` must be"):
+            gr.initializers.writable(1, 100, release=row, **moves)
     params = gr.lstm.init(key, 2, 3)
     with pytest.raises(ValueError, match="`marked` must be"):
         gr.flow.writable(gr.lstm, params, MARKED[:1], UNMARKED, horizon=5)

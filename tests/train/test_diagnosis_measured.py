@@ -226,11 +226,12 @@ def test_a_training_run_again(descent):
 )
 def test_a_loss_that_rises(descent, rate, until, bar, window, wanted):
     """At which update, and with which smaller rate it does not, by a loop over the losses of a loop of steps."""
+    mean_over = max(1, min(window, until // 8))
 
     def way(rate):
         losses, end = descent(rate)[1][:until], 0.0
         for number, loss in enumerate(losses, 1):
-            end += (loss - end) / min(number, window)
+            end += (loss - end) / min(number, mean_over)
         first = lambda bound: next((number for number, loss in enumerate(losses, 1) if not loss <= bound), None)
         return first(10 * max(bar, losses[0])), first(10 * bar), end <= 10 * bar
 
