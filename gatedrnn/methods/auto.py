@@ -23,7 +23,8 @@ from gatedrnn.methods.segmented import check_factored, in_scans
 ROWS, STEPS = 64, 64  # from here on many, and up to here few
 UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to compute again costs less than to keep
 LONGER = 1_000  # steps, beyond which it costs less, too
-NUMBERS = 512  # B * H, from which on a step's own product of few inputs is no slower than a segment's
+NUMBERS = 256  # B * H, from which on a step's own product of few inputs is no slower than a segment's
+MORE = 512  # and on the way forward of a derivative
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
 ALONE = "the cell has `step` alone"
@@ -44,10 +45,10 @@ class Auto:
 
     A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
     its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
-    512 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and on the way
-    forward where one is, if the carry is h alone, or kept. At T <= 2 H the reverse loop reads U as it is, and does not
-    lay U^T out first. At H >= 128 and T <= 1,000, and at H >= 32 and T <= 64, gates and carry are kept for the gradient
-    and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
+    256 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and from 512 on also
+    on the way forward where one is, if the carry is h alone, or kept. At T <= 2 H the reverse loop reads U as it is,
+    and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H >= 32 and T <= 64, gates and carry are kept for
+    the gradient and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
 
     Attributes:
         clip: as in `Segmented`.
@@ -116,7 +117,7 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
         return _Chosen(None, 0, SHORT)
     plain = width < units and carry.h.size >= NUMBERS
     laid_out, keeps = steps > 2 * units, _keeps(cell, carry, steps)
-    stepwise = plain and (keeps or len(carry) == 1)
+    stepwise = plain and (keeps or len(carry) == 1) and carry.h.size >= MORE
     why = [NARROW if plain else WIDE, LONG if laid_out else FEW, *([HELD] if keeps else [])]
     return _Chosen(Scans(plain, laid_out, keeps, stepwise), length, "; ".join(why))
 
