@@ -66,8 +66,7 @@ def monitor(
     Args:
         step: `(*arguments) -> results`, outside of `jax.jit` (what is inside of it may well be jitted): of arrays, a
             flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arrays may be donated, at every
-            call the same: of those
-            a copy is held while the step runs; at the first call, of every array.
+            call the same: of those a copy is held while the step runs; at the first call, of every array.
         probe: `(*arguments) -> Probe`, or a tuple `(cell, params, xs, loss)` with `loss(ys) -> value []`. It is traced,
             as by `jax.jit`.
         every: n; calls 0, n, 2 n, ... are measured.
