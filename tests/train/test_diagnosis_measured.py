@@ -209,7 +209,7 @@ def test_a_training_run_again(descent):
     assert losses(larger).max() > high
     lost = state._replace(params=jax.tree.map(lambda a: a * jnp.nan, state.params))
     assert stability(setup, state, lost, 12, 1 / 6) == got
-    assert stability(setup, state, state, len(found) - 1, 1 / 6) == Stability()
+    assert stability(setup, state, state, len(found) - 1, 1 / 6) == Stability(until=len(found) - 1)
 
 
 @pytest.mark.parametrize(
