@@ -35,11 +35,11 @@ def copying_table() -> str:
         steps = test["T"] + 2 * copying.LENGTH
         right = [max(0.0, 1 - (1 - accuracy) * steps / copying.LENGTH) for accuracy in test["accuracy"]]
         name, weights = entry["label"], f"{entry['weights']:,}"
-        lines.append((name, weights, f"{entry['updates']:,}", spread(test["loss"], ".2g"), spread(right, ".1%")))
+        lines.append((name, weights, f"{entry['updates']:,}", spread(test["loss"], ".3g"), spread(right, ".1%")))
     first = entries("copy-1000")[0]
     caption = (
         f"{first['setup']['batch']} sequences an update; medians over {len(first['reached'])} seeds, the least and the "
-        f"largest in brackets. Without memory the loss is {first['chance']:.2g}. A blank said wrong counts as a wrong "
+        f"largest in brackets. Without memory the loss is {first['chance']:.3g}. A blank said wrong counts as a wrong "
         f"symbol. Published: {PUBLISHED['copy-1000']}."
     )
     header = ("model", "weights", "updates", "loss of 20 batches", "symbols right")
@@ -56,7 +56,8 @@ def rates_table() -> str:
         lines.append((cell, readout, recurrence, spread(shares, ".2g")))
     first = entries("copy-rates")[0]
     caption = (
-        f"T = {first['setup']['horizon']}, {first['updates']} updates; medians over {len(first['reached'])} seeds."
+        f"T = {first['setup']['horizon']}, {first['updates']} updates of {first['setup']['batch']} sequences; medians over "
+        f"{len(first['reached'])} seeds, the least and the largest in brackets."
     )
-    header = ("cell", "learning rate: readout", "recurrence", "loss of that without memory")
+    header = ("cell", "learning rate: readout", "recurrence", "loss / loss without memory")
     return f"{table(header, lines)}\n\n{caption}"
