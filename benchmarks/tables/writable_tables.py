@@ -56,8 +56,8 @@ def rates_table() -> str:
         lines.append((cell, readout, recurrence, spread(shares, ".2g")))
     first = entries("copy-rates")[0]
     caption = (
-        f"T = {first['setup']['horizon']}, {first['updates']} updates of {first['setup']['batch']} sequences; medians over "
-        f"{len(first['reached'])} seeds, the least and the largest in brackets."
+        f"T = {first['setup']['horizon']}, {first['updates']} updates of {first['setup']['batch']} sequences; medians "
+        f"over {len(first['reached'])} seeds, the least and the largest in brackets."
     )
     header = ("cell", "learning rate: readout", "recurrence", "loss / loss without memory")
     return f"{table(header, lines)}\n\n{caption}"
