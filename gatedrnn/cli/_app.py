@@ -12,6 +12,7 @@ import typer.core
 from typer.exceptions import TyperException
 
 from gatedrnn import __version__
+from gatedrnn.cli._interrupt import watch
 
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
@@ -38,6 +39,7 @@ app = typer.Typer(cls=_Group, rich_markup_mode=None, pretty_exceptions_enable=Fa
 
 def main() -> None:
     """The installed command."""
+    watch()
     try:
         app(prog_name="gatedrnn")  # as `python -m gatedrnn` too: the shell completes that word
     except SystemExit as end:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn._check import fail
+from gatedrnn.cli._interrupt import raise_lost
 from gatedrnn.cli._prepare import Run
 from gatedrnn.cli._progress import showing
 from gatedrnn.cli._settings import Settings
@@ -38,6 +39,7 @@ def fit(settings: Settings, run: Run, label: str, *, begun: Callable[[], None] =
 
         def tell(progress: gr.train.Progress) -> None:
             nonlocal learned, waiting
+            raise_lost()
             if waiting:
                 waiting = False
                 begun()
