@@ -86,9 +86,9 @@ def inspect(
         >>> import jax, gatedrnn as gr
         >>> params = gr.rnn.init(jax.random.key(0), 2, 8)
         >>> xs = jax.random.normal(jax.random.key(1), (20, 2, 2))
-        >>> found = gr.flow.inspect(gr.rnn, params, xs, loss=lambda ys: (ys**2).mean(), shown=5)
+        >>> found = gr.flow.inspect(gr.rnn, params, xs, shown=5)
         >>> found.looks_back.tolist(), found.windows.smallest["all"]  # steps, by row; and a window of truncation
-        ([9, 9], 8)
+        ([9, 9], 4)
     """
     xs = _check_finite("xs", "[T, B, D] of at least one step, row and feature", xs)
     if xs.ndim != 3 or 0 in xs.shape:
