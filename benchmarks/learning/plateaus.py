@@ -24,6 +24,7 @@ import optax
 from jax import Array, lax
 
 import gatedrnn as gr
+from benchmarks.learning.leaving import CLOSE, LEFT, SEQUENCES
 from benchmarks.shared import RESULTS, Row, described, write_whole
 
 CALIBRATED, HELD_OUT = "adding-short", "adding-short-held-out"
@@ -35,7 +36,6 @@ CELLS: tuple[gr.Cell, ...] = (gr.lstm, gr.gru)
 INITS = {"default": None, "chrono T / 10": 10, "chrono T": 1}  # T by which the horizon of the gates is shorter
 BUDGETS = {3e-3: 1_000, 1e-2: 500, 3e-2: 200}  # updates at a learning rate of Adam
 LONGEST_DEFAULT, LONGEST_VARIED = 100, 200  # beyond: no default gates, which other records have; one learning rate
-LEFT = 0.75
 RESULT = RESULTS / "plateaus.json"
 
 
@@ -55,7 +55,7 @@ def optimiser(rate: float) -> Any:
 def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row]:
     """A row per initialisation and learning rate, all by one program."""
     program = setup_of(cell, horizon, "default", 1e-2)
-    tested, chance = replace(program, batch=192), program.task.chance(horizon)
+    tested, chance = replace(program, batch=SEQUENCES), program.task.chance(horizon)
 
     @jax.jit
     def ahead(state: gr.train.TrainState, count: Array) -> gr.train.TrainState:
@@ -72,7 +72,7 @@ def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row
             rows: list[Row] = []
             step, left = 0, set[int]()
             while step < budget and len(left) < len(seeds):
-                count = min(max(8, round(0.08 * step)), budget - step)
+                count = min(max(8, round(CLOSE * step)), budget - step)
                 state, step = ahead(state, jnp.array(count)), step + count
                 losses = gr.train.measure(tested, state.params, 1).loss.tolist()
                 rows += [
