@@ -7,8 +7,9 @@ python -m benchmarks.speed.grid --quick --out F     two tiny draws, to see that 
 
 The peers are `lax.scan` over the cell as one writes it by hand, flax nnx's RNN and torch.nn, all with the same weights
 and inputs. In a turn each is called once, in an order drawn anew, so that none always follows the same one; a ratio is
-the median over turns of our time by the peer's in the same turn. A killed run leaves what it measured in a part beside
-the record, and goes on from there when it is started again, unless the tree has another commit by then.
+the median over turns of our time by the peer's in the same turn. After torch's all rest until its threads, which wait
+busily for more, are asleep. A killed run leaves what it measured in a part beside the record, and goes on from there
+when it is started again, unless the tree has another commit by then.
 
 Take it where nothing else runs: torch's threads wait for each other after every operation, and where another process
 has one of the cores, a step takes milliseconds.
@@ -27,9 +28,8 @@ import jax
 
 from benchmarks.shared import RESULTS, Row, described, write_whole
 from benchmarks.speed import draws, shares
-from benchmarks.speed.clock import milliseconds
 from benchmarks.speed.draws import Draw, Limits, drawn
-from benchmarks.speed.measures import compared, summary
+from benchmarks.speed.measures import compared, summary, turn
 from benchmarks.speed.ready import Ready
 from benchmarks.speed.systems import OURS, REFERENCE
 from gatedrnn.cells import CLASSICS
@@ -48,15 +48,15 @@ def in_turns(systems: Mapping[str, Ready], kind: str, budget: float, seed: int) 
     """Milliseconds of every system in every turn, until the budget of seconds is spent."""
     rng, began = random.Random(seed), time.perf_counter()
     taken: dict[str, list[float]] = {name: [] for name in systems}
-    for turn in range(MOST):
+    for made in range(MOST):
         longest = max(min(times, default=0.0) for times in taken.values())  # what a busy moment added is no length
         least = next(turns for ms, turns in LEAST if longest >= ms)
-        if turn >= least and time.perf_counter() - began > budget:
+        if made >= least and time.perf_counter() - began > budget:
             break
         for name in rng.sample(list(systems), len(systems)):
             run = systems[name].forward if kind == "forward" else systems[name].gradient
             assert run is not None
-            taken[name].append(milliseconds(run))
+            taken[name].append(turn(name, run))
     return taken
 
 
