@@ -10,8 +10,8 @@ and inputs. In a turn each is called once, in an order drawn anew, so that none 
 the median over turns of our time by the peer's in the same turn. torch and we take turns apart from the others, with a
 rest after it: its threads wait busily for more and hold a core for some ms, and to wake after a rest takes time.
 
-A killed run leaves what it measured in a part beside the record, and goes on from there when it is started again, unless
-the tree has another commit by then.
+A killed run leaves what it measured in a part beside the record, and goes on from there when it is started again,
+unless the tree has another commit by then.
 
 Take it where nothing else runs: torch's threads wait for each other after every operation, and where another process
 has one of the cores, a step takes milliseconds.
