@@ -1,7 +1,8 @@
 """What is measured of the systems of `systems`: equality first, then times of systems that take turns."""
 
 import statistics
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -12,9 +13,10 @@ from benchmarks.shared import Row
 from benchmarks.speed.clock import milliseconds
 from benchmarks.speed.problem import Size, place, problem
 from benchmarks.speed.ready import Gradients, Ready
-from benchmarks.speed.systems import REFERENCE, SYSTEMS
+from benchmarks.speed.systems import REFERENCE, SPINNING, SYSTEMS
 
 ENOUGH_MS = 1e3  # a system that has taken less takes more turns
+REST = 0.01  # seconds; torch's threads spin for 2 to 3 ms
 TOLERANCE = 1e-4  # relative to the largest entry of the array; see `tolerance`
 
 
@@ -83,14 +85,22 @@ def compared(cell: gr.Cell, size: Size, names: list[str]) -> tuple[dict[str, Rea
     return systems, rows
 
 
+def turn(name: str, run: Callable[[], object]) -> float:
+    """Milliseconds of one call of a system; then a rest for its threads, which would hold a core that is the next's."""
+    taken = milliseconds(run)
+    if name in SPINNING:
+        time.sleep(REST)
+    return taken
+
+
 def turns(systems: dict[str, Ready], kind: str, repeats: int) -> dict[str, list[float]]:
     """Milliseconds of every call, "forward" or "gradient", of systems that take turns."""
     times: dict[str, list[float]] = {name: [] for name in systems}
-    for turn in range(5 * repeats):
+    for made in range(5 * repeats):
         for name, ready in systems.items():
             run = ready.forward if kind == "forward" else ready.gradient
-            if run is not None and (turn < repeats or sum(times[name]) < ENOUGH_MS):
-                times[name].append(milliseconds(run))
+            if run is not None and (made < repeats or sum(times[name]) < ENOUGH_MS):
+                times[name].append(turn(name, run))
     return times
 
 

@@ -23,12 +23,14 @@ class System(NamedTuple):
         cells: names of those that it has.
         devices: how many it splits the batch over.
         trains: whether it has a backward pass.
+        spins: whether its threads, when a call is done, wait busily for the next one.
     """
 
     build: Callable[[gr.Cell, gr.Params, Array, Any], Ready]
     cells: Collection[str]
     devices: int = 1
     trains: bool = True
+    spins: bool = False
 
     def has(self, cell: gr.Cell, size: Size) -> bool:
         """Whether it can run the cell at that size."""
@@ -46,9 +48,10 @@ SYSTEMS: dict[str, System] = {
     "keras on JAX": System(peers.keras, COMMON),
     "dm-haiku": System(peers.haiku, ("lstm",)),
     "equinox": System(peers.equinox, ("gru", "lstm")),
-    "torch.nn": System(peers.torch, COMMON),
-    "onnxruntime": System(peers.onnxruntime, COMMON, trains=False),
+    "torch.nn": System(peers.torch, COMMON, spins=True),
+    "onnxruntime": System(peers.onnxruntime, COMMON, trains=False, spins=True),
 }
 OURS = ("gatedrnn", "gatedrnn, 2 devices", "gatedrnn, Checkpointed")
 REFERENCE = "lax.scan + jax.grad"
 FORWARD_ONLY = tuple(name for name, system in SYSTEMS.items() if not system.trains)
+SPINNING = tuple(name for name, system in SYSTEMS.items() if system.spins)

@@ -25,17 +25,19 @@ UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to comput
 LONGER = 1_000  # steps, beyond which it costs less, too
 NUMBERS = 256  # B * H, from which on a step's own product of few inputs is no slower than a segment's
 MORE = 512  # and on the way forward of a derivative
+LAID = 16  # steps, beyond which it pays to lay U^T out
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
 ALONE = "the cell has `step` alone"
 MIXED = "the parts of the carry differ in dtype"
 OTHER = "all that need not wait for the carry is one product per segment"
+SINGLE = "D = 1 and several gates, and in a step XLA would make the inputs' product part of them, unvectorised"
 SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} steps are few to keep"
 HELD = f"H >= {UNITS} and T <= {LONGER:,}, or T <= {STEPS}, and what the gradient reads is kept, not computed again"
 NARROW = f"D < H and B H >= {NUMBERS}, and to hoist the inputs' product gains less than it costs"
 WIDE = f"D >= H or B H < {NUMBERS}, and the inputs' product is hoisted"
-LONG = "T > 2 H, and U^T is laid out before the reverse loop"
-FEW = "T <= 2 H, and the reverse loop reads U as it is"
+LONG = f"B > 1 and T > {LAID}, and U^T is laid out before the reverse loop"
+FEW = f"B = 1 or T <= {LAID}, and the reverse loop reads U as it is"
 
 
 @jax.tree_util.register_static
@@ -46,9 +48,10 @@ class Auto:
     A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
     its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
     256 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and from 512 on also
-    on the way forward where one is, if the carry is h alone, or kept. At T <= 2 H the reverse loop reads U as it is,
-    and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H >= 32 and T <= 64, gates and carry are kept for
-    the gradient and not computed again, where they take at most 32 MiB. A network's cells are each run their own way.
+    on the way forward where one is, if the carry is h alone, or kept. Of several gates at D = 1 neither holds. At B = 1
+    or T <= 16 the reverse loop reads U as it is, and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H
+    >= 32 and T <= 64, gates and carry are kept for the gradient and not computed again, where they take at most 32 MiB.
+    A network's cells are each run their own way.
 
     Attributes:
         clip: as in `Segmented`.
@@ -113,12 +116,13 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
         return _Chosen(Scans(), length, OTHER)
     steps, batch, width = xs.shape
     units = carry.h.shape[-1]
-    if batch >= ROWS and steps <= STEPS and units >= UNITS // 2:
+    single = width == 1 and len(cell.gates) > 1
+    if batch >= ROWS and steps <= STEPS and units >= UNITS // 2 and not single:
         return _Chosen(None, 0, SHORT)
-    plain = width < units and carry.h.size >= NUMBERS
-    laid_out, keeps = steps > 2 * units, _keeps(cell, carry, steps)
+    plain = width < units and carry.h.size >= NUMBERS and not single
+    laid_out, keeps = batch > 1 and steps > LAID, _keeps(cell, carry, steps)
     stepwise = plain and (keeps or len(carry) == 1) and carry.h.size >= MORE
-    why = [NARROW if plain else WIDE, LONG if laid_out else FEW, *([HELD] if keeps else [])]
+    why = [NARROW if plain else SINGLE if single else WIDE, LONG if laid_out else FEW, *([HELD] if keeps else [])]
     return _Chosen(Scans(plain, laid_out, keeps, stepwise), length, "; ".join(why))
 
 

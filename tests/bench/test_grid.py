@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks.speed import draws, grid as measuring, shares
+from benchmarks.speed import draws, grid as measuring, measures, shares
 from benchmarks.speed.draws import QUICK, WHOLE, Draw, drawn, expected
 from benchmarks.speed.problem import Size
 from benchmarks.tables import grid as tables
@@ -46,7 +46,8 @@ class Clock:
     def __init__(self, monkeypatch, **ms):
         self.now, self.order = 0.0, []
         self.systems = {name: self.system(name, each) for name, each in ms.items()}
-        monkeypatch.setattr(measuring, "milliseconds", lambda run: run())
+        monkeypatch.setattr(measures, "milliseconds", lambda run: run())
+        monkeypatch.setattr(measures.time, "sleep", self.rest)
         monkeypatch.setattr(measuring.time, "perf_counter", lambda: self.now)
 
     def system(self, name, ms):
@@ -57,6 +58,10 @@ class Clock:
 
         return measuring.Ready(run, run, None, None, None, None)
 
+    def rest(self, seconds):
+        self.order.append("rest")
+        self.now += seconds
+
 
 @pytest.mark.parametrize(
     ("ms", "budget", "turns"), [(1.0, 60.0, 101), (100.0, 1.05, 6), (500.0, 0.0, 5), (2e3, 1.0, 3), (2e4, 1.0, 1)]
@@ -66,6 +71,16 @@ def test_turns_end_with_the_budget(monkeypatch, ms, budget, turns):
     clock = Clock(monkeypatch, a=ms, b=ms)
     taken = measuring.in_turns(clock.systems, "gradient", budget, 0)
     assert taken == {"a": [ms] * turns, "b": [ms] * turns}
+
+
+def test_torch_s_threads_fall_asleep_before_the_next_system(monkeypatch):
+    """In the turns of both benchmarks; a rest is in no system's time."""
+    clock = Clock(monkeypatch, **{"gatedrnn": 1.0, "torch.nn": 2.0})
+    taken = measuring.in_turns(clock.systems, "forward", 0.0, 0)
+    assert taken == {"gatedrnn": [1.0] * 5, "torch.nn": [2.0] * 5}
+    assert measures.turns(clock.systems, "forward", 1)["torch.nn"] == [2.0] * 5
+    calls = " ".join(clock.order)
+    assert calls.count("torch.nn rest") == calls.count("rest") == 10
 
 
 def test_every_turn_has_an_order_of_its_own(monkeypatch):

@@ -22,6 +22,7 @@ SIZES = {  # B D H T: the way forward, and that of the gradient
     (2, 129, 128, 65): ("segments", "segments"),  # wide, kept
     (8, 3, 64, 61): ("scan", "segments"),  # one scan forward where h is the carry, two segments and a rest back
     (4, 3, 128, 65): ("scan", "segments"),  # one scan forward, all is kept, five segments back
+    (64, 1, 64, 17): ("segments", "segments"),  # one number a step
 }
 
 
@@ -60,6 +61,8 @@ def test_every_way_is_one_function(cell, size):
         (gr.gru, (8, 3, 64, 65), True),  # 512 numbers, and h is the carry
         (gr.gru, (7, 3, 64, 65), False),  # fewer
         (gr.gru, (8, 65, 64, 65), False),  # wide
+        (gr.gru, (8, 1, 64, 65), False),  # one number a step, for three gates
+        (gr.rnn, (8, 1, 64, 65), True),  # for one
         (gr.lstm, (8, 3, 64, 65), False),  # c is computed again
         (gr.lstm, (4, 3, 128, 65), True),  # c is kept
     ],
@@ -69,6 +72,14 @@ def test_where_one_scan_runs_forward(cell, size, stepwise):
     batch, width, hidden, steps = size
     params, xs = cell.init(jax.random.key(0), width, hidden), jnp.zeros((steps, batch, width))
     assert auto._chosen(cell, check_sequence(cell, params, xs, None)).loops.stepwise == stepwise
+
+
+@pytest.mark.parametrize(("batch", "steps", "laid_out"), [(2, 17, True), (2, 16, False), (1, 17, False)])
+def test_where_the_transpose_is_laid_out(batch, steps, laid_out):
+    """As the docstring of `Auto` says; a vector's product with it reads U row by row."""
+    params = gr.gru.init(jax.random.key(0), 3, 4)
+    sequence = check_sequence(gr.gru, params, jnp.zeros((steps, batch, 3)), None)
+    assert auto._chosen(gr.gru, sequence).loops.laid_out == laid_out
 
 
 def test_ways_that_no_cell_is_run_by():
