@@ -90,7 +90,7 @@ def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) ->
     if weights != row.get("weights", weights):
         raise ValueError(f"{name}, {label}: the record is of another model")
     given = steps(setup)
-    tests = {
+    tests: leaving.Tests = {
         seed: [(each["step"], each["test_loss"] / row["chance"]) for each in row["rows"] if each["seed"] == seed]
         for seed in seeds
     }

@@ -49,7 +49,7 @@ def closer(setup: gr.train.Setup, tests: Tests, chance: float) -> Tests:
     step, last = min(before for before, _ in far.values()), max(until or 0 for _, until in far.values())
     ahead = jax.jit(functools.partial(advance, setup))
     state = ahead(gr.train.init(setup, far), jnp.array(step))
-    made = tested(setup, state, chance, dict.fromkeys(far, []), step)
+    made = tested(setup, state, chance, {seed: [] for seed in far}, step)
     while step < last and any(between(found)[1] is None for found in made.values()):
         count = max(1, round(CLOSE * step))
         state, step = ahead(state, jnp.array(count)), step + count
