@@ -94,7 +94,7 @@ def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) ->
         seed: [(each["step"], each["test_loss"] / row["chance"]) for each in row["rows"] if each["seed"] == seed]
         for seed in seeds
     }
-    tests = tests if name in plateaus.SIDES else leaving.closer(setup, tests, row["chance"])
+    tests = leaving.closer(setup, tests, row["chance"])
     for place, seed in enumerate(seeds):
         params = jax.tree.map(lambda a, place=place: a[place], state.params.cell)
         sign = signs_of(setup.cell, params, given.xs, given.lags, given.marked, given.unmarked)
