@@ -1,0 +1,79 @@
+"""Fused on Hopper, U shared out over a cluster of blocks: the kernel in a simulation equals scans, and has no race."""
+
+import inspect
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from simulated_hopper import Hopper, Race
+from tolerances import assert_close
+
+import gatedrnn as gr
+from gatedrnn._jacobian import Blocks
+from gatedrnn.methods._loops import Inputs, Pulls
+from gatedrnn.methods.kernels import _block, _cluster, _mosaic
+from gatedrnn.methods.kernels._budget import Tiles
+from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
+from gatedrnn.methods.kernels._mosaic import Mosaic
+
+
+@dataclass(frozen=True)
+class Cut(Mosaic):
+    """Cut as it is said, whatever fits."""
+
+    cut: Tiles = Tiles(8, 64, 1)
+
+    def tiles(self, load, steps, batch, units):
+        return self.cut._replace(chunk=steps)
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    """(seed, kernels, function, *given) -> what the function of `_loops` gives with the kernels simulated."""
+
+    def run(seed, cut, function, *given):
+        hopper = Hopper(seed)
+        with monkeypatch.context() as patch, jax.disable_jit():
+            for module in (_mosaic, _block, _cluster):
+                patch.setattr(module, "pallas", lambda _="": (hopper.pl, hopper))
+            patch.setattr(jax.lax, "axis_index", hopper.axis_index)
+            return function(Kernels(Cut("9.0", cut), False), *given)
+
+    return run
+
+
+def problem(cell, sizes, dtype, reverse):
+    """What the forward and the backward loop are given, of (T, B, H)."""
+    rng = np.random.default_rng(0)
+    draw = lambda like: jnp.asarray(rng.normal(size=np.shape(like)), jnp.float32)
+    params = cell.init(jax.random.key(0), 3, sizes[2], dtype=jnp.dtype(dtype))
+    zero, per_step = cell.initial_carry(params, sizes[1]), jnp.zeros(sizes)
+    carry, gates = jax.tree.map(draw, zero), tuple(draw(per_step) for _ in cell.gates)
+    mask, reset = (jnp.asarray(rng.random(sizes[:2]) < p) for p in (0.8, 0.3))
+    kernels = Kernels(Mosaic("9.0"), False)
+    inputs = Inputs(gates, draw(per_step), mask, reset)
+    forward = (cell, reverse, len(carry), kernels.weights(cell, params, carry.h), carry, zero, inputs)
+
+    h = Blocks(tuple(map(draw, gates)), tuple(map(draw, gates[: len(carry)])), (None, per_step)[: len(carry)], {}, ())
+    c = Blocks((*map(draw, gates[:-1]), None), (None, draw(per_step)), (None, None), {}, ())
+    pulls = Pulls(draw(per_step), [h, c][: len(carry)], None, draw(per_step), mask, reset)
+    order = [1, 0][-len(carry) :]
+    return forward, (order, 0.5, reverse, kernels.adjoint(cell, params, carry.h), (carry, zero), pulls)
+
+
+@pytest.mark.parametrize(
+    ("cell", "sizes", "dtype", "reverse", "cut"),
+    [
+        (gr.gru, (3, 9, 200), "float32", True, Tiles(8, 256, 0, 2, True)),
+        (gr.gru, (4, 2, 200), "float32", False, Tiles(8, 256, 0, 2, False)),
+        (gr.lstm, (1, 2, 250), "bfloat16", False, Tiles(8, 256, 0, 4, False)),
+    ],
+    ids=["gates together", "one by one", "one step"],
+)
+def test_simulated(cell, sizes, dtype, reverse, cut, simulated):
+    """Both loops are those by scans: several groups per block or one, two tiles, an odd number of steps or one."""
+    forward, backward = problem(cell, sizes, dtype, reverse)
+    assert_close(simulated(0, cut, _forward, *forward), _plain_forward(*forward), dtype, sizes[2])
+    assert_close(simulated(0, cut, _backward, *backward), _plain_backward(*backward), dtype, sizes[2])
