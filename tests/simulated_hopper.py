@@ -10,6 +10,7 @@ under way arrives. Speeds are drawn as well, so that some groups, and some store
 and what all groups of a block have read turns into NaN.
 """
 
+import functools
 import threading
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -107,7 +108,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class SMEM:
-    """Memory of every block: values, how many groups have yet to read each, and when a thread stored it, if unfenced."""
+    """Of every block: values; how many groups have yet to read each; when a thread stored it, if no fence followed."""
 
     shape: tuple[int, ...]
     dtype: Any
@@ -203,22 +204,20 @@ class Hopper:
         def call(*arrays):
             outs = [np.full(out.shape, np.nan, out.dtype) for out in out_type]
             for self.tile in range(tiles):
-                self.machine = Machine((self.seed, self.tile))
-                whole = [Ref(self.machine, [(np.asarray(a),)] * blocks, 0) for a in (*arrays, *outs)]
+                self.machine = machine = Machine((self.seed, self.tile))
+                whole = [Ref(machine, [(np.asarray(a),)] * blocks, 0) for a in (*arrays, *outs)]
                 scratch = jax.tree.map(lambda kind: kind.built(blocks), scratch_types)
-                self.machine.run([
-                    Group(self.machine, block, index, lambda block=block: program(*whole, *self._of(scratch, block)))
-                    for block in range(blocks)
-                    for index in range(num_threads)
-                ])
+                run = functools.partial(self._run, program, whole, scratch)
+                groups = [(block, index) for block in range(blocks) for index in range(num_threads)]
+                machine.run([Group(machine, *place, functools.partial(run, place[0])) for place in groups])
             return list(map(jnp.asarray, outs))
 
         return call
 
-    def _of(self, scratch, block):
+    def _run(self, program, whole, scratch, block):
         u, passed, barriers, filled = scratch
         ref = lambda blocks: Ref(self.machine, blocks, block)
-        return ref(u), ref(passed), [(each, block) for each in barriers], (filled, block)
+        program(*whole, ref(u), ref(passed), [(each, block) for each in barriers], (filled, block))
 
     def axis_index(self, name):
         return np.int32(self.tile if name == "tile" else self.machine.current.place[name])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from simulated_hopper import Hopper, Race
+from simulated_hopper import Hopper
 from tolerances import assert_close
 
 import gatedrnn as gr
@@ -75,5 +75,40 @@ def problem(cell, sizes, dtype, reverse):
 def test_simulated(cell, sizes, dtype, reverse, cut, simulated):
     """Both loops are those by scans: several groups per block or one, two tiles, an odd number of steps or one."""
     forward, backward = problem(cell, sizes, dtype, reverse)
-    assert_close(simulated(0, cut, _forward, *forward), _plain_forward(*forward), dtype, sizes[2])
-    assert_close(simulated(0, cut, _backward, *backward), _plain_backward(*backward), dtype, sizes[2])
+    expected = ((_forward, forward, _plain_forward(*forward)), (_backward, backward, _plain_backward(*backward)))
+    for seed in range(2):
+        for function, given, want in expected:
+            assert_close(simulated(seed, cut, function, *given), want, dtype, sizes[2])
+
+
+BROKEN = {
+    "no wait": ("self.gpu.barrier_wait(barrier)", "pass"),
+    "no fence": ("self.gpu.commit_smem()", "pass"),
+    "one place": ("lax.rem(number, np.int32(2))", "lax.rem(number, np.int32(1))"),
+    "one barrier": ("self.shared.barriers[turn]", "self.shared.barriers[0]"),
+    "the other place": ("self.mine(np.int32(turn), place)", "self.mine(np.int32(1 - turn), place)"),
+    "one number for all gates": ("first + np.int32(gate)", "first"),
+    "a block left out": ("range(1, blocks)", "range(1, blocks - 1)"),
+    "no arrival of its own": ("self.gpu.barrier_arrive(barrier)", "pass"),
+    "one arrival too few": ("groups * (1 +", "-1 + groups * (1 +"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_found(name, simulated, monkeypatch):
+    """Each barrier, fence and place is needed: without it some order of events fails or changes the values."""
+    source, (right, wrong) = inspect.getsource(_cluster), BROKEN[name]
+    assert source.count(right) == 1
+    space = dict(vars(_cluster))
+    exec(compile(source.replace(right, wrong), "broken", "exec"), space)
+    for each in ("ClusterProducts", "cluster_barriers"):
+        monkeypatch.setattr(_mosaic, each, space[each])
+    _, given = problem(gr.gru, (4, 2, 200), "float32", False)
+    want = _plain_backward(*given)
+
+    def tried():
+        for seed in range(10):
+            assert_close(simulated(seed, Tiles(8, 256, 0, 2, False), _backward, *given), want, "float32", 200)
+
+    with pytest.raises(AssertionError):
+        tried()

@@ -1,25 +1,26 @@
 """Products on Hopper with U in the shared memory of a cluster of blocks, which share one tile of the batch.
 
-Each block has the rows of U^T of its own units. What a group hands on is a message, stored into every block of the
-cluster: h; or the cotangents of all gates, or of one gate after the other where the memory is short (`Tiles.together`).
-Messages are numbered on, up or down, over gates and steps. Of message m a group
+Each block has the rows of U^T of its own units. What the groups hand on is a message: h; or the cotangents of all
+gates, or of one gate after the other where memory is short (`Tiles.together`). Messages are numbered on, up or down,
+over steps and gates. Of message m a group
 
-    stores its part in place m % 2 of every block, where barrier m % 2 counts parts and bytes;
-    waits at its own block's barrier m % 2 until m has come from every group;
-    multiplies from its own block's place m % 2, and waits for the products.
+    stores its part in place m % 2 of its own block, and arrives at barrier m % 2 there;
+    stores it in place m % 2 of every other block, whose barrier m % 2 counts the part and its bytes as they come;
+    waits at barrier m % 2 of its own block until all groups' parts of m have come;
+    multiplies from place m % 2 of its own block, and waits for the products.
 
-Let m' and m'' follow m. Then
+Let m' follow m, and m'' follow m'. Then
 
 - nothing is overwritten that is still read: who stores m'' has waited for m', of which every group of every block has
-  stored its part, each after its products from m, whatever other groups of its block did meanwhile;
-- a barrier counts one message at a time: who stores m'' has waited for m', thus every group has passed its wait for m,
-  and no phase is missed or awaited twice. m' may come before all of m has, and has the other barrier;
-- the parity is right: of m, m', m'' the first and last have one barrier, and each wait turns what a group awaits there,
-  from 0 on. It is all the same which place is first and which last, and whether there is one message or many;
-- no block is left before the last store into it has come: all that is sent to it is waited for in it, by all its groups;
-- and none is stored into before it begins: Mosaic starts the blocks of a cluster together once their barriers stand.
+  stored its part, each after its own products from m, whatever the other groups of its block did meanwhile;
+- a barrier counts one message at a time: who stores m'' has waited for m', so that every group has passed its wait for
+  m, and no phase is missed or taken for another. m', which may come before all of m has, has the other barrier;
+- parities are right: m and m'' have one barrier, m' the other, and each wait turns the parity that the group awaits
+  there next, from the same start. It is no matter which place is first, or last, or how many messages there are;
+- no block has ended when it is stored into: all that it is ever sent is waited for by all of its groups;
+- nor has one not begun: Mosaic lets a cluster begin as one, once all barriers are set up.
 
-Stores by threads are not seen by the instruction that multiplies unless a fence stands between, here after the wait.
+What threads have stored is not seen by the instruction that multiplies but after a fence: here after the wait, too.
 """
 
 import functools
@@ -63,9 +64,7 @@ class ClusterProducts(Products):
             mine = self.mine(np.int32(turn), place)
             for further in range(1, blocks):
                 other = lax.rem(lax.axis_index("block") + np.int32(further), np.int32(blocks))
-                self.gpu.async_store_smem(
-                    part, mine, barrier, cluster_idx=other, cluster_dim="block", optimized=False
-                )
+                self.gpu.async_store_smem(part, mine, barrier, cluster_idx=other, cluster_dim="block", optimized=False)
         self.gpu.barrier_arrive(barrier)
         self.gpu.barrier_wait(barrier)
 

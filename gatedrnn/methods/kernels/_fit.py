@@ -13,7 +13,7 @@ from gatedrnn._jax import is_static, outside_meshes, split_by_compiler, varies
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn.methods._loops import Inputs
 from gatedrnn.methods.kernels._body import Weights
-from gatedrnn.methods.kernels._budget import Load, matrices
+from gatedrnn.methods.kernels._budget import Load, Tiles, matrices
 from gatedrnn.methods.kernels._call import load_of
 from gatedrnn.methods.kernels._loops import Kernels
 
@@ -70,6 +70,7 @@ def _tried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ...]
         tiles = kernels.backend.tiles(load, steps, batch, units)
         if tiles is None:
             return False, _too_large(kernels, load, units)
+        how = _shared_out(kernels, load, units, tiles)
     stretched = jax.tree.map(lambda a: jax.ShapeDtypeStruct((min(steps, STEPS), *a.shape), a.dtype), inputs)
     try:
         with warnings.catch_warnings(action="ignore"):  # that a backend is to be given up is no reason: it is there
@@ -77,10 +78,14 @@ def _tried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ...]
     except Exception as error:  # of many kinds: each compiler has its own way to say what it does not know
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
         return False, f"no kernel can be made of the cell {cell.name!r}: {first:.200}"
-    why = "the kernels fit"
-    if tiles.blocks > 1:
-        why += f", in clusters of {tiles.blocks} blocks: {_takes(kernels, load, units, matrices(load, tiles.lanes))}"
-    return True, why
+    return True, f"the kernels fit{how}"
+
+
+def _shared_out(kernels: Kernels, load: Load, units: int, tiles: Tiles) -> str:
+    """By how many blocks of threads, and why; "" where one has it all."""
+    if tiles.blocks == 1:
+        return ""
+    return f", in clusters of {tiles.blocks} blocks: {_takes(kernels, load, units, matrices(load, tiles.lanes))}"
 
 
 def _too_large(kernels: Kernels, load: Load, units: int) -> str:
