@@ -1,7 +1,6 @@
 """Hopper's clusters in Python, in the place of Pallas's `mosaic_gpu`, to see a kernel's values and find its races.
 
-A group of four warps is a thread. One runs at a time: after every operation it is drawn which goes on, or which store
-under way arrives. Speeds are drawn as well, so that some groups, and some stores, are late. A kernel fails here if it
+After every operation another group may go on, or a store arrive (`simulated_groups`). A kernel fails here if it
 
 - stores to where a group of that block has yet to read what lies there, or into a block that has ended;
 - multiplies what a thread has stored, with no fence since;
@@ -11,7 +10,6 @@ and what all groups of a block have read turns into NaN.
 """
 
 import functools
-import threading
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -20,90 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-
-
-class Race(AssertionError):
-    """What no order of events may lead to."""
-
-
-class Stopped(Exception):
-    """Ends the other threads when one has failed."""
-
-
-class Group(threading.Thread):
-    """One group: what it runs, what it waits for, and what it knows."""
-
-    def __init__(self, machine, block, index, run):
-        super().__init__(daemon=True)
-        self.machine, self.place, self.run_it = machine, {"block": block, "group": index}, run
-        self.go, self.ready = threading.Semaphore(0), lambda: True
-        self.error, self.ended = None, False
-        self.parity, self.products, self.unfenced, self.fence = {}, [], [], 0
-
-    def run(self):
-        self.go.acquire()
-        try:
-            if not self.machine.stopped:
-                with jax.disable_jit():
-                    self.run_it()
-        except Stopped:
-            pass
-        except BaseException as error:
-            self.error = error
-        self.ended = True
-        self.machine.back.release()
-
-
-class Machine:
-    """One cluster: its groups, and what is under way between them."""
-
-    def __init__(self, seed):
-        self.rng = np.random.default_rng(seed)
-        self.flying, self.back, self.stopped, self.time = [], threading.Semaphore(0), False, 0
-
-    def run(self, groups):
-        """Until all have ended and everything has arrived."""
-        self.groups = groups
-        speed = {group: 10 ** self.rng.uniform(-2, 0) for group in groups}
-        for group in groups:
-            group.start()
-        try:
-            while self.flying or not all(group.ended for group in groups):
-                ready = [group for group in groups if not group.ended and group.ready()]
-                if not ready and not self.flying:
-                    raise Race("everybody waits")
-                weights = np.array([speed[group] for group in ready] + [weight for weight, _ in self.flying])
-                drawn = self.rng.choice(len(weights), p=weights / weights.sum())
-                if drawn >= len(ready):
-                    self.flying.pop(drawn - len(ready))[1]()
-                    continue
-                self.current = ready[drawn]
-                self.current.go.release()
-                self.back.acquire()
-                if self.current.error:
-                    raise self.current.error
-        finally:
-            self.stopped = True
-            for group in groups:
-                group.go.release()
-                group.join()
-
-    def pause(self, ready=lambda: True):
-        """Lets others go first, and until `ready`."""
-        group = self.current
-        group.ready = ready
-        self.back.release()
-        group.go.acquire()
-        if self.stopped:
-            raise Stopped
-
-    def later(self, event):
-        """Happens some time."""
-        self.flying.append((10 ** self.rng.uniform(-2, 0), event))
-
-    def tick(self):
-        self.time += 1
-        return self.time
+from simulated_groups import Group, Machine, Race
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ Let m' follow m, and m'' follow m'. Then
 - no block has ended when it is stored into: all that it is ever sent is waited for by all of its groups;
 - nor has one not begun: Mosaic lets a cluster begin as one, once all barriers are set up.
 
-What threads have stored is not seen by the instruction that multiplies but after a fence: here after the wait, too.
+The instruction that multiplies sees what threads have stored only behind a fence, of a group that has stored it or has
+waited for it: `commit_smem`, once before the arrival and once after the wait.
 """
 
 import functools
