@@ -88,10 +88,10 @@ def stored(ref, block, value, rows=slice(None)):
     mine = [group for group in machine.groups if group.place["block"] == block]
     if shared:
         owed, when = shared
-        if owed[rows].any():
-            raise Race("stored to where a group has yet to read")
         if all(group.ended for group in mine):
             raise Race("stored into a block that has ended")
+        if owed[rows].any():
+            raise Race("stored to where a group has yet to read, or has read too soon")
         owed[rows], when[rows] = len(mine), machine.tick()
     values[rows] = value[rows]
 

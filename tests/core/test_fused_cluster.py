@@ -63,12 +63,13 @@ def problem(cell, sizes, dtype, reverse):
     return forward, (order, 0.5, reverse, kernels.adjoint(cell, params, carry.h), (carry, zero), pulls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "sizes", "dtype", "reverse", "cut"),
     [
         (gr.gru, (4, 2, 200), "float32", False, Tiles(8, 256, 0, 2, False)),
-        pytest.param(gr.gru, (3, 9, 200), "float32", True, Tiles(8, 256, 0, 2, True), marks=pytest.mark.slow),
-        pytest.param(gr.lstm, (1, 2, 250), "bfloat16", False, Tiles(8, 256, 0, 4, False), marks=pytest.mark.slow),
+        (gr.gru, (3, 9, 200), "float32", True, Tiles(8, 256, 0, 2, True)),
+        (gr.lstm, (1, 2, 250), "bfloat16", False, Tiles(8, 256, 0, 4, False)),
     ],
     ids=["one by one", "gates together", "one step"],
 )
@@ -96,7 +97,7 @@ BROKEN = {
 
 @pytest.fixture
 def rewritten(simulated, monkeypatch):
-    """(a piece of the module, what is put in its place) -> runs in ten orders of events, with a scan's values or fails."""
+    """(a piece of the module, what replaces it) -> runs in ten orders of events: a scan's values, or it fails."""
 
     def run(right, wrong):
         source, space = inspect.getsource(_cluster), dict(vars(_cluster))
