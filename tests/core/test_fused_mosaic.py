@@ -12,9 +12,10 @@ from gatedrnn.methods._loops import Inputs, Pulls
 from gatedrnn.methods.kernels import _mosaic
 from gatedrnn.methods.kernels._budget import CLUSTERS, SHARED, Load, Tiles, mosaic, mosaic_tiles
 from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
-from gatedrnn.methods.kernels._mosaic import Mosaic
+from gatedrnn.methods.kernels._mosaic import Mosaic, without_clusters
 
 HOPPER = Mosaic("9.0")
+CLUSTERED = pytest.mark.skipif(bool(without_clusters()), reason=without_clusters())
 IN_CLUSTERS = (
     "the kernels fit, in clusters of 8 blocks: U of 3 gates of H = 400 takes 1,572,864 bytes as it is laid out, and "
     "the shared memory of a block has 232,448"
@@ -63,7 +64,7 @@ def in_sight():
     [
         (gr.lstm, 128, "bfloat16"),
         pytest.param(gr.gru, 100, "float32", marks=pytest.mark.slow),
-        pytest.param(gr.gru, 400, "bfloat16", marks=pytest.mark.slow),
+        pytest.param(gr.gru, 400, "bfloat16", marks=[pytest.mark.slow, CLUSTERED]),
     ],
     ids=["lstm", "gru", "cluster"],
 )
@@ -131,7 +132,7 @@ def test_triton_where_mosaic_has_none(monkeypatch):
         assert "log1p" in why(gr.slstm)
         with jax.default_matmul_precision("highest"):
             assert why(gr.rnn) == "Triton's kernels fit; products of float32 numbers that are not rounded are asked for"
-        monkeypatch.setattr(_mosaic, "_without_clusters", lambda: "for clusters JAX is too old")
+        monkeypatch.setattr(_mosaic, "without_clusters", lambda: "for clusters JAX is too old")
         assert why(gr.lstm, 200).startswith(
             "U of 4 gates of H = 200 takes 1,048,576 bytes in one block (for clusters JAX is too old) as it is laid"
         )

@@ -55,7 +55,7 @@ class Mosaic:
 
     def share(self, load: Load, units: int) -> tuple[int, str]:
         taken, blocks = min((mosaic_share(load, mosaic_lanes(units, b), b), b) for b in _clusters())
-        missing = _without_clusters()
+        missing = without_clusters()
         where = f" in each of {blocks} blocks" if blocks > 1 else ""
         return taken, f" in one block ({missing})" if missing else where
 
@@ -106,14 +106,14 @@ class Mosaic:
         return jax.tree.unflatten(jax.tree.structure(outs), list(map(_whole, found)))
 
 
-def _without_clusters() -> str:
+def without_clusters() -> str:
     """Why this version of JAX has none; "" where it has."""
     missing = without_pallas("mosaic_gpu", "async_store_smem")
     return f"for clusters {missing}" if missing else ""
 
 
 def _clusters() -> tuple[int, ...]:
-    return CLUSTERS[:1] if _without_clusters() else CLUSTERS
+    return CLUSTERS[:1] if without_clusters() else CLUSTERS
 
 
 def _program(gpu: Any, body: Callable[..., None], part: Part, structure: Any, *refs: Any) -> None:
