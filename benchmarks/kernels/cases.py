@@ -9,7 +9,7 @@ from jax import Array
 import gatedrnn as gr
 
 INPUTS = 32  # D
-SIZES = ((16, 128), (1, 64), (64, 512), (128, 768))  # B, H
+SIZES = ((16, 128), (1, 64), (64, 512), (64, 256), (128, 768))  # B, H
 STEPS, LONG = 4096, 100_000
 SIDES = ("forward", "gradient")
 

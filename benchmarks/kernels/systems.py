@@ -29,19 +29,26 @@ class Absent(Exception):
 
 
 Build = Callable[[Case, Drawn], Ready]
+COMMAND_BUFFERS = {  # loops become graphs, which start all their kernels at once
+    "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,WHILE,CONDITIONAL",
+    "xla_gpu_graph_min_graph_size": 1,
+}
 
 
-def in_jax(case: Case, given: Drawn, forward: Callable[[Any, Array], Array], params: Any) -> Ready:
-    """Of outputs [T, B, H] that are a function of weights and inputs."""
+def in_jax(case: Case, given: Drawn, forward: Callable[[Any, Array], Array], params: Any, options: Any = None) -> Ready:
+    """Of outputs [T, B, H] that are a function of weights and inputs; `options` are the compiler's."""
     loss = lambda params, xs, weights: jnp.sum(forward(params, xs).astype(jnp.float32) * weights)
-    run: Any = jax.jit(forward)
+    run: Any = jax.jit(forward, compiler_options=options)
     arguments: tuple[Any, ...] = (params, given.xs)
     if case.side == "gradient":
-        run, arguments = jax.jit(jax.grad(loss, argnums=(0, 1))), (params, given.xs, given.weights)
+        run, arguments = (
+            jax.jit(jax.grad(loss, argnums=(0, 1)), compiler_options=options),
+            (params, given.xs, given.weights),
+        )
     return Ready(lambda: jax.block_until_ready(run(*arguments)), lambda: np.asarray(jax.jit(forward)(params, given.xs)))
 
 
-def ours(method: gr.Method) -> Build:
+def ours(method: gr.Method, options: Any = None) -> Build:
     """gatedrnn by a method; `Fused` where it has kernels, not where it falls back."""
 
     def build(case: Case, given: Drawn) -> Ready:
@@ -49,7 +56,8 @@ def ours(method: gr.Method) -> Build:
         told = gr.explain(cell, given.params, given.xs, method=method)[0]
         if isinstance(method, gr.Fused) and told.forward != "kernel":
             raise Absent(told.why)
-        return in_jax(case, given, lambda p, xs: gr.unroll(cell, p, xs, method=method)[1], given.params)
+        run = lambda p, xs: gr.unroll(cell, p, xs, method=method)[1]
+        return in_jax(case, given, run, given.params, options)
 
     return build
 
@@ -118,6 +126,7 @@ def systems(dry: bool) -> dict[str, Build]:
         "Fused": ours(gr.Fused(interpret=dry)),
         "torch": torch,
         "Segmented": ours(gr.Segmented()),
+        "Segmented, command buffers": ours(gr.Segmented(), COMMAND_BUFFERS),
         "cuDNN in JAX": jax_cudnn,
         "Autodiff": ours(gr.Autodiff()),
     }

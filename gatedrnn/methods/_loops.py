@@ -138,6 +138,7 @@ class Scans:
             nothing before the first.
         keeps: the whole carry and the gates' recurrent halves are kept, and not computed again from h: of a cell
             without `norm`.
+        saves: the whole carry is kept, the gates are computed again.
         stepwise: as in `Loops`: of `plain` loops, and where the carry is h alone or `keeps` holds, since what a segment
             starts from is taken from what is kept.
     """
@@ -146,6 +147,7 @@ class Scans:
     laid_out: bool = True
     keeps: bool = False
     stepwise: bool = False
+    saves: bool = False
 
     def check(self, cell: Cell, carry: Carry) -> None:
         """Raises ValueError where these loops do not run such a cell."""
@@ -171,12 +173,12 @@ class Scans:
     ) -> tuple[Carry, Kept]:
         params, unit = weights
         hear = functools.partial(cell.heard, params)
-        whole = self.keeps and kept
+        whole, parts = self.keeps and kept, (self.keeps or self.saves) and kept
 
         def step(carry: Carry, inputs: Any) -> tuple[Carry, Kept]:
             inputs = read_inputs(cell, params, *inputs) if self.stepwise else inputs
             after, gates_h = advance(cell, hear, unit, initial, carry, inputs)
-            return after, Kept(tuple(after), gates_h) if whole else Kept((after.h,))
+            return after, Kept(tuple(after) if parts else (after.h,), gates_h if whole else ())
 
         return scan(step, start, inputs, reverse=reverse)
 

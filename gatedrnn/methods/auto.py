@@ -18,7 +18,7 @@ from gatedrnn.methods._length import default_length
 from gatedrnn.methods._loops import Scans
 from gatedrnn.methods._way import Way
 from gatedrnn.methods.autodiff import Autodiff
-from gatedrnn.methods.segmented import check_factored, in_scans
+from gatedrnn.methods.segmented import check_factored, in_scans, scans
 
 ROWS, STEPS = 64, 64  # from here on many, and up to here few
 UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to compute again costs less than to keep
@@ -113,7 +113,7 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
         return _Chosen(None, 0, MIXED if cell.factored else ALONE)
     length = default_length(xs.shape[0], carry.h.size, len(cell.gates))
     if jax.default_backend() != "cpu" or not all(map(is_static, xs.shape)):
-        return _Chosen(Scans(), length, OTHER)
+        return _Chosen(scans(), length, OTHER)
     steps, batch, width = xs.shape
     units = carry.h.shape[-1]
     single = width == 1 and len(cell.gates) > 1

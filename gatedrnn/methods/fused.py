@@ -36,8 +36,8 @@ class Fused:
     For cells in three-function form, of float32 or bfloat16 with carries of float32, and any T, B and H for which the
     recurrent weights fit beside the processor; `gr.explain` says where they do not. There, and on a CPU, it is
     `Segmented` itself. With bfloat16 weights both products of a step, with U and with U^T, take operands of bfloat16
-    and sum in float32. Every part of the carry is kept for the backward pass, [T, B, H] each, where `Segmented` keeps
-    the outputs alone and computes the others again; `Checkpointed(method=Fused())` keeps neither.
+    and sum in float32. Every part of the carry is kept for the backward pass, [T, B, H] each, where `Segmented` on a
+    CPU keeps the outputs alone and computes the others again; `Checkpointed(method=Fused())` keeps neither.
 
     Over several devices use `Sharded(mesh, method=Fused())`: a compiler cannot split a kernel.
 

@@ -30,6 +30,8 @@ class Segmented:
     """Segment by segment, for cells in three-function form: the gradient of the default, `Auto`.
 
     Reverse mode is its own; forward mode is that of a plain scan, and higher derivatives are those of what it computes.
+    For the gradient the outputs are kept, and on a CPU the rest of the carry is computed again, segment by segment; on
+    other backends, where that would start kernels at every step, the whole carry is kept.
 
     Attributes:
         length: steps per segment, K. By default, on CPU as many as keep a segment's arrays (about `6 G` of [K, B, H])
@@ -58,8 +60,13 @@ class Segmented:
         if cell.network is not None:
             return cell.network(self, params, sequence, outputs)
         check_factored(self, cell, params, sequence)
-        end, hs = in_scans(Scans(), self.length, self.clip, cell, params, sequence)
+        end, hs = in_scans(scans(), self.length, self.clip, cell, params, sequence)
         return end, outputs.of(sequence, hs)
+
+
+def scans() -> Scans:
+    """For the device: a CPU computes what the carry has beside h again; others start kernels at every step of that."""
+    return Scans(saves=jax.default_backend() != "cpu")
 
 
 def in_scans(

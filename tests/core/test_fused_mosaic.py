@@ -9,11 +9,17 @@ from tolerances import assert_close
 import gatedrnn as gr
 from gatedrnn._jacobian import Blocks
 from gatedrnn.methods._loops import Inputs, Pulls
-from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, mosaic, mosaic_tiles
+from gatedrnn.methods.kernels import _mosaic
+from gatedrnn.methods.kernels._budget import CLUSTERS, SHARED, Load, Tiles, mosaic, mosaic_tiles
 from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
-from gatedrnn.methods.kernels._mosaic import Mosaic
+from gatedrnn.methods.kernels._mosaic import Mosaic, without_clusters
 
 HOPPER = Mosaic("9.0")
+CLUSTERED = pytest.mark.skipif(bool(without_clusters()), reason=without_clusters())
+IN_CLUSTERS = (
+    "the kernels fit, in clusters of 8 blocks: U of 3 gates of H = 400 takes 1,572,864 bytes as it is laid out, and "
+    "the shared memory of a block has 232,448"
+)
 pytestmark = pytest.mark.skipif(bool(HOPPER.missing()), reason=HOPPER.missing())
 LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel with both flags
 
@@ -55,8 +61,12 @@ def in_sight():
 
 @pytest.mark.parametrize(
     ("cell", "H", "dtype"),
-    [(gr.lstm, 128, "bfloat16"), pytest.param(gr.gru, 100, "float32", marks=pytest.mark.slow)],
-    ids=["lstm", "gru"],
+    [
+        (gr.lstm, 128, "bfloat16"),
+        pytest.param(gr.gru, 100, "float32", marks=pytest.mark.slow),
+        pytest.param(gr.gru, 400, "bfloat16", marks=[pytest.mark.slow, CLUSTERED]),
+    ],
+    ids=["lstm", "gru", "cluster"],
 )
 def test_one_kernel_per_segment_and_direction(cell, H, dtype):
     """In the loop over segments, and once more for the steps that are left over; the GRU's mapped, too."""
@@ -73,9 +83,10 @@ def test_one_kernel_per_segment_and_direction(cell, H, dtype):
         return text.count("@mosaic_gpu_v2("), text.count("xla.gpu.triton(")
 
     with in_sight():
-        assert gr.explain(cell, params, xs, method=method)[0].why == "the kernels fit"
+        why = gr.explain(cell, params, xs, method=method)[0].why
+        assert why == "the kernels fit" or (H, why) == (400, IN_CLUSTERS)
         assert count(jax.grad(loss), xs, flag) == (4, 0)
-        if cell == gr.gru:
+        if cell == gr.gru:  # mapped, there is one more axis of the grid
             mapped = jax.vmap(jax.grad(loss), in_axes=(None, 0, None))
             assert count(mapped, like((2, *xs.shape), dtype), flag) == (4, 0)
 
@@ -88,17 +99,31 @@ def test_bytes():
     assert tiles(load, 20, 128) == Tiles(8, 128, 9)
     assert tiles(load, 20, 64) == Tiles(16, 64, 9)
     assert tiles(load, 3, 5) == Tiles(8, 64, 9)
-    assert tiles(load, 20, 129) is None
-    assert tiles(load._replace(matrices=4), 20, 65) is None
     assert tiles(load._replace(matrices=4, width=2), 20, 128) == Tiles(16, 128, 9)
     assert tiles(load._replace(matrices=1, width=2), 20, 320) == Tiles(16, 320, 9)
 
 
-def test_triton_where_mosaic_has_none():
-    """And why: a diagonal, another GPU, products that are not rounded."""
-    like = lambda cell: jax.eval_shape(lambda: cell.init(jax.random.key(0), 3, 5))
-    why = lambda cell: (
-        gr.explain(cell, like(cell), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda"))[
+def test_bytes_in_a_cluster():
+    """Every block has U of its own units beside all units of what is passed on: of all gates, or, last, of one."""
+    gru = Load(matrices=3, width=2, **LSTM)
+    lstm = gru._replace(matrices=4)
+    assert mosaic(lstm, Tiles(16, 256, 9, 4)) == 4 * 64 * 256 * 2 + 2 * 4 * 16 * 256 * 2 + 4096 <= SHARED["9.0"]
+    assert mosaic(gru, Tiles(8, 512, 9, 8, False)) == 3 * 64 * 512 * 2 + 2 * 8 * 512 * 2 + 4096 <= SHARED["9.0"]
+    tiles = lambda load, batch, units: mosaic_tiles(load, 9, batch, units, SHARED["9.0"])
+    assert tiles(lstm, 20, 129) == tiles(lstm, 20, 256) == Tiles(16, 256, 9, 4)
+    assert tiles(gru, 20, 256) == Tiles(8, 256, 9, 2)
+    assert tiles(gru, 20, 512) == Tiles(8, 512, 9, 8, False)
+    assert tiles(gru._replace(width=4), 20, 256) == Tiles(8, 256, 9, 4, False)
+    assert tiles(lstm._replace(width=4), 20, 65) == Tiles(16, 128, 9, 2)
+    assert tiles(lstm, 20, 257) is tiles(gru, 20, 513) is tiles(lstm._replace(width=4), 20, 129) is None
+    assert mosaic_tiles(lstm, 9, 20, 256, SHARED["9.0"], CLUSTERS[:1]) is None
+
+
+def test_triton_where_mosaic_has_none(monkeypatch):
+    """And why: a diagonal, another GPU, products that are not rounded, no clusters."""
+    like = lambda cell, H: jax.eval_shape(lambda: cell.init(jax.random.key(0), 3, H))
+    why = lambda cell, H=5: (
+        gr.explain(cell, like(cell, H), jax.ShapeDtypeStruct((9, 2, 3), "float32"), method=gr.Fused(platform="cuda"))[
             0
         ].why
     )
@@ -107,4 +132,8 @@ def test_triton_where_mosaic_has_none():
         assert "log1p" in why(gr.slstm)
         with jax.default_matmul_precision("highest"):
             assert why(gr.rnn) == "Triton's kernels fit; products of float32 numbers that are not rounded are asked for"
+        monkeypatch.setattr(_mosaic, "without_clusters", lambda: "for clusters JAX is too old")
+        assert why(gr.lstm, 200).startswith(
+            "U of 4 gates of H = 200 takes 1,048,576 bytes in one block (for clusters JAX is too old) as it is laid"
+        )
     assert Mosaic("8.0").missing() == "Mosaic's kernels are for compute capability 9.0, not 8.0"

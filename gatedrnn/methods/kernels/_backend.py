@@ -31,8 +31,8 @@ class Backend(Protocol):
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         """How a kernel is cut; None where it does not fit."""
 
-    def lanes(self, units: int) -> int:
-        """How many units a kernel has for H = `units`."""
+    def share(self, load: Load, units: int) -> tuple[int, str]:
+        """The fewest bytes that U takes beside one processor, as it is laid out; and where, if it is shared out."""
 
     def memory(self) -> tuple[str, int]:
         """The name of what U must fit into, and its bytes."""

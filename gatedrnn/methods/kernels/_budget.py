@@ -19,6 +19,7 @@ SHARED = {  # bytes per block of threads, by compute capability
     "12.1": 101_376,
 }
 GROUP = 64  # units of four warps of a GPU, which multiply together
+CLUSTERS = (1, 2, 4, 8)  # blocks of threads that may share what one has no memory for
 MOSAIC_OWN = 4096  # bytes that barriers, alignment and the compiler take
 MOST_STEPS, FEW_STEPS = 32, 8  # per block: more gain nothing; for fewer the batch is cut first
 
@@ -44,11 +45,27 @@ class Load(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """R, L and C."""
+    """How a kernel is cut.
+
+    Attributes:
+        rows: R.
+        lanes: L.
+        chunk: C.
+        blocks: of threads that share the rows, each with its part of the lanes.
+        together: whether blocks pass on the cotangents of all gates at once; else of one gate after the other, which
+            takes less memory.
+    """
 
     rows: int
     lanes: int
     chunk: int
+    blocks: int = 1
+    together: bool = True
+
+
+def matrices(load: Load, lanes: int) -> int:
+    """Bytes of the matrices."""
+    return load.matrices * lanes**2 * load.width
 
 
 def vmem_lanes(units: int) -> int:
@@ -63,9 +80,9 @@ def shared_lanes(units: int) -> int:
 
 def vmem(load: Load, tiles: Tiles) -> int:
     """Bytes on a TPU: what changes from block to block is there twice, a flag takes a row of 128 numbers."""
-    rows, lanes, chunk = tiles
+    rows, lanes, chunk = tiles[:3]
     step = rows * (load.streams * lanes + load.flags * 128)
-    return load.matrices * lanes**2 * load.width + 8 * (load.rows * 8 * lanes + load.held * rows * lanes + chunk * step)
+    return matrices(load, lanes) + 8 * (load.rows * 8 * lanes + load.held * rows * lanes + chunk * step)
 
 
 def vmem_tiles(load: Load, steps: int, batch: int, units: int) -> Tiles | None:
@@ -84,8 +101,8 @@ def vmem_tiles(load: Load, steps: int, batch: int, units: int) -> Tiles | None:
 
 def shared(load: Load, tiles: Tiles) -> int:
     """Bytes of a GPU's shared memory: the matrices, and h, or the gates' cotangents, on their way to a product."""
-    rows, lanes, _ = tiles
-    return load.matrices * lanes**2 * load.width + 2 * rows * lanes * 4 * (load.matrices > 0)
+    rows, lanes = tiles[:2]
+    return matrices(load, lanes) + 2 * rows * lanes * 4 * (load.matrices > 0)
 
 
 def shared_tiles(load: Load, steps: int, units: int, limit: int) -> Tiles | None:
@@ -94,19 +111,35 @@ def shared_tiles(load: Load, steps: int, units: int, limit: int) -> Tiles | None
     return tiles if shared(load, tiles) <= limit else None
 
 
-def mosaic_lanes(units: int) -> int:
-    """Whole groups."""
-    return -(-units // GROUP) * GROUP
+def mosaic_lanes(units: int, blocks: int) -> int:
+    """Whole groups in every block."""
+    return -(-units // (GROUP * blocks)) * GROUP * blocks
+
+
+def mosaic_share(load: Load, lanes: int, blocks: int) -> int:
+    """Bytes of the matrices in every block."""
+    return matrices(load, lanes) // blocks
 
 
 def mosaic(load: Load, tiles: Tiles) -> int:
-    """Bytes of a GPU's shared memory: the matrices, and in two places the cotangents of all gates, or h."""
-    rows, lanes, _ = tiles
-    return load.matrices * (lanes + 2 * rows) * lanes * load.width + MOSAIC_OWN
+    """Bytes of a block's shared memory: its share of the matrices, and h, or the cotangents of gates, in two places."""
+    rows, lanes, _, blocks, together = tiles
+    passed = load.matrices if together else 1
+    return mosaic_share(load, lanes, blocks) + 2 * passed * rows * lanes * load.width + MOSAIC_OWN
 
 
-def mosaic_tiles(load: Load, steps: int, batch: int, units: int, limit: int) -> Tiles | None:
-    """16 rows or 8, the fewest of a product; None where they do not fit."""
-    lanes = mosaic_lanes(units)
-    found = [Tiles(rows, lanes, steps) for rows in (16, 8) if rows == 8 or batch > 8]
+def mosaic_tiles(
+    load: Load, steps: int, batch: int, units: int, limit: int, clusters: tuple[int, ...] = CLUSTERS
+) -> Tiles | None:
+    """The fewest blocks, then 16 rows or 8, the fewest of a product; gates one by one only where nothing else fits.
+
+    None where nothing does.
+    """
+    found = (
+        Tiles(rows, mosaic_lanes(units, blocks), steps, blocks, together)
+        for together in (True, False)
+        for blocks in clusters
+        for rows in (16, 8)
+        if (rows == 8 or batch > 8) and (together or blocks > 1)
+    )
     return next((tiles for tiles in found if mosaic(load, tiles) <= limit), None)

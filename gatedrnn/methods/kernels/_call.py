@@ -44,7 +44,7 @@ class InBlocks(ABC):
     ) -> Any:
         """As in `Backend`."""
         pl, _ = pallas()
-        rows, lanes, chunk = part.tiles
+        rows, lanes, chunk = part.tiles[:3]
         batch = jax.tree.leaves(reads[1])[0].shape[0]
         streamed = lambda n: pl.BlockSpec((chunk, rows, n), lambda b, t: (part.block(t), b, 0))
         held = lambda n: pl.BlockSpec((rows, n), lambda b, t: (b, 0))

@@ -7,7 +7,7 @@ import jax
 from gatedrnn._cell import Cell
 from gatedrnn._forms import Carry
 from gatedrnn.methods.kernels._backend import Backend
-from gatedrnn.methods.kernels._fit import refusal
+from gatedrnn.methods.kernels._fit import verdict
 from gatedrnn.methods.kernels._loops import Kernels
 from gatedrnn.methods.kernels._mosaic import Mosaic
 from gatedrnn.methods.kernels._tpu import TPU
@@ -19,18 +19,18 @@ ANY = "9.0"  # the GPU that is compiled for where none is at hand
 def first_that_fits(
     platform: str, interpret: bool, cell: Cell, params: Any, carry: Carry, xs: Any
 ) -> tuple[Kernels | None, str]:
-    """The first kernels that run the cell, and why those before them do not; or None, and why the last do not.
+    """The first kernels that run the cell, and why not those before them; or None, and why none do.
 
     Pallas's own interpreter knows blocks alone: of a GPU the kernels of Triton are interpreted.
     """
-    found = ""
+    refused = ""
     for backend in _backends(platform, interpret):
         kernels = Kernels(backend, interpret)
-        why = refusal(kernels, cell, params, carry, xs)
-        if not why:
-            return kernels, f"Triton's kernels fit; {found}" if found else "the kernels fit"
-        found = why
-    return None, found
+        fit, why = verdict(kernels, cell, params, carry, xs)
+        if fit:
+            return kernels, f"Triton's kernels fit; {refused}" if refused else why
+        refused = f"{refused}; for Triton, {why}" if refused not in ("", why) else why
+    return None, refused
 
 
 def _backends(platform: str, interpret: bool) -> tuple[Backend, ...]:

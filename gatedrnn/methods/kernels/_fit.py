@@ -1,4 +1,4 @@
-"""Whether there are kernels for a cell, its weights and sizes, on a device; or why not, in one sentence."""
+"""Whether there are kernels for a cell, its weights and sizes, on a device; and how, or why not, in one sentence."""
 
 import functools
 import warnings
@@ -13,18 +13,29 @@ from gatedrnn._jax import is_static, outside_meshes, split_by_compiler, varies
 from gatedrnn._pointwise import take_apart, values_of
 from gatedrnn.methods._loops import Inputs
 from gatedrnn.methods.kernels._body import Weights
-from gatedrnn.methods.kernels._budget import Load
+from gatedrnn.methods.kernels._budget import Load, Tiles, matrices
 from gatedrnn.methods.kernels._call import load_of
 from gatedrnn.methods.kernels._loops import Kernels
 
 STEPS = 2  # of the kernel that is tried
 
 
-def refusal(kernels: Kernels, cell: Cell, params: Any, carry: Carry, xs: Any) -> str:
-    """Why `kernels` do not run the cell over xs [T, B, D] from a carry [B, H] each; "" where they do.
+def verdict(kernels: Kernels, cell: Cell, params: Any, carry: Carry, xs: Any) -> tuple[bool, str]:
+    """Whether `kernels` run the cell over xs [T, B, D] from a carry [B, H] each; and how, or why not.
 
     Only shapes and dtypes of the arrays matter, and the mesh that is set.
     """
+    refused = _refused(kernels, cell, params, carry, xs)
+    if refused:
+        return False, refused
+    like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
+    leaves, structure = jax.tree.flatten(jax.tree.map(like, (params, carry, like(xs))))
+    with outside_meshes():
+        return _tried(kernels, cell, structure, tuple(leaves))
+
+
+def _refused(kernels: Kernels, cell: Cell, params: Any, carry: Carry, xs: Any) -> str:
+    """What does not follow from shapes alone, or needs no look at them; "" where there is nothing."""
     missing = kernels.backend.missing()
     if missing:
         return missing
@@ -42,42 +53,53 @@ def refusal(kernels: Kernels, cell: Cell, params: Any, carry: Carry, xs: Any) ->
     dtypes = {part.dtype.name for part in carry} - {"float32"} or dtypes - {"float32", "bfloat16"}
     if dtypes:
         return f"kernels are for float32 and bfloat16 with carries of float32, not for {', '.join(sorted(dtypes))}"
-    like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
-    leaves, structure = jax.tree.flatten(jax.tree.map(like, (params, carry, like(xs))))
-    with outside_meshes():
-        return _untried(kernels, cell, structure, tuple(leaves))
+    return ""
 
 
 @functools.lru_cache(maxsize=256)
-def _untried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ...]) -> str:
-    """What follows from shapes alone: too large, or a `pointwise` that cannot be lowered."""
+def _tried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ...]) -> tuple[bool, str]:
+    """What follows from shapes alone: too large, or a `pointwise` that cannot be lowered; or how it fits."""
     params, carry, xs = jax.tree.unflatten(structure, leaves)
     steps, (batch, units) = xs.shape[0], carry.h.shape
     weights = jax.eval_shape(functools.partial(kernels.weights, cell), params, carry.h)
     row = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
     inputs = jax.eval_shape(functools.partial(_inputs, cell), params, row)
     if kernels.backend.dense and all(u.shape[0] == 1 for u in weights.u):
-        return "U is a diagonal, with which Mosaic has nothing to multiply"
+        return False, "U is a diagonal, with which Mosaic has nothing to multiply"
     for load in (_forward(weights, carry, inputs), _backward(cell, weights, carry, inputs, params)):
-        if kernels.backend.tiles(load, steps, batch, units) is None:
-            return _too_large(kernels, load, units)
+        tiles = kernels.backend.tiles(load, steps, batch, units)
+        if tiles is None:
+            return False, _too_large(kernels, load, units)
+        how = _shared_out(kernels, load, units, tiles)
     stretched = jax.tree.map(lambda a: jax.ShapeDtypeStruct((min(steps, STEPS), *a.shape), a.dtype), inputs)
     try:
         with warnings.catch_warnings(action="ignore"):  # that a backend is to be given up is no reason: it is there
             _try(kernels, cell, weights, carry, stretched)
     except Exception as error:  # of many kinds: each compiler has its own way to say what it does not know
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
-        return f"no kernel can be made of the cell {cell.name!r}: {first:.200}"
-    return ""
+        return False, f"no kernel can be made of the cell {cell.name!r}: {first:.200}"
+    return True, f"the kernels fit{how}"
+
+
+def _shared_out(kernels: Kernels, load: Load, units: int, tiles: Tiles) -> str:
+    """By how many blocks of threads, and why; "" where one has it all."""
+    if tiles.blocks == 1:
+        return ""
+    return f", in clusters of {tiles.blocks} blocks: {_takes(kernels, load, units, matrices(load, tiles.lanes))}"
 
 
 def _too_large(kernels: Kernels, load: Load, units: int) -> str:
     name, size = kernels.backend.memory()
-    taken = load.matrices * kernels.backend.lanes(units) ** 2 * load.width
+    taken, where = kernels.backend.share(load, units)
     if taken <= size:
-        return f"a kernel for H = {units} takes more than the {size:,} bytes of {name}"
+        return f"a kernel for H = {units} takes more than the {size:,} bytes of {name}{where}"
+    return _takes(kernels, load, units, taken, where)
+
+
+def _takes(kernels: Kernels, load: Load, units: int, taken: int, where: str = "") -> str:
+    name, size = kernels.backend.memory()
     gates = f"{load.matrices} gate{'s' * (load.matrices > 1)}"
-    return f"U of {gates} of H = {units} takes {taken:,} bytes as it is laid out, and {name} has {size:,}"
+    return f"U of {gates} of H = {units} takes {taken:,} bytes{where} as it is laid out, and {name} has {size:,}"
 
 
 def _inputs(cell: Cell, params: Any, x: Any) -> Inputs:

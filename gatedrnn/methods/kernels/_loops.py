@@ -173,7 +173,7 @@ def _cut(
     steps, (batch, units) = jax.tree.leaves(streams)[0].shape[0], shape
     tiles = kernels.backend.tiles(load, steps, batch, units)
     if tiles is None:
-        raise RuntimeError(f"a kernel of {load} does not fit; `refusal` should have said so")
+        raise RuntimeError(f"a kernel of {load} does not fit; `verdict` should have said so")
     marks = tuple(flag_stream(flag, tiles) for flag in flags)
     whole = jax.tree.map(lambda a: filled(a, tiles.lanes if a.shape[0] > 1 else 1, tiles.lanes), weights)
     part = Part(tiles, steps, units, reverse, kernels.backend.resident)

@@ -1,9 +1,7 @@
-"""Mosaic for NVIDIA's Hopper: one group of four warps per 64 units, U of every gate in the shared memory of one block.
+"""Mosaic for NVIDIA's Hopper: U of every gate in the shared memory of one block, or of a cluster of blocks.
 
 Inside, units come before rows, tile by tile: [B / N, L, N] instead of [B, L], since the instruction that multiplies
-takes 64 rows of U^T at once, but as few as 8 columns of h. Every group keeps its 64 units of the carry in registers,
-and hands h, or the gates' cotangents, to the others through shared memory, in two places by turns: one barrier per
-step.
+takes 64 rows of U^T at once, but as few as 8 columns of h.
 """
 
 import functools
@@ -13,16 +11,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from gatedrnn._jax import MOSAIC_READ, pallas, rounded_products, without_pallas
+from gatedrnn.methods.kernels._block import SWIZZLE, Products, Shared, Units, barriers
 from gatedrnn.methods.kernels._body import Part
-from gatedrnn.methods.kernels._budget import GROUP, SHARED, Load, Tiles, mosaic_lanes, mosaic_tiles
+from gatedrnn.methods.kernels._budget import (
+    CLUSTERS,
+    GROUP,
+    SHARED,
+    Load,
+    Tiles,
+    mosaic_lanes,
+    mosaic_share,
+    mosaic_tiles,
+)
+from gatedrnn.methods.kernels._cluster import ClusterProducts, cluster_barriers
 
 CAPABILITY = "9.0"
 """The one that has the instruction."""
-SWIZZLE = 128  # bytes, the widest pattern in which shared memory is laid out, with fewest conflicts
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,13 @@ class Mosaic:
         return without_pallas("mosaic_gpu", "kernel", "wgmma")
 
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
-        return mosaic_tiles(load, steps, batch, units, SHARED[self.capability])
+        return mosaic_tiles(load, steps, batch, units, SHARED[self.capability], _clusters())
 
-    def lanes(self, units: int) -> int:
-        return mosaic_lanes(units)
+    def share(self, load: Load, units: int) -> tuple[int, str]:
+        taken, blocks = min((mosaic_share(load, mosaic_lanes(units, b), b), b) for b in _clusters())
+        missing = without_clusters()
+        where = f" in each of {blocks} blocks" if blocks > 1 else ""
+        return taken, f" in one block ({missing})" if missing else where
 
     def memory(self) -> tuple[str, int]:
         return "the shared memory of a block", SHARED[self.capability]
@@ -63,7 +73,7 @@ class Mosaic:
     ) -> Any:
         """As in `Backend`, its arrays turned on their way in and out."""
         _, gpu = pallas("mosaic_gpu")
-        rows, lanes, _ = part.tiles
+        rows, lanes, _, blocks, together = part.tiles
         streams, held, weights = reads
         tiles = jax.tree.leaves(held)[0].shape[0] // rows
         tiled = functools.partial(_tiled, rows)
@@ -72,20 +82,21 @@ class Mosaic:
         arrays = (jax.tree.map(tiled, streams), jax.tree.map(tiled, held), jax.tree.map(wide, weights._replace(u=())))
         matrices = tuple(u.T for u in weights.u)
         outs = (jax.tree.map(lambda _: made(part.steps), writes[0]), jax.tree.map(lambda _: made(), writes[1]))
-        groups, dtype = lanes // GROUP, matrices[0].dtype
-        passed = 1 if weights.b else len(matrices)  # h, or the cotangents of all gates
+        groups, dtype = lanes // blocks // GROUP, matrices[0].dtype
+        passed = 1 if weights.b or not together else len(matrices)  # h, or the cotangents of all gates or of one
         layout = (gpu.TilingTransform((8, SWIZZLE // dtype.itemsize)), gpu.SwizzleTransform(SWIZZLE))
         found = gpu.kernel(
             functools.partial(_program, gpu, body, part, jax.tree.structure((arrays, matrices, outs))),
             out_type=jax.tree.leaves(outs),
             grid=(tiles,),
             grid_names=("tile",),
+            **({"cluster": (blocks,), "cluster_names": ("block",)} if blocks > 1 else {}),
             num_threads=groups,
             thread_name="group",
             scratch_types=[
-                gpu.SMEM((len(matrices), lanes, lanes), dtype, transforms=layout),
+                gpu.SMEM((len(matrices), lanes // blocks, lanes), dtype, transforms=layout),
                 gpu.SMEM((2, passed, rows, lanes), dtype, transforms=layout),
-                gpu.Barrier(num_arrivals=groups),
+                cluster_barriers(gpu, blocks, groups, passed) if blocks > 1 else barriers(gpu, groups),
                 gpu.Barrier(num_arrivals=len(matrices)),
             ],
             kernel_name=name,
@@ -95,26 +106,42 @@ class Mosaic:
         return jax.tree.unflatten(jax.tree.structure(outs), list(map(_whole, found)))
 
 
+def without_clusters() -> str:
+    """Why this version of JAX has none; "" where it has."""
+    missing = without_pallas("mosaic_gpu", "async_store_smem")
+    return f"for clusters {missing}" if missing else ""
+
+
+def _clusters() -> tuple[int, ...]:
+    return CLUSTERS[:1] if without_clusters() else CLUSTERS
+
+
 def _program(gpu: Any, body: Callable[..., None], part: Part, structure: Any, *refs: Any) -> None:
     """One tile of the batch: `refs` are what is read and written, as `structure` has them, then shared memory."""
     pl, _ = pallas()
-    *read, u, passed, barrier, filled = refs
-    group, tile = lax.axis_index("group"), lax.axis_index("tile")
-    units = pl.ds(group * GROUP, GROUP)
+    *read, u, passed, at, filled = refs
+    group, tile, blocks = lax.axis_index("group"), lax.axis_index("tile"), part.tiles.blocks
+    first = group * GROUP
+    own: Any = slice(None)
+    units = Units(first, pl.ds(first, GROUP), pl.ds(first, GROUP))
+    if blocks > 1:
+        size = part.tiles.lanes // blocks
+        begin = lax.axis_index("block") * size
+        own, units = pl.ds(begin, size), Units(begin + first, units.own, pl.ds(begin + first, GROUP))
     arrays, matrices, written = jax.tree.unflatten(structure, read)
 
-    pl.when(group == 0)(lambda: _fill(gpu, matrices, u, filled))  # the others wait in their first step
-    of_tile, of_all = (lambda ref, place=place: View(gpu, ref, place) for place in ((tile, units), (units,)))
+    pl.when(group == 0)(lambda: _fill(gpu, matrices, own, u, filled))  # the others wait in their first step
+    of_tile, of_all = (lambda ref, place=place: View(gpu, ref, place) for place in ((tile, units.all), (units.all,)))
     (streams, held), (after, end) = jax.tree.map(of_tile, (arrays[:2], written))
     weights = jax.tree.map(of_all, arrays[2])
-    products = Products(gpu, part, len(matrices), u, passed, barrier, units, group)
-    body(streams, held, weights._replace(u=products), after, end)
+    kind = Products if blocks == 1 else ClusterProducts
+    body(streams, held, weights._replace(u=kind(gpu, part, Shared(u, passed, at), units)), after, end)
 
 
-def _fill(gpu: Any, matrices: Sequence[Any], u: Any, filled: Any) -> None:
-    """Copies U of every gate to shared memory."""
+def _fill(gpu: Any, matrices: Sequence[Any], own: Any, u: Any, filled: Any) -> None:
+    """Copies U of every gate to shared memory, of the block's own units."""
     for gate, matrix in enumerate(matrices):
-        gpu.copy_gmem_to_smem(matrix, u.at[gate], filled)
+        gpu.copy_gmem_to_smem(matrix.at[own], u.at[gate], filled)
     gpu.barrier_wait(filled)
 
 
@@ -135,61 +162,6 @@ class View:
 
     def _at(self, t: Any) -> Any:
         return self.ref.at[self.place if t is Ellipsis else (t, *self.place)]
-
-
-class Products:
-    """As in `_body`, of 64 units: what all groups have is passed on in shared memory."""
-
-    def __init__(
-        self, gpu: Any, part: Part, count: int, u: Any, passed: Any, barrier: Any, units: Any, group: Any
-    ) -> None:
-        self.gpu, self.part, self.count = gpu, part, count
-        self.u, self.passed, self.barrier, self.units, self.group = u, passed, barrier, units, group
-        self.shape = (GROUP, part.tiles.rows)
-
-    def there(self) -> Array:
-        units = self.gpu.broadcasted_iota(jnp.int32, self.shape, 0, layout=self.gpu.Layout.WGMMA)
-        found: Array = units + self.group * np.int32(GROUP) < np.int32(self.part.units)
-        return found
-
-    def each(self, h: Array, t: Any) -> tuple[Array, ...]:
-        (right,) = self._passed([h], t)
-
-        def multiplied(*sums: Any) -> tuple[Array, ...]:
-            for g, total in enumerate(sums):
-                self.gpu.wgmma(total, self.u.at[g, self.units], right)
-            self.gpu.wgmma_wait(0)
-            return tuple(total[...] for total in sums)
-
-        return self._summed(multiplied, self.count)
-
-    def total(self, dgates: Sequence[Array], t: Any) -> Array:
-        rights = self._passed(dgates, t)
-
-        def multiplied(total: Any) -> Array:
-            for g, right in enumerate(rights):
-                self.gpu.wgmma(total, self.u.at[g, self.units], right)
-            self.gpu.wgmma_wait(0)
-            found: Array = total[...]
-            return found
-
-        return self._summed(multiplied, 1)
-
-    def _passed(self, arrays: Sequence[Array], t: Any) -> list[Any]:
-        """All units of arrays of which every group has its own: references [L, N] in shared memory."""
-        here = self.passed.at[lax.rem(t, np.int32(2))]
-        for place, array in enumerate(arrays):
-            mine = here.at[place, :, self.units].transpose((1, 0))
-            narrow = array.astype(self.passed.dtype)
-            mine[...] = self.gpu.layout_cast(narrow, self.gpu.Layout.WGMMA_TRANSPOSED)
-        self.gpu.commit_smem()
-        self.gpu.barrier_arrive(self.barrier)
-        self.gpu.barrier_wait(self.barrier)
-        return [here.at[place].transpose((1, 0)) for place in range(len(arrays))]
-
-    def _summed(self, multiplied: Callable[..., Any], count: int) -> Any:
-        pl, _ = pallas()
-        return pl.run_scoped(multiplied, *[self.gpu.ACC(self.shape, jnp.float32)] * count)
 
 
 def _tiled(rows: int, a: Array) -> Array:

@@ -11,7 +11,7 @@ from gatedrnn.methods.kernels._budget import Tiles
 
 def padded(tree: Any, tiles: Tiles) -> Any:
     """Arrays [..., B, H] with whole tiles of rows and lanes."""
-    rows, lanes, _ = tiles
+    rows, lanes = tiles[:2]
     return jax.tree.map(lambda a: filled(a, -(-a.shape[-2] // rows) * rows, lanes), tree)
 
 

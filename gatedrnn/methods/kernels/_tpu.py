@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, vmem_lanes, vmem_tiles
+from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, matrices, vmem_lanes, vmem_tiles
 from gatedrnn.methods.kernels._call import InBlocks
 
 
@@ -22,8 +22,8 @@ class TPU(InBlocks):
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         return vmem_tiles(load, steps, batch, units)
 
-    def lanes(self, units: int) -> int:
-        return vmem_lanes(units)
+    def share(self, load: Load, units: int) -> tuple[int, str]:
+        return matrices(load, vmem_lanes(units)), ""
 
     def memory(self) -> tuple[str, int]:
         return "the share of VMEM that a kernel may take", VMEM

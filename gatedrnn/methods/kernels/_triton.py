@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, shared_lanes, shared_tiles
+from gatedrnn.methods.kernels._budget import SHARED, Load, Tiles, matrices, shared_lanes, shared_tiles
 from gatedrnn.methods.kernels._call import InBlocks
 
 
@@ -25,8 +25,8 @@ class Triton(InBlocks):
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         return shared_tiles(load, steps, units, SHARED[self.capability])
 
-    def lanes(self, units: int) -> int:
-        return shared_lanes(units)
+    def share(self, load: Load, units: int) -> tuple[int, str]:
+        return matrices(load, shared_lanes(units)), ""
 
     def memory(self) -> tuple[str, int]:
         return "the shared memory of a block", SHARED[self.capability]
