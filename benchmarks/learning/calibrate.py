@@ -35,7 +35,7 @@ from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
 from benchmarks.learning.marks import steps
 from benchmarks.learning.setups import RECORDS
 from benchmarks.shared import RESULTS, Row, described, write_whole
-from gatedrnn.flow.forecast import LARGEST_LOG10, signs as signs_of, updates_of
+from gatedrnn.flow.forecast import LARGEST_LOG10, is_gru, signs as signs_of, updates_of
 
 CALIBRATED = (
     *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
@@ -45,7 +45,7 @@ NOISE = stats.t(3)
 SHARE = 0.8  # of the runs of a record that was left out, as they are expected between a forecast's low and high
 CONSTANTS = Path(gr.__file__).parent / "flow" / "_forecast.json"
 RESULT = RESULTS / "forecast.json"
-FIRST = np.array([0.2, 1.0, 0.7, -1.3])  # of `constants_of`; and ln of the spread
+FIRST = np.array([0.2, 1.0, 0.7, 0.0, -1.3])  # of `constants_of`; and ln of the spread
 
 
 def measured(there: set[tuple[str, str]], at_once: int) -> Iterator[list[Row]]:
@@ -129,14 +129,15 @@ def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
     model, likelihood = modelled(found), likelihood_of(found)
     best = FIRST
     for _ in range(4):  # the simplex anew from where it has shrunk
-        loss = lambda x: -likelihood(model(constants_of(x)), x[3])
+        loss = lambda x: -likelihood(model(constants_of(x)), x[-1])
         best = optimize.minimize(loss, best, method="Nelder-Mead", options={"maxiter": 4_000, "fatol": 1e-7}).x
-    return constants_of(best), math.exp(best[3])
+    return constants_of(best), math.exp(best[-1])
 
 
 def constants_of(x: np.ndarray) -> dict[str, float]:
-    """Of what is fitted: two of them are looked for by their log10."""
-    return {"slowness": float(10 ** x[0]), "updates": float(10 ** x[1]), "power": float(x[2])}
+    """Of what is fitted: three of them are looked for by their log10."""
+    slowness, updates, power, gru, _ = x.tolist()
+    return {"slowness": 10**slowness, "updates": 10**updates, "power": power, "gru": 10**gru}
 
 
 def modelled(found: list[Row]) -> Callable[[dict[str, float]], np.ndarray]:
@@ -145,9 +146,10 @@ def modelled(found: list[Row]) -> Callable[[dict[str, float]], np.ndarray]:
         np.array([run[name] for run in found], float) for name in ("learning_rate", "distance", "answers")
     )
     envelope = np.array([math.inf if run["envelope"] is None else run["envelope"] for run in found])
+    gru = np.array([is_gru(run["cell"]) for run in found])
 
     def updates(constants: dict[str, float]) -> np.ndarray:
-        moving, log10_seeing = updates_of(constants, envelope, distance, rate)
+        moving, log10_seeing = updates_of(constants, gru, envelope, distance, rate)
         return np.asarray(np.log10(answers * (moving + 10 ** np.minimum(log10_seeing, LARGEST_LOG10))))
 
     return updates
