@@ -2,11 +2,13 @@
 
 python -m benchmarks.learning.calibrate             results/forecast.json and .png, and the package's constants
 python -m benchmarks.learning.calibrate --measured  fits anew to what forecast.json says was measured
+python -m benchmarks.learning.calibrate --at-once 2 measures two entries at a time
 
 What is in forecast.json is not measured again; without that file everything is.
 
 A run leaves the plateau between two tests, at the second of which its loss is a quarter below that of the best answer
-without memory. Of one that never does it is known that it takes longer than its budget.
+without memory: where the record's are far apart, tests of a second training (`leaving`). Of one that never does it is
+known that it takes longer than its budget.
 
     log10 updates = log10(forecast) + s t                 maximum likelihood of what is known of each run
 
@@ -18,7 +20,9 @@ interval comes from forecasts of each record by a fit to the others, since a new
 import argparse
 import json
 import math
+import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import jax
@@ -26,32 +30,39 @@ import numpy as np
 from scipy import optimize, stats
 
 import gatedrnn as gr
-from benchmarks.learning import plateaus
+from benchmarks.learning import leaving, plateaus
 from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
 from benchmarks.learning.marks import steps
 from benchmarks.learning.setups import RECORDS
 from benchmarks.shared import RESULTS, Row, described, write_whole
-from gatedrnn.flow.forecast import LARGEST_LOG10, signs as signs_of, updates_of
+from gatedrnn.flow.forecast import LARGEST_LOG10, is_gru, signs as signs_of, updates_of
 
 CALIBRATED = (
     *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
     plateaus.CALIBRATED,
 )
-LEFT = plateaus.LEFT  # of the loss of the best answer without memory
 NOISE = stats.t(3)
 SHARE = 0.8  # of the runs of a record that was left out, as they are expected between a forecast's low and high
 CONSTANTS = Path(gr.__file__).parent / "flow" / "_forecast.json"
 RESULT = RESULTS / "forecast.json"
-FIRST = np.array([0.2, 1.0, 0.7, -1.3])  # of `constants_of`; and ln of the spread
+FIRST = np.array([0.2, 1.0, 0.7, 0.0, -1.3])  # of `constants_of`; and ln of the spread
 
 
-def measured(there: set[tuple[str, str]]) -> Iterator[Row]:
-    """The runs: what is measured of the weights that each began with, and when it left the plateau."""
-    for name in (*CALIBRATED, *HELD_OUT):
-        for label, setup, rate, row in entries(name):
-            if (name, label) not in there:
-                yield from runs(name, label, setup, rate, row)
-                print(f"{name}: {label}", flush=True)
+def measured(there: set[tuple[str, str]], at_once: int) -> Iterator[list[Row]]:
+    """The runs of an entry: what is measured of the weights that each began with, and when it left the plateau."""
+    wanted = [(name, label) for name in (*CALIBRATED, *HELD_OUT) for label, *_ in entries(name)]
+    missing = [each for each in wanted if each not in there]
+    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
+        for (name, label), found in zip(missing, pool.map(of_entry, missing), strict=True):
+            print(f"{name}: {label}", flush=True)
+            yield found
+
+
+def of_entry(which: tuple[str, str]) -> list[Row]:
+    """Those of one entry, by its record and label."""
+    name, wanted = which
+    found = {label: (setup, rate, row) for label, setup, rate, row in entries(name)}
+    return list(runs(name, wanted, *found[wanted]))
 
 
 def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
@@ -79,10 +90,14 @@ def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) ->
     if weights != row.get("weights", weights):
         raise ValueError(f"{name}, {label}: the record is of another model")
     given = steps(setup)
+    tests: leaving.Tests = {
+        seed: [(each["step"], each["test_loss"] / row["chance"]) for each in row["rows"] if each["seed"] == seed]
+        for seed in seeds
+    }
+    tests = leaving.closer(setup, tests, row["chance"])
     for place, seed in enumerate(seeds):
         params = jax.tree.map(lambda a, place=place: a[place], state.params.cell)
         sign = signs_of(setup.cell, params, given.xs, given.lags, given.marked, given.unmarked)
-        tests = [(each["step"], each["test_loss"] / row["chance"]) for each in row["rows"] if each["seed"] == seed]
         yield {
             "record": name,
             "label": label,
@@ -94,20 +109,19 @@ def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) ->
             "answers": given.answers,
             "envelope": sign.envelope if math.isfinite(sign.envelope) else None,
             "distance": sign.distance,
-            **left(tests),
+            **left(tests[seed]),
             "budget": row["budget"],
         }
 
 
 def left(tests: list[tuple[int, float]]) -> Row:
-    """The tests between which the loss, a share of the one without memory, came to `LEFT`; updates drawn straight."""
-    before = (0, 1.0)
-    for step, share in tests:
-        if share <= LEFT:
-            drawn = before[0] + (step - before[0]) * (before[1] - LEFT) / (before[1] - share)
-            return {"after": before[0], "until": step, "left": drawn}
-        before = (step, share)
-    return {"after": before[0], "until": None, "left": None}
+    """The tests between which the plateau was left; and when its loss drawn straight between them came to `LEFT`."""
+    after, until = leaving.between(tests)
+    if until is None:
+        return {"after": after, "until": None, "left": None}
+    shares = {0: 1.0, **dict(tests)}
+    drawn = (shares[after] - leaving.LEFT) / (shares[after] - shares[until])
+    return {"after": after, "until": until, "left": after + (until - after) * drawn}
 
 
 def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
@@ -115,14 +129,15 @@ def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
     model, likelihood = modelled(found), likelihood_of(found)
     best = FIRST
     for _ in range(4):  # the simplex anew from where it has shrunk
-        loss = lambda x: -likelihood(model(constants_of(x)), x[3])
+        loss = lambda x: -likelihood(model(constants_of(x)), x[-1])
         best = optimize.minimize(loss, best, method="Nelder-Mead", options={"maxiter": 4_000, "fatol": 1e-7}).x
-    return constants_of(best), math.exp(best[3])
+    return constants_of(best), math.exp(best[-1])
 
 
 def constants_of(x: np.ndarray) -> dict[str, float]:
-    """Of what is fitted: two of them are looked for by their log10."""
-    return {"slowness": float(10 ** x[0]), "updates": float(10 ** x[1]), "power": float(x[2])}
+    """Of what is fitted: three of them are looked for by their log10."""
+    slowness, updates, power, gru, _ = x.tolist()
+    return {"slowness": 10**slowness, "updates": 10**updates, "power": power, "gru": 10**gru}
 
 
 def modelled(found: list[Row]) -> Callable[[dict[str, float]], np.ndarray]:
@@ -131,9 +146,10 @@ def modelled(found: list[Row]) -> Callable[[dict[str, float]], np.ndarray]:
         np.array([run[name] for run in found], float) for name in ("learning_rate", "distance", "answers")
     )
     envelope = np.array([math.inf if run["envelope"] is None else run["envelope"] for run in found])
+    gru = np.array([is_gru(run["cell"]) for run in found])
 
     def updates(constants: dict[str, float]) -> np.ndarray:
-        moving, log10_seeing = updates_of(constants, envelope, distance, rate)
+        moving, log10_seeing = updates_of(constants, gru, envelope, distance, rate)
         return np.asarray(np.log10(answers * (moving + 10 ** np.minimum(log10_seeing, LARGEST_LOG10))))
 
     return updates
@@ -194,7 +210,7 @@ def report(found: list[Row]) -> Row:
     }
     return {
         "made": described(("jax", "numpy", "scipy")),
-        "left_at": LEFT,
+        "left_at": leaving.LEFT,
         "calibrated_on": list(CALIBRATED),
         "held_out": list(HELD_OUT),
         "share": SHARE,
@@ -217,13 +233,14 @@ def report(found: list[Row]) -> Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--measured", action="store_true", help="measure nothing: fit to the runs of forecast.json")
+    parser.add_argument("--at-once", type=int, default=1, help="entries that are measured at a time")
     options = parser.parse_args()
     if options.measured and not RESULT.exists():
         parser.error(f"--measured needs the runs of {RESULT}, which is not there")
     found: list[Row] = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
     there = {(run["record"], run["label"]) for run in found}
-    for run in () if options.measured else measured(there):
-        found.append(run)
+    for made in () if options.measured else measured(there, options.at_once):
+        found += made
         write_whole(RESULT, {"runs": found})
     record = report(found)
     write_whole(RESULT, record)

@@ -106,10 +106,10 @@ def picture(record: Row, calibrated: tuple[str, ...], path: Path) -> None:
                 label = None if name in named else name
                 named.add(name)
                 axis.scatter(came, said, 18, "none" if hollow else f"C{place}", edgecolors=f"C{place}", label=label)
-        ends = np.array([1e2, 1e8])
+        ends = np.array([1e1, 1e8])
         axis.plot(ends, ends, "k", linewidth=0.8)
         axis.fill_between(ends, ends / 2, ends * 2, color="k", alpha=0.08, linewidth=0)
-        axis.set(xscale="log", yscale="log", xlim=(3e1, 1e6), ylim=(1e2, 1.5e8))
+        axis.set(xscale="log", yscale="log", xlim=(1e1, 1e6), ylim=(2e1, 1.5e8))
         axis.set_xlabel("sequences until the plateau was left (hollow: it was not, by then)")
         axis.set_title("calibration" if records is calibrated else "held out", loc="left")
         axis.legend(frameon=False, fontsize=8)

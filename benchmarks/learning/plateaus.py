@@ -1,5 +1,7 @@
 """When short adding leaves its plateau, from gates between the default and the horizon, at three learning rates.
 
+Among them units that are made writable, which have no distance to go: how long it takes to see the way, alone.
+
 python -m benchmarks.learning.plateaus             results/plateaus.json: what the forecast is calibrated and tested on
 
 The longer records hardly vary the learning rate, and no bias between two extremes. Here both vary, apart from each
@@ -14,7 +16,7 @@ import argparse
 import functools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +26,8 @@ import optax
 from jax import Array, lax
 
 import gatedrnn as gr
+from benchmarks.learning.entries import for_horizon
+from benchmarks.learning.leaving import CLOSE, LEFT, SEQUENCES
 from benchmarks.shared import RESULTS, Row, described, write_whole
 
 CALIBRATED, HELD_OUT = "adding-short", "adding-short-held-out"
@@ -32,18 +36,22 @@ SIDES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     HELD_OUT: ((100, 400), (1, 3, 5)),
 }
 CELLS: tuple[gr.Cell, ...] = (gr.lstm, gr.gru)
-INITS = {"default": None, "chrono T / 10": 10, "chrono T": 1}  # T by which the horizon of the gates is shorter
+INITS: dict[str, Callable[[gr.Cell, int], dict[str, Any]]] = {
+    "default": lambda cell, horizon: {},
+    "chrono T / 10": lambda cell, horizon: for_horizon(cell, horizon // 10),
+    "chrono T": for_horizon,
+    "writable": lambda cell, horizon: {"writable": gr.initializers.writable(4, horizon)},
+}
 BUDGETS = {3e-3: 1_000, 1e-2: 500, 3e-2: 200}  # updates at a learning rate of Adam
 LONGEST_DEFAULT, LONGEST_VARIED = 100, 200  # beyond: no default gates, which other records have; one learning rate
-LEFT = 0.75
 RESULT = RESULTS / "plateaus.json"
 
 
 def setup_of(cell: gr.Cell, horizon: int, init: str, rate: float) -> gr.train.Setup:
     """Adding, 32 units, 16 sequences."""
-    shorter = INITS[init]
-    options = {} if shorter is None else {cell.horizon_option: horizon // shorter}
-    return gr.train.Setup(gr.tasks.adding, cell, horizon, optimiser=optimiser(rate), cell_options=options)
+    return gr.train.Setup(
+        gr.tasks.adding, cell, horizon, optimiser=optimiser(rate), cell_options=INITS[init](cell, horizon)
+    )
 
 
 @functools.cache
@@ -52,16 +60,21 @@ def optimiser(rate: float) -> Any:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.inject_hyperparams(optax.adam)(rate))
 
 
-def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row]:
-    """A row per initialisation and learning rate, all by one program."""
+def inits(horizon: int) -> list[str]:
+    """Those that are trained over a horizon."""
+    return list(INITS) if horizon <= LONGEST_DEFAULT else list(INITS)[1:]
+
+
+def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...], missing: list[str]) -> Iterator[Row]:
+    """A row per missing initialisation and learning rate, all by one program."""
     program = setup_of(cell, horizon, "default", 1e-2)
-    tested, chance = replace(program, batch=192), program.task.chance(horizon)
+    tested, chance = replace(program, batch=SEQUENCES), program.task.chance(horizon)
 
     @jax.jit
     def ahead(state: gr.train.TrainState, count: Array) -> gr.train.TrainState:
         return lax.fori_loop(0, count, lambda _, state: gr.train.step(program, state)[0], state)
 
-    for init in INITS if horizon <= LONGEST_DEFAULT else list(INITS)[1:]:
+    for init in missing:
         for rate, budget in BUDGETS.items() if horizon <= LONGEST_VARIED else [(1e-2, BUDGETS[1e-2])]:
             began = time.perf_counter()
             state = gr.train.init(setup_of(cell, horizon, init, rate), seeds)
@@ -72,7 +85,7 @@ def trained(cell: gr.Cell, horizon: int, seeds: tuple[int, ...]) -> Iterator[Row
             rows: list[Row] = []
             step, left = 0, set[int]()
             while step < budget and len(left) < len(seeds):
-                count = min(max(8, round(0.08 * step)), budget - step)
+                count = min(max(8, round(CLOSE * step)), budget - step)
                 state, step = ahead(state, jnp.array(count)), step + count
                 losses = gr.train.measure(tested, state.params, 1).loss.tolist()
                 rows += [
@@ -98,15 +111,15 @@ def main() -> None:
     parser.parse_args()
     record: Row = json.loads(RESULT.read_text()) if RESULT.exists() else {"made": described(("jax", "optax"))}
     found: list[Row] = record.setdefault("entries", [])
-    there = {(row["cell"], row["horizon"]) for row in found}
+    there = {(row["cell"], row["horizon"], row["init"]) for row in found}
     for side, (horizons, seeds) in SIDES.items():
         for horizon in horizons:
             for cell in CELLS:
-                if (cell.name, horizon) not in there:
-                    for row in trained(cell, horizon, seeds):
-                        print(row["label"], row["rows"][-1]["step"], f"{row['seconds']:.1f} s", flush=True)
-                        found.append({"record": side} | row)
-                    write_whole(RESULT, record)
+                missing = [init for init in inits(horizon) if (cell.name, horizon, init) not in there]
+                for row in trained(cell, horizon, seeds, missing):
+                    print(row["label"], row["rows"][-1]["step"], f"{row['seconds']:.1f} s", flush=True)
+                    found.append({"record": side} | row)
+                write_whole(RESULT, record)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ SIDES = {
 TASKS = {
     "temporal-order-1997: temporal-order": "temporal order 6a, 2 to 7 units",
     "temporal-order-1997: temporal-order-3": "temporal order 6b, 4 to 10 units",
-    "adding-short-held-out: adding": "adding 100 and 400, three learning rates, gates between default and horizon",
+    "adding-short-held-out: adding": "adding 100 and 400, three learning rates, gates default to horizon, or writable",
     "gru-or-lstm: adding": "adding 200",
     "adding-750: adding": "adding 750, RMSProp",
-    "adding-writable: adding": "adding 10,000, four units for each feature made writable",
+    "adding-writable: adding": "adding 10,000 to 1,000,000, eight units for each feature made writable",
     "adding-1000000: adding": "adding 1,000,000",
     "gru-or-lstm: agreement": "agreement 30",
     "gru-or-lstm: copy": "copy 100",

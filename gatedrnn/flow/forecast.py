@@ -1,10 +1,11 @@
 """A forecast before any training: how many sequences until a model leaves the plateau of the answer without memory.
 
-sequences = batch * answers * (s * distance / learning rate  +  n * 10^(k E))
+sequences = batch * answers * pace * (s * distance / learning rate  +  n * 10^(k E))
 
 distance    how far weights have to move until a marked step can be told at the end       (`_distance`)
 E           decades by which less gradient arrives at the task's lags than is sent        (`adjoint`)
-s, n, k     fitted to trainings by `benchmarks/learning/calibrate.py`, which writes them to a file beside this one
+pace        of a GRU, whose one gate both writes and keeps; 1 of every other cell
+s, n, k, pace    fitted to trainings by `benchmarks/learning/calibrate.py`, which writes them to a file beside this one
 
 The first term is what Adam cannot do faster: a weight moves by at most its learning rate an update. The second is what
 it takes to see in which direction, and no learning rate makes it shorter.
@@ -77,9 +78,9 @@ def forecast(
     """How many sequences until the plateau is left, from weights that are not trained yet.
 
     An extrapolation from what the project has trained: Adam, one layer of 2 to 262 units, tasks that ask for some steps
-    seen long ago, told apart from all others by their input. Not for tasks in which every step matters (parity, digits,
-    text). What it is worth on tasks that it was not fitted to, and where it fails, stands in
-    docs/concepts/forecast.md; take the interval, not the middle.
+    seen long ago, told apart from all others by their input. A cell that is no GRU is taken for as fast as an LSTM. Not
+    for tasks in which every step matters (parity, digits, text). What it is worth on tasks that it was not fitted to,
+    and where it fails, stands in docs/concepts/forecast.md; take the interval, not the middle.
 
     Args:
         cell: a cell in three-function form, such as `gr.lstm`.
@@ -117,7 +118,7 @@ def forecast(
     """
     batch, answers = check_size("batch", batch), check_size("answers", answers)
     learning_rate = check_number("learning_rate", learning_rate, above=0)
-    return forecast_from(signs(cell, params, xs, lags, marked, unmarked), batch, learning_rate, answers)
+    return forecast_from(signs(cell, params, xs, lags, marked, unmarked), cell.name, batch, learning_rate, answers)
 
 
 def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any, unmarked: Any) -> Signs:
@@ -142,22 +143,30 @@ def envelope(norms: np.ndarray) -> float:
     )
 
 
-def updates_of(constants: Mapping[str, float], envelope: Any, distance: Any, learning_rate: Any) -> tuple[Any, Any]:
+def updates_of(
+    constants: Mapping[str, float], gru: Any, envelope: Any, distance: Any, learning_rate: Any
+) -> tuple[Any, Any]:
     """Updates for one answer: those in which weights move their distance, and log10 of those that show where to.
 
-    Of numbers, or of arrays [N] for as many runs.
+    Of numbers, or of arrays [N] for as many runs; `gru` is 1 for a GRU, and 0.
     """
-    moving = constants["slowness"] * distance / learning_rate
-    return moving, math.log10(constants["updates"]) + constants["power"] * envelope
+    pace = gru * math.log10(constants["gru"])
+    moving = 10**pace * constants["slowness"] * distance / learning_rate
+    return moving, pace + math.log10(constants["updates"]) + constants["power"] * envelope
 
 
-def forecast_from(found: Signs, batch: int, learning_rate: float, answers: int) -> Forecast:
-    """The forecast of what was measured."""
+def forecast_from(found: Signs, cell: str, batch: int, learning_rate: float, answers: int) -> Forecast:
+    """The forecast of what was measured, for a cell of that name."""
     constants = calibration()
-    moving, log10 = updates_of(constants, found.envelope, found.distance, learning_rate)
+    moving, log10 = updates_of(constants, is_gru(cell), found.envelope, found.distance, learning_rate)
     seeing = 10**log10 if log10 < LARGEST_LOG10 else math.inf
     middle, factor = batch * answers * (moving + seeing), 10 ** constants["spread"]
     return Forecast(middle, middle / factor, middle * factor, moving / (moving + seeing), found)
+
+
+def is_gru(cell: str) -> int:
+    """Whether the cell of that name has the GRU's pace."""
+    return int(cell == "gru")
 
 
 @functools.cache

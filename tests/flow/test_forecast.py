@@ -109,7 +109,7 @@ def test_ends():
     xs = jnp.zeros((T, 1))
     never = signs(gr.rnn, params, xs, [T], xs[:2], xs)
     assert never == (math.inf, pytest.approx(_distance.MOVED[-1]))
-    told = forecast_from(never, 1, 1e-2, 1)
+    told = forecast_from(never, "rnn", 1, 1e-2, 1)
     assert (told.sequences, told.high, told.moving) == (math.inf, math.inf, 0)
     assert signs(gr.rnn, params, xs, [0, T], xs[:2], xs)[0] == pytest.approx(
         math.log10(2)
@@ -125,7 +125,7 @@ def test_constants_are_those_of_the_record():
     assert calibration() == record["constants"]
     for run in record["runs"]:
         found = Signs(math.inf if run["envelope"] is None else run["envelope"], run["distance"])
-        told = forecast_from(found, run["batch"], run["learning_rate"], run["answers"]).sequences
+        told = forecast_from(found, run["cell"], run["batch"], run["learning_rate"], run["answers"]).sequences
         assert run["forecast"] > 1e200 or told == pytest.approx(run["batch"] * run["forecast"], rel=1e-6)
 
 
