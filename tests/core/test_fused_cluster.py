@@ -4,15 +4,12 @@ import inspect
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
+from kernel_problems import problem
 from simulated_hopper import Hopper
 from tolerances import assert_close
 
 import gatedrnn as gr
-from gatedrnn._jacobian import Blocks
-from gatedrnn.methods._loops import Inputs, Pulls
 from gatedrnn.methods.kernels import _block, _cluster, _mosaic
 from gatedrnn.methods.kernels._budget import Tiles
 from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
@@ -42,25 +39,6 @@ def simulated(monkeypatch):
             return function(Kernels(Cut("9.0", cut), False), *given)
 
     return run
-
-
-def problem(cell, sizes, dtype, reverse):
-    """What the forward and the backward loop are given, of (T, B, H)."""
-    rng = np.random.default_rng(0)
-    draw = lambda like: jnp.asarray(rng.normal(size=np.shape(like)), jnp.float32)
-    params = cell.init(jax.random.key(0), 3, sizes[2], dtype=jnp.dtype(dtype))
-    zero, per_step = cell.initial_carry(params, sizes[1]), jnp.zeros(sizes)
-    carry, gates = jax.tree.map(draw, zero), tuple(draw(per_step) for _ in cell.gates)
-    mask, reset = (jnp.asarray(rng.random(sizes[:2]) < p) for p in (0.8, 0.3))
-    kernels = Kernels(Mosaic("9.0"), False)
-    inputs = Inputs(gates, draw(per_step), mask, reset)
-    forward = (cell, reverse, len(carry), kernels.weights(cell, params, carry.h), carry, zero, inputs)
-
-    h = Blocks(tuple(map(draw, gates)), tuple(map(draw, gates[: len(carry)])), (None, per_step)[: len(carry)], {}, ())
-    c = Blocks((*map(draw, gates[:-1]), None), (None, draw(per_step)), (None, None), {}, ())
-    pulls = Pulls(draw(per_step), [h, c][: len(carry)], None, draw(per_step), mask, reset)
-    order = [1, 0][-len(carry) :]
-    return forward, (order, 0.5, reverse, kernels.adjoint(cell, params, carry.h), (carry, zero), pulls)
 
 
 @pytest.mark.slow

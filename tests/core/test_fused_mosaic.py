@@ -2,13 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from kernel_problems import problem
 from tolerances import assert_close
 
 import gatedrnn as gr
-from gatedrnn._jacobian import Blocks
-from gatedrnn.methods._loops import Inputs, Pulls
 from gatedrnn.methods.kernels import _mosaic
 from gatedrnn.methods.kernels._budget import CLUSTERS, SHARED, Load, Tiles, mosaic, mosaic_tiles
 from gatedrnn.methods.kernels._loops import Kernels, _backward, _forward, _plain_backward, _plain_forward
@@ -33,22 +31,9 @@ LSTM = {"rows": 4, "held": 6, "streams": 6, "flags": 2}  # of the forward kernel
 )
 def test_interpreted(cell, sizes, dtype, reverse):
     """Both loops are those by scans: units and rows that fill up, two groups, two tiles, both flags."""
-    rng = np.random.default_rng(0)
-    draw = lambda like: jnp.asarray(rng.normal(size=np.shape(like)), jnp.float32)
-    params = cell.init(jax.random.key(0), 3, sizes[2], dtype=jnp.dtype(dtype))
-    zero, per_step = cell.initial_carry(params, sizes[1]), jnp.zeros(sizes)
-    carry, gates = jax.tree.map(draw, zero), tuple(draw(per_step) for _ in cell.gates)
-    mask, reset = (jnp.asarray(rng.random(sizes[:2]) < p) for p in (0.8, 0.3))
-    kernels = Kernels(HOPPER, True)
-    given = (cell, reverse, len(carry), kernels.weights(cell, params, carry.h), carry, zero)
-    inputs = Inputs(gates, draw(per_step), mask, reset)
-    assert_close(_forward(kernels, *given, inputs), _plain_forward(*given, inputs), dtype, sizes[2])
-
-    h = Blocks(tuple(map(draw, gates)), tuple(map(draw, gates[: len(carry)])), (None, per_step)[: len(carry)], {}, ())
-    c = Blocks((*map(draw, gates[:-1]), None), (None, draw(per_step)), (None, None), {}, ())
-    pulls = Pulls(draw(per_step), [h, c][: len(carry)], None, draw(per_step), mask, reset)
-    given = ([1, 0][-len(carry) :], 0.5, reverse, kernels.adjoint(cell, params, carry.h), (carry, zero), pulls)
-    assert_close(_backward(kernels, *given), _plain_backward(*given), dtype, sizes[2])
+    forward, backward = problem(cell, sizes, dtype, reverse)
+    for fused, plain, given in ((_forward, _plain_forward, forward), (_backward, _plain_backward, backward)):
+        assert_close(fused(Kernels(HOPPER, True), *given), plain(*given), dtype, sizes[2])
 
 
 def in_sight():
