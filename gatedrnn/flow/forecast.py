@@ -4,11 +4,11 @@ sequences = batch * answers * pace * (s * distance / learning rate  +  n * 10^(k
 
 distance    how far weights have to move until a marked step can be told at the end       (`_distance`)
 E           decades by which less gradient arrives at the task's lags than is sent        (`adjoint`)
-pace        of a GRU, whose one gate both writes and keeps; 1 of every other cell
-s, n, k, pace    fitted to trainings by `benchmarks/learning/calibrate.py`, which writes them to a file beside this one
+pace        of a GRU, whose one gate both writes and keeps, fitted; 1 of other cells
+s, n, k     fitted to trainings by `benchmarks/learning/calibrate.py`, which writes them to a file beside this one
 
 The first term is what Adam cannot do faster: a weight moves by at most its learning rate an update. The second is what
-it takes to see in which direction, and no learning rate makes it shorter.
+it takes to see in which direction, and is taken to be the same for all learning rates.
 """
 
 import functools
