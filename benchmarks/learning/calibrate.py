@@ -35,7 +35,7 @@ from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
 from benchmarks.learning.marks import steps
 from benchmarks.learning.setups import RECORDS
 from benchmarks.shared import RESULTS, Row, described, write_whole
-from gatedrnn.flow.forecast import LARGEST_LOG10, is_gru, signs as signs_of, updates_of
+from gatedrnn.flow.forecast import LARGEST_LOG10, signs as signs_of, updates_of
 
 CALIBRATED = (
     *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
@@ -146,7 +146,7 @@ def modelled(found: list[Row]) -> Callable[[dict[str, float]], np.ndarray]:
         np.array([run[name] for run in found], float) for name in ("learning_rate", "distance", "answers")
     )
     envelope = np.array([math.inf if run["envelope"] is None else run["envelope"] for run in found])
-    gru = np.array([is_gru(run["cell"]) for run in found])
+    gru = np.array([run["cell"] == "gru" for run in found])
 
     def updates(constants: dict[str, float]) -> np.ndarray:
         moving, log10_seeing = updates_of(constants, gru, envelope, distance, rate)

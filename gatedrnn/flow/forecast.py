@@ -27,6 +27,7 @@ from gatedrnn.flow._distance import distance
 from gatedrnn.flow.adjoint import lagged
 
 LARGEST_LOG10 = 300.0
+COUPLED = "update"  # the gate by which a GRU, normed or not, keeps, and so writes
 
 
 class Signs(NamedTuple):
@@ -78,7 +79,7 @@ def forecast(
     """How many sequences until the plateau is left, from weights that are not trained yet.
 
     An extrapolation from what the project has trained: Adam, one layer of 2 to 262 units, tasks that ask for some steps
-    seen long ago, told apart from all others by their input. A cell that is no GRU is taken for as fast as an LSTM. Not
+    seen long ago, told apart from all others by their input. Cells that keep otherwise than a GRU are taken for LSTMs. Not
     for tasks in which every step matters (parity, digits, text). What it is worth on tasks that it was not fitted to,
     and where it fails, stands in docs/concepts/forecast.md; take the interval, not the middle.
 
@@ -118,7 +119,8 @@ def forecast(
     """
     batch, answers = check_size("batch", batch), check_size("answers", answers)
     learning_rate = check_number("learning_rate", learning_rate, above=0)
-    return forecast_from(signs(cell, params, xs, lags, marked, unmarked), cell.name, batch, learning_rate, answers)
+    found = signs(cell, params, xs, lags, marked, unmarked)
+    return forecast_from(found, cell.keeps == COUPLED, batch, learning_rate, answers)
 
 
 def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any, unmarked: Any) -> Signs:
@@ -148,25 +150,20 @@ def updates_of(
 ) -> tuple[Any, Any]:
     """Updates for one answer: those in which weights move their distance, and log10 of those that show where to.
 
-    Of numbers, or of arrays [N] for as many runs; `gru` is 1 for a GRU, and 0.
+    Of numbers, or of arrays [N] for as many runs; `gru` says of each whether it has the GRU's pace.
     """
     pace = gru * math.log10(constants["gru"])
     moving = 10**pace * constants["slowness"] * distance / learning_rate
     return moving, pace + math.log10(constants["updates"]) + constants["power"] * envelope
 
 
-def forecast_from(found: Signs, cell: str, batch: int, learning_rate: float, answers: int) -> Forecast:
-    """The forecast of what was measured, for a cell of that name."""
+def forecast_from(found: Signs, gru: bool, batch: int, learning_rate: float, answers: int) -> Forecast:
+    """The forecast of what was measured; `gru` as in `updates_of`."""
     constants = calibration()
-    moving, log10 = updates_of(constants, is_gru(cell), found.envelope, found.distance, learning_rate)
+    moving, log10 = updates_of(constants, gru, found.envelope, found.distance, learning_rate)
     seeing = 10**log10 if log10 < LARGEST_LOG10 else math.inf
     middle, factor = batch * answers * (moving + seeing), 10 ** constants["spread"]
     return Forecast(middle, middle / factor, middle * factor, moving / (moving + seeing), found)
-
-
-def is_gru(cell: str) -> int:
-    """Whether the cell of that name has the GRU's pace."""
-    return int(cell == "gru")
 
 
 @functools.cache

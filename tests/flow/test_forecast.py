@@ -109,7 +109,7 @@ def test_ends():
     xs = jnp.zeros((T, 1))
     never = signs(gr.rnn, params, xs, [T], xs[:2], xs)
     assert never == (math.inf, pytest.approx(_distance.MOVED[-1]))
-    told = forecast_from(never, "rnn", 1, 1e-2, 1)
+    told = forecast_from(never, False, 1, 1e-2, 1)
     assert (told.sequences, told.high, told.moving) == (math.inf, math.inf, 0)
     assert signs(gr.rnn, params, xs, [0, T], xs[:2], xs)[0] == pytest.approx(
         math.log10(2)
@@ -125,8 +125,19 @@ def test_constants_are_those_of_the_record():
     assert calibration() == record["constants"]
     for run in record["runs"]:
         found = Signs(math.inf if run["envelope"] is None else run["envelope"], run["distance"])
-        told = forecast_from(found, run["cell"], run["batch"], run["learning_rate"], run["answers"]).sequences
+        told = forecast_from(found, run["cell"] == "gru", run["batch"], run["learning_rate"], run["answers"]).sequences
         assert run["forecast"] > 1e200 or told == pytest.approx(run["batch"] * run["forecast"], rel=1e-6)
+
+
+def test_a_gru_has_its_pace():
+    """With a norm, too: of the same signs a share of the time, by one gate that keeps and writes."""
+    found, pace = Signs(1.0, 0.5), calibration()["gru"]
+    slow, soon = (forecast_from(found, gru, 8, 1e-2, 2) for gru in (False, True))
+    assert soon.sequences == pytest.approx(pace * slow.sequences) and soon.moving == pytest.approx(slow.moving)
+    xs = jax.random.normal(jax.random.key(0), (T, 1))
+    for cell in (gr.gru, gr.normalised(gr.gru), gr.lstm):
+        told = gr.flow.forecast(cell, cell.init(jax.random.key(1), 1, 3), xs, [9], xs[:5], xs, batch=8, answers=2)
+        assert told == forecast_from(told.signs, cell is not gr.lstm, 8, 1e-2, 2)
 
 
 def test_refused():
