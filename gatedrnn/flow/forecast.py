@@ -79,9 +79,9 @@ def forecast(
     """How many sequences until the plateau is left, from weights that are not trained yet.
 
     An extrapolation from what the project has trained: Adam, one layer of 2 to 262 units, tasks that ask for some steps
-    seen long ago, told apart from all others by their input. Cells that keep otherwise than a GRU are taken for LSTMs. Not
-    for tasks in which every step matters (parity, digits, text). What it is worth on tasks that it was not fitted to,
-    and where it fails, stands in docs/concepts/forecast.md; take the interval, not the middle.
+    seen long ago, told apart from all others by their input. Cells that keep otherwise than a GRU are taken for LSTMs.
+    Not for tasks in which every step matters (parity, digits, text). What it is worth on tasks that it was not fitted
+    to, and where it fails, stands in docs/concepts/forecast.md; take the interval, not the middle.
 
     Args:
         cell: a cell in three-function form, such as `gr.lstm`.
