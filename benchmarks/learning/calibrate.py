@@ -6,10 +6,6 @@ python -m benchmarks.learning.calibrate --at-once 2 measures two entries at a ti
 
 What is in forecast.json is not measured again; without that file everything is.
 
-A run leaves the plateau between two tests, at the second of which its loss is a quarter below that of the best answer
-without memory: where the record's are far apart, tests of a second training (`leaving`). Of one that never does it is
-known that it takes longer than its budget.
-
     log10 updates = log10(forecast) + s t                 maximum likelihood of what is known of each run
 
 t has Student's distribution of three degrees of freedom: a run that leaves by another way is an exception and does not
@@ -20,22 +16,18 @@ interval comes from forecasts of each record by a fit to the others, since a new
 import argparse
 import json
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import numpy as np
 from scipy import optimize, stats
 
 import gatedrnn as gr
 from benchmarks.learning import leaving, plateaus
 from benchmarks.learning.calibrated import EVERY_STEP, HELD_OUT, judged, picture
-from benchmarks.learning.marks import steps
-from benchmarks.learning.setups import RECORDS
+from benchmarks.learning.recorded import measured
 from benchmarks.shared import RESULTS, Row, described, write_whole
-from gatedrnn.flow.forecast import LARGEST_LOG10, signs as signs_of, updates_of
+from gatedrnn.flow.forecast import LARGEST_LOG10, updates_of
 
 CALIBRATED = (
     *("adding-600", "adding-10000", "adding-100000", "temporal-order", "copy-1000", "agreement"),
@@ -46,82 +38,6 @@ SHARE = 0.8  # of the runs of a record that was left out, as they are expected b
 CONSTANTS = Path(gr.__file__).parent / "flow" / "_forecast.json"
 RESULT = RESULTS / "forecast.json"
 FIRST = np.array([0.2, 1.0, 0.7, 0.0, -1.3])  # of `constants_of`; and ln of the spread
-
-
-def measured(there: set[tuple[str, str]], at_once: int) -> Iterator[list[Row]]:
-    """The runs of an entry: what is measured of the weights that each began with, and when it left the plateau."""
-    wanted = [(name, label) for name in (*CALIBRATED, *HELD_OUT) for label, *_ in entries(name)]
-    missing = [each for each in wanted if each not in there]
-    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
-        for (name, label), found in zip(missing, pool.map(of_entry, missing), strict=True):
-            print(f"{name}: {label}", flush=True)
-            yield found
-
-
-def of_entry(which: tuple[str, str]) -> list[Row]:
-    """Those of one entry, by its record and label."""
-    name, wanted = which
-    found = {label: (setup, rate, row) for label, setup, rate, row in entries(name)}
-    return list(runs(name, wanted, *found[wanted]))
-
-
-def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
-    """Of a record, as far as it was trained with one learning rate: label, setup, rate, and what came."""
-    if name in plateaus.SIDES:
-        cells = {cell.name: cell for cell in plateaus.CELLS}
-        for row in json.loads(plateaus.RESULT.read_text())["entries"]:
-            if row["record"] == name:
-                rate = row["learning_rate"]
-                setup = plateaus.setup_of(cells[row["cell"]], row["horizon"], row["init"], rate)
-                yield row["label"], setup, rate, row
-        return
-    found = {row["label"]: row for row in json.loads((RESULTS / "records" / f"{name}.json").read_text())["entries"]}
-    for entry in RECORDS[name]():
-        rate = getattr(entry.setup.optimiser, "learning_rate", None)  # none in a chain, a function in a schedule
-        if entry.label in found and isinstance(rate, float):
-            yield entry.label, entry.setup, rate, found[entry.label]
-
-
-def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) -> Iterator[Row]:
-    """Those of an entry, one per seed."""
-    seeds = list(dict.fromkeys(each["seed"] for each in row["rows"]))
-    state = gr.train.init(setup, seeds)
-    weights = gr.models.count(jax.tree.map(lambda a: a[0], state.params))
-    if weights != row.get("weights", weights):
-        raise ValueError(f"{name}, {label}: the record is of another model")
-    given = steps(setup)
-    tests: leaving.Tests = {
-        seed: [(each["step"], each["test_loss"] / row["chance"]) for each in row["rows"] if each["seed"] == seed]
-        for seed in seeds
-    }
-    tests = leaving.closer(setup, tests, row["chance"])
-    for place, seed in enumerate(seeds):
-        params = jax.tree.map(lambda a, place=place: a[place], state.params.cell)
-        sign = signs_of(setup.cell, params, given.xs, given.lags, given.marked, given.unmarked)
-        yield {
-            "record": name,
-            "label": label,
-            "task": setup.task.name,
-            "cell": setup.cell.name,
-            "seed": seed,
-            "batch": setup.batch,
-            "learning_rate": rate,
-            "answers": given.answers,
-            "envelope": sign.envelope if math.isfinite(sign.envelope) else None,
-            "distance": sign.distance,
-            **left(tests[seed]),
-            "budget": row["budget"],
-        }
-
-
-def left(tests: list[tuple[int, float]]) -> Row:
-    """The tests between which the plateau was left; and when its loss drawn straight between them came to `LEFT`."""
-    after, until = leaving.between(tests)
-    if until is None:
-        return {"after": after, "until": None, "left": None}
-    shares = {0: 1.0, **dict(tests)}
-    drawn = (shares[after] - leaving.LEFT) / (shares[after] - shares[until])
-    return {"after": after, "until": until, "left": after + (until - after) * drawn}
 
 
 def fitted(found: list[Row]) -> tuple[dict[str, float], float]:
@@ -239,7 +155,7 @@ def main() -> None:
         parser.error(f"--measured needs the runs of {RESULT}, which is not there")
     found: list[Row] = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
     there = {(run["record"], run["label"]) for run in found}
-    for made in () if options.measured else measured(there, options.at_once):
+    for made in () if options.measured else measured((*CALIBRATED, *HELD_OUT), there, options.at_once):
         found += made
         write_whole(RESULT, {"runs": found})
     record = report(found)

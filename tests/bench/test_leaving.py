@@ -5,7 +5,7 @@ import math
 import pytest
 
 import gatedrnn as gr
-from benchmarks.learning import leaving
+from benchmarks.learning import leaving, recorded
 
 SETUP = gr.train.Setup(gr.tasks.adding, gr.gru, 8, 8, 64, gr.train.Optimiser(learning_rate=3e-2))
 
@@ -17,6 +17,14 @@ def test_between_two_tests():
     assert not leaving.far_apart([(10, 1.0), (20, 1.0)]) and not leaving.far_apart([(100, 1.0), (110, 0.5)])
     assert leaving.far_apart([(100, 1.0), (120, 0.5)]) and leaving.far_apart([(2, 0.5)])
     assert not leaving.far_apart([(1, 0.5)])
+
+
+def test_drawn_straight():
+    """Between the two tests, from the loss of the first; from that without memory where no test came before."""
+    assert recorded.left([(10, 1.2), (20, 0.6)]) == {"after": 10, "until": 20, "left": pytest.approx(17.5)}
+    assert recorded.left([(10, 0.5)]) == {"after": 0, "until": 10, "left": pytest.approx(5.0)}
+    assert recorded.left([(0, 2.0), (4, 0.5)])["left"] == pytest.approx(4 * 1.25 / 1.5)
+    assert recorded.left([(10, 1.2), (20, 0.8)]) == {"after": 20, "until": None, "left": None}
 
 
 @pytest.mark.slow
