@@ -1,12 +1,15 @@
 """What `gr.flow.monitor` costs a training: the same step bare and watched, in turns, and its two parts apart.
 
-The guard takes less than steps differ among themselves, on a machine that is shared: each time is the 10 % quantile
-of its timings, what undisturbed steps take, of as many short turns as fit into a time. The record has the standard
-error of the guard's, of the turns drawn again a thousand times.
+The guard takes less than steps differ among themselves, on a machine that is shared, so it is timed itself: what it
+does before a step is called, and after its results are there, which a thread beside it waits for; and what a bare loop
+does while the step before is still running, namely to start the next one. What the guard does meanwhile costs nothing.
+Each time is the 10 % quantile of its timings, what undisturbed steps take, of as many short turns as fit into a time.
+The record has the standard error of the guard's, of the turns drawn again a thousand times.
 
 python -m benchmarks.learning.monitor_cost              sizes below; benchmarks/results/monitor.json
 python -m benchmarks.learning.monitor_cost --quick      a hundredth of the horizon, and no record
 
+    guard = start + before + after                    ms
     cost = (measurement / n + guard) / step           n = 100 steps
 """
 
@@ -16,6 +19,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,28 +92,51 @@ def seconds(run: Callable[..., Any], arguments: tuple[Any, ...], calls: int) -> 
     return (time.perf_counter() - began) / calls
 
 
+class Stamped:
+    """A step that notes when its call comes back and, in a thread, when its results are there."""
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        self.step = step
+        self.back = 0.0
+        self.there: Future[float] = Future()
+        self.waiting = ThreadPoolExecutor(1)
+
+    def __call__(self, *arguments: Any) -> Any:
+        results = self.step(*arguments)
+        self.back = time.perf_counter()
+        self.there = self.waiting.submit(lambda: (jax.block_until_ready(results), time.perf_counter())[1])
+        return results
+
+
+def of_guard(stamped: Stamped, guarded: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
+    """Seconds that one step takes longer under guard."""
+    began = time.perf_counter()
+    guarded(*arguments)
+    ended = time.perf_counter()
+    return (stamped.back - began) + max(ended - stamped.there.result(), 0)
+
+
 def measure(name: str, size: Size, calls: int, budget: float) -> Row:
-    """Times of undisturbed steps, of turns in each of which one is timed bare and guarded, in changing order."""
+    """Times of undisturbed steps, of turns in each of which one is timed bare, one guarded and one measured."""
     step, probe, arguments = training(CELLS[name], size)
+    stamped = Stamped(step)
     with tempfile.TemporaryDirectory() as folder:
-        guarded = gr.flow.monitor(step, probe, every=10**9, first=1)
+        guarded = gr.flow.monitor(stamped, probe, every=10**9, first=1)
         always = gr.flow.monitor(step, probe, every=1, guard=None, log=Path(folder) / "run.jsonl")
         for run in (step, guarded, always):
             seconds(run, arguments, 2)
-        turns = max(FEWEST, round(budget / (2 * calls * seconds(step, arguments, 2))))
-        pairs, watched = np.empty((turns, 2)), np.empty(turns)
+        turns = max(FEWEST, round(budget / ((calls + 1) * seconds(step, arguments, 2))))
+        bare, guard, watched = np.empty((3, turns))
         for turn in range(turns):
-            for which in (0, 1) if turn % 2 else (1, 0):
-                pairs[turn, which] = 1000 * seconds((step, guarded)[which], arguments, calls)
+            bare[turn] = 1000 * seconds(step, arguments, calls)
+            guard[turn] = 1000 * of_guard(stamped, guarded, arguments)
             watched[turn] = 1000 * seconds(always, arguments, 1)
-    step_ms, guarded_ms = np.quantile(pairs, UNDISTURBED, axis=0)
+    step_ms, guard_ms, watched_ms = (float(np.quantile(times, UNDISTURBED)) for times in (bare, guard, watched))
     again = np.random.default_rng(0).integers(turns, size=(DRAWN, turns))
-    low = np.quantile(pairs[again], UNDISTURBED, axis=1)  # [1000, 2]
-    measurement_ms, guard_ms = np.quantile(watched, UNDISTURBED) - step_ms, guarded_ms - step_ms
-    cost = (measurement_ms / EVERY + max(guard_ms, 0)) / step_ms
-    times = {"step_ms": step_ms, "measurement_ms": measurement_ms, "guard_ms": guard_ms}
-    found = times | {"guard_error_ms": (low[:, 1] - low[:, 0]).std(), "cost": cost}
-    return {"cell": name, **size._asdict(), "every": EVERY, "turns": turns} | {k: float(v) for k, v in found.items()}
+    measurement_ms, error = watched_ms - step_ms, float(np.quantile(guard[again], UNDISTURBED, axis=1).std())
+    times = {"step_ms": step_ms, "measurement_ms": measurement_ms, "guard_ms": guard_ms, "guard_error_ms": error}
+    cost = {"cost": (measurement_ms / EVERY + guard_ms) / step_ms}
+    return {"cell": name, **size._asdict(), "every": EVERY, "turns": turns} | times | cost
 
 
 def shown(runs: list[Row]) -> str:
@@ -132,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth of the horizon, and no record")
     parser.add_argument("--calls", type=int, default=2, help="steps in a row per timing")
-    parser.add_argument("--seconds", type=float, default=20, help="for the pairs of timings of a size")
+    parser.add_argument("--seconds", type=float, default=20, help="for the bare and guarded steps of a size")
     options = parser.parse_args()
     made, load = described(("jax", "jaxlib", "numpy", "optax")), os.getloadavg()[0]
     sizes = [size._replace(steps=size.steps // 100) for size in SIZES] if options.quick else SIZES

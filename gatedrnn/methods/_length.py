@@ -21,4 +21,5 @@ def default_length(steps: int, units: int, gates: int) -> int:
         target = max(min(2**30 // step, 256), 16)
     if steps <= target:
         return max(steps, 1)
-    return nearest_divisor(steps, target)
+    found = nearest_divisor(steps, target)
+    return nearest_divisor(steps - 1, target) if steps % found else found  # a rest of one step compiles sooner

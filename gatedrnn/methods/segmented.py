@@ -37,7 +37,7 @@ class Segmented:
         length: steps per segment, K. By default, on CPU as many as keep a segment's arrays (about `6 G` of [K, B, H])
             within 512 KiB, a core's own cache, but between 25 and 200; where a device has several cores, which share
             larger products, up to 100 within 8 MiB. On other backends up to 256 within 1 GiB, and at least 16. Then the
-            nearest divisor of T, if one lies within a factor of 2.
+            nearest divisor of T, if one lies within a factor of 2; else of T - 1, likewise.
         clip: the cotangent of every number of the carry is kept within -clip and clip from step to step (Graves 2013);
             None for the gradient itself. Values are as ever.
 
