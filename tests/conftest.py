@@ -98,6 +98,16 @@ def pytest_configure() -> None:
                 raise pytest.UsageError(f"the peer {name} is not installed")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each worker takes its share in order, and steals at the end: what a file compiles is seldom compiled twice."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 def pytest_addoption(parser) -> None:
     """Products of cells, methods, shapes and flags have thousands of cases, of which a run takes a fixed sample."""
     parser.addoption("--exhaustive", action="store_true", help="run every case of every product")

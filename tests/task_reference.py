@@ -143,3 +143,29 @@ read_fixed_copy = functools.partial(read_copy, delimiters=lambda steps: [steps +
 read_any_copy = functools.partial(read_copy, delimiters=lambda steps: range(10, steps + 10))
 read_order_2 = functools.partial(read_order, windows=((10, 20), (50, 60)))
 read_order_3 = functools.partial(read_order, windows=((10, 20), (33, 43), (66, 76)))
+
+
+class Spec(NamedTuple):
+    """What is specified; `steps`: the T at which 1e5 sequences are drawn."""
+
+    read: Callable
+    steps: int
+    shortest: int
+    input_size: int
+    output_size: int
+    extra: int = 0  # N - T
+    at_end: bool = True
+
+
+SPECS = {
+    "adding": Spec(read_adding, 12, 2, 2, 1),
+    "adding_1997": Spec(read_adding_1997, 30, 6, 2, 1),
+    "copy": Spec(read_fixed_copy, 5, 1, 10, 9, extra=20, at_end=False),
+    "variable_copy": Spec(read_any_copy, 5, 1, 10, 9, extra=20, at_end=False),
+    "temporal_order": Spec(read_order_2, 30, 10, 8, 4),
+    "temporal_order_3": Spec(read_order_3, 30, 10, 8, 8),
+    "parity": Spec(read_parity, 12, 1, 2, 2, at_end=False),
+    "anbn": Spec(read_anbn, 16, 4, 3, 2),
+    "delayed_recall": Spec(read_recall, 10, 1, 2, 2),
+    "noisy_latch": Spec(read_latch, 36, 3, 1, 2),
+}

@@ -3,20 +3,33 @@
 import pytest
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "-1", "abc", "20", "50", "80", "100000"])
-def test_tables_are_whole(there, invoke, tiny, columns):
-    """Every name and every number of a race's and a training's table."""
-    for line in (("race", "parity", "--cells", "rnn"), ("train", "parity", "--cell", "rnn")):
-        out = f"{line[0]}-{columns}"
-        result = invoke(*line, *tiny, "--out", out, COLUMNS=columns)
+@pytest.fixture(scope="module")
+def row(there, invoke, tiny):
+    """(command, columns) -> the one row of a race's or a training's table, in words."""
+    lines = {"race": ("race", "parity", "--cells", "rnn"), "train": ("train", "parity", "--cell", "rnn")}
+
+    def printed(command, columns):
+        result = invoke(*lines[command], *tiny, "--out", f"{command}-{columns}", COLUMNS=columns)
         assert (result.exit_code, result.exception) == (0, None), result.stderr
-        whole = invoke(*line, *tiny, "--out", f"{out}-wide", COLUMNS="500")
-        for words in (result, whole):
-            assert "…" not in words.stdout
-        table = [row for row in result.stdout.splitlines() if row.split()[:2] in (["rnn", "default"], ["0", "4"])]
-        wide = [row for row in whole.stdout.splitlines() if row.split()[:2] in (["rnn", "default"], ["0", "4"])]
-        assert len(table) == 1
-        assert table[0].split()[:-1] == wide[0].split()[:-1]
+        assert "…" not in result.stdout
+        rows = [line.split() for line in result.stdout.splitlines()]
+        (found,) = [words for words in rows if words[:2] in (["rnn", "default"], ["0", "4"])]
+        return found
+
+    return printed
+
+
+@pytest.fixture(scope="module")
+def wide(row):
+    """Each command's row where there is room."""
+    return {command: row(command, "500") for command in ("race", "train")}
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-1", "abc", "20", "50", "80", "100000"])
+def test_tables_are_whole(row, wide, columns):
+    """Every name and every number of a race's and a training's table."""
+    for command, words in wide.items():
+        assert row(command, columns)[:-1] == words[:-1]
 
 
 @pytest.mark.parametrize("columns", ["0", "50"])

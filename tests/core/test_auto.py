@@ -43,7 +43,7 @@ def test_every_way_is_one_function(cell, size):
     found = gr.explain(cell, params, xs)
     assert [(each.forward, each.gradient) for each in found] == [SIZES[size]]
 
-    def both(method, reverse):
+    def both(method, reverse, params, xs):
         def loss(params, xs):
             end, ys = gr.unroll(cell, params, xs, method=method, reverse=reverse, **flags)
             return jnp.sum(jnp.sin(ys)) + sum(jnp.sum(jnp.cos(part)) for part in end)
@@ -51,8 +51,12 @@ def test_every_way_is_one_function(cell, size):
         run = gr.unroll(cell, params, xs, method=method, reverse=reverse, **flags)
         return run, jax.grad(loss, (0, 1))(params, xs)
 
-    for reverse in (False, True):
-        assert_close(both(None, reverse), both(gr.Autodiff(), reverse), "float32", 60 * steps)
+    @jax.jit
+    def everything(*arguments):
+        return [[both(method, reverse, *arguments) for reverse in (False, True)] for method in (None, gr.Autodiff())]
+
+    for got, want in zip(*everything(params, xs), strict=True):
+        assert_close(got, want, "float32", 60 * steps)
 
 
 @pytest.mark.parametrize(

@@ -39,19 +39,23 @@ def test_checkpointed_needs_little_memory(cell, outputs, asked):
 MEMORY = """
 import jax, gatedrnn as gr
 params = gr.lstm.init(jax.random.key(0), 32, {H})
-loss = lambda params, xs: gr.unroll(gr.lstm, params, xs, method={method}, outputs=gr.Readout(squares))[1].sum()
 squares = lambda _, ys, __: jax.numpy.square(ys).sum(-1)
-xs = jax.ShapeDtypeStruct({shape}, "float32")
-print(jax.jit(jax.grad(loss, {wanted})).lower(params, xs).compile().memory_analysis().temp_size_in_bytes)
+for method, shape in {cases}:
+    method, xs = eval(method), jax.ShapeDtypeStruct(shape, "float32")
+    loss = lambda params, xs: gr.unroll(gr.lstm, params, xs, method=method, outputs=gr.Readout(squares))[1].sum()
+    print(jax.jit(jax.grad(loss, {wanted})).lower(params, xs).compile().memory_analysis().temp_size_in_bytes)
 """
 
 
-def optimised(shape, H, method, wanted=(0,)):
-    """Bytes that the gradient by the `wanted` of (params, xs) takes beside inputs and results, compiled as users do."""
-    script = MEMORY.format(shape=shape, H=H, method=method, wanted=wanted)
+def optimised(H, *cases, wanted=(0,)):
+    """Bytes that gradients by the `wanted` of (params, xs) take beside inputs and results, compiled as users do.
+
+    Of each case, a method's source and the shape of its inputs; all in one process.
+    """
+    script = MEMORY.format(H=H, cases=cases, wanted=wanted)
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    return [*map(int, done.stdout.split())]
 
 
 @pytest.mark.slow
@@ -59,13 +63,14 @@ def optimised(shape, H, method, wanted=(0,)):
 def test_a_million_steps_need_little_memory(batch, wanted):
     """One sequence, 64 units: some MB beside 128 MB of inputs, and as much of their gradient; it grows as sqrt(T)."""
     shapes = [(steps, *batch, 32) for steps in (10_000, 100_000, 1_000_000)]
-    taken = [optimised(shape, 64, "gr.Checkpointed()", wanted) for shape in shapes]
+    taken = optimised(64, *(("gr.Checkpointed()", shape) for shape in shapes), wanted=wanted)
     assert taken[2] < 5e6 and taken[0] < taken[1] < taken[2] < 6 * taken[0]
 
 
 @pytest.mark.slow
 def test_nested_where_it_pays():
     """At 100,000 steps two levels take less memory than one for many units; and it is what `nested` says."""
-    few, many = (optimised((100_000, 16, 32), 128, f"gr.Checkpointed{made}") for made in (".nested(100_000)", "()"))
+    shape = (100_000, 16, 32)
+    few, many = optimised(128, ("gr.Checkpointed.nested(100_000)", shape), ("gr.Checkpointed()", shape))
     assert few < 0.9 * many
     assert gr.Checkpointed.nested(100_000) == gr.Checkpointed(2_500, gr.Checkpointed(50))

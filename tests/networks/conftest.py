@@ -1,5 +1,7 @@
 """Random problems for networks, and networks as literal NumPy loops over their layers."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,12 +88,16 @@ def draw():
 def differentiated():
     """(network, params, xs, method, key, flags) -> value and gradients of a loss of every output and last carry."""
 
-    def run(network, params, xs, method, key=None, **flags):
+    @functools.partial(jax.jit, static_argnames="reverse")
+    def both(network, method, params, xs, key, flags, reverse):
         def loss(params, xs):
-            carry, ys = gr.unroll(network, params, xs, method=method, key=key, **flags)
+            carry, ys = gr.unroll(network, params, xs, method=method, key=key, reverse=reverse, **flags)
             weights = jnp.cos(jnp.arange(ys.size, dtype=ys.dtype)).reshape(ys.shape)
             return jnp.vdot(jnp.sin(ys), weights) + sum(jnp.sin(a + 1).sum() for a in jax.tree.leaves(carry))
 
         return jax.value_and_grad(loss, (0, 1))(params, xs)
+
+    def run(network, params, xs, method, key=None, reverse=False, **flags):
+        return both(network, method, params, xs, key, flags, reverse)
 
     return run

@@ -26,6 +26,7 @@ NETWORKS = [
 LSTM = gr.lstm.init(jax.random.key(0), 3, 4)
 CAUSAL = [network for network in NETWORKS if network.causal]
 METHODS = [gr.Segmented(3), gr.Checkpointed(4, gr.Segmented(2)), gr.Truncated(100), gr.Autodiff(2)]
+unroll = jax.jit(gr.unroll)
 each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name.replace(" ", ""))
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 
@@ -62,11 +63,11 @@ def test_methods_agree(network, method, reverse, draw, differentiated):
 def test_masked_steps_are_as_if_deleted(network, draw):
     """On whichever side they are, in both directions, whatever stands there; an empty row gives its first carry."""
     params, xs, mask, _ = draw(network)
-    carry, ys = gr.unroll(network, params, jnp.where(mask[..., None], xs, jnp.nan), mask=mask)
+    carry, ys = unroll(network, params, jnp.where(mask[..., None], xs, jnp.nan), mask=mask)
     initial = network.initial_carry(params)
     for row in range(xs.shape[1]):
         steps = np.flatnonzero(mask[:, row])
-        alone, found = gr.unroll(network, params, xs[steps, row])
+        alone, found = unroll(network, params, xs[steps, row])
         assert_close(ys[steps, row], found, "float32", 40)
         assert not ys[~mask[:, row], row].any()
         own = jax.tree.map(lambda a, row=row: a[row], carry)
@@ -79,10 +80,10 @@ def test_an_episode_is_a_sequence_of_its_own(network, draw):
     """Packed documents: outputs and gradients of each are those of the document alone, in both directions."""
     params, xs, *_ = draw(network)
     ids = jnp.asarray(np.repeat([[4], [4], [1], [1], [1], [9], [9]], xs.shape[1], 1))
-    _, ys = gr.unroll(network, params, xs, segment_ids=ids)
-    apart = [gr.unroll(network, params, xs[cut])[1] for cut in (slice(0, 2), slice(2, 5), slice(5, 7))]
+    _, ys = unroll(network, params, xs, segment_ids=ids)
+    apart = [unroll(network, params, xs[cut])[1] for cut in (slice(0, 2), slice(2, 5), slice(5, 7))]
     assert_close(ys, jnp.concatenate(apart), "float32", 40)
-    reach = jax.grad(lambda xs: gr.unroll(network, params, xs, segment_ids=ids)[1][2:5].sum())(xs)
+    reach = jax.jit(jax.grad(lambda xs: gr.unroll(network, params, xs, segment_ids=ids)[1][2:5].sum()))(xs)
     assert reach[2:5].all(-1).any(-1).all() and not reach[:2].any() and not reach[5:].any()
 
 

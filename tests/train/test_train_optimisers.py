@@ -123,18 +123,23 @@ def test_optimisers_that_want_the_loss(name):
     state = gr.train.init(setup)
     params, keys = jax.tree.map(lambda a: a[0], state.params), state.key[0]
     rule = setup.optimiser.transformation if isinstance(setup.optimiser, gr.train.Optimiser) else setup.optimiser
-    inner = rule.init(params)
-    for n in range(steps):
-        batch = setup.task(jax.random.fold_in(keys, n), setup.batch, setup.horizon)
-        loss = lambda p, batch=batch: gr.train.evaluate(setup.model, setup.task, p, batch, gr.Autodiff()).loss
+
+    @jax.jit
+    def update(params, inner, batch):
+        loss = lambda p: gr.train.evaluate(setup.model, setup.task, p, batch, gr.Autodiff()).loss
         value, grad = jax.value_and_grad(loss)(params)
         given = {"value": value, "grad": grad, "value_fn": loss}
         if name == "sam, opaque":
-            given = {"grad_fn": lambda p, _, loss=loss: jax.grad(loss)(p)}
+            given = {"grad_fn": lambda p, _: jax.grad(loss)(p)}
         given = {} if name in ("sam", "schedule_free") else given
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             updates, inner = rule.update(grad, inner, params, **given)
-            params = optax.apply_updates(params, updates)
+            return optax.apply_updates(params, updates), inner
+
+    inner = rule.init(params)
+    for n in range(steps):
+        batch = setup.task(jax.random.fold_in(keys, n), setup.batch, setup.horizon)
+        params, inner = update(params, inner, batch)
     chex.assert_trees_all_close(jax.tree.map(lambda a: a[0], got.params), params, rtol=1e-3, atol=1e-5)
 
 
