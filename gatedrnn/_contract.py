@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import fail
+from gatedrnn._check import check_array, check_kind, fail
 from gatedrnn._elementwise import mixing
 from gatedrnn._forms import Params
+from gatedrnn._jax import concrete
 
 CURE = "give the cell `step` alone, or pass `method=Autodiff()`"
 
@@ -42,6 +43,25 @@ def check_fit(cell: Cell, params: Any, xs: jax.Array) -> None:
 def check_laws(cell: Cell, params: Params, xs: jax.Array) -> None:
     """Raises ValueError where `recur` is not affine or `pointwise` not elementwise; xs [..., D]."""
     _laws(cell, *_shapes(params), _rows(xs))
+
+
+def closes_over(cell: Cell, params: Params, xs: jax.Array) -> bool:
+    """Whether a function of the cell reads a value of a transformation around it that is none of `params`.
+
+    A rule of a derivative gives it no gradient. xs [..., D].
+    """
+    return _closes_over(cell, *_shapes(params), _rows(xs))
+
+
+def check_asked(cell: Cell, params: Any, xs: Any) -> Any:
+    """Returns `xs`, of which only shape and dtype matter, or raises ValueError where they cannot be inputs."""
+    check_kind("cell", Cell, cell, "gatedrnn.lstm")
+    check_params(cell, params)
+    expected = "an array, or a jax.ShapeDtypeStruct, [T, B, D] or [T, D]"
+    xs = xs if hasattr(xs, "dtype") else check_array("xs", expected, xs)
+    if len(xs.shape) not in (2, 3):
+        raise fail("xs", "[T, B, D] or [T, D]", xs.shape)
+    return xs
 
 
 def affine(cell: Cell, params: Params, h: Any) -> str | None:
@@ -84,6 +104,8 @@ def _shapes(params: Any) -> tuple[Any, tuple[jax.ShapeDtypeStruct, ...]]:
 def _fit(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> None:
     params = jax.tree.unflatten(structure, leaves)
     carry = _traced(cell, params, x, "initial_carry", lambda p: cell.initial_carry(p, x.shape[0]), params)
+    if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(carry)):
+        raise fail("cell", "one whose carry is of floating arrays", f"{_described(carry)} of {cell.name!r}")
     if cell.factored:
         _check_gates(cell, params, x, carry)
     after, _ = _traced(cell, params, x, "step", cell.step, params, carry, x)
@@ -156,6 +178,13 @@ def _described(tree: Any) -> str:
         (jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in jax.tree.leaves_with_path(tree)
     )
     return ", ".join(f"{name} {leaf.dtype.name}{list(leaf.shape)}" for name, leaf in named) or "no arrays"
+
+
+@functools.lru_cache(maxsize=1024)
+def _closes_over(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> bool:
+    params = jax.tree.unflatten(structure, leaves)
+    carry = jax.eval_shape(lambda p: cell.initial_carry(p, x.shape[0]), params)
+    return not concrete(jax.make_jaxpr(cell.step)(params, carry, x).consts)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ not move (weights, constants) may be broadcast to it. A primitive that is not in
 from collections.abc import Iterable
 from typing import Any
 
-from gatedrnn._jax import Jaxpr, JaxprEqn, Var, inner_jaxprs
+from gatedrnn._jax import CALLS, Jaxpr, JaxprEqn, Var, inner_jaxprs
 
 NAMES = """
 abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert_type cbrt ceil clamp
@@ -19,10 +19,6 @@ shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradie
 """
 ELEMENTWISE = frozenset(NAMES.split())
 SHAPED = frozenset(("broadcast_in_dim", "reshape", "squeeze"))  # elementwise where the shape stays as it is
-CALLED = """
-checkpoint closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr jit pjit remat2
-"""
-CALLS = frozenset(CALLED.split())
 
 
 def mixing(jaxpr: Jaxpr, moving: Iterable[Any]) -> str | None:

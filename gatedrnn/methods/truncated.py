@@ -48,6 +48,10 @@ class Truncated:
         object.__setattr__(self, "window", check_size("window", self.window, most=LARGEST))
         check_method_value(self.method)
 
+    def piece(self, steps: int, rows: int) -> tuple[int, int]:
+        """T and B of what its method is given, but for the rest."""
+        return min(self.window, steps), rows
+
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
         if sequence.xs.shape[0] <= self.window:
             return self.method(cell, params, sequence, outputs)

@@ -87,6 +87,17 @@ def test_a_foreign_cell(check):
     check(AVERAGE, LAYOUTS["cuda"])
 
 
+def relaxed(x, h, carry):
+    """Three steps of a loop of its own."""
+    closer = lambda _, state: state + 0.5 * (jnp.tanh(x[0] + h[0] - state) - state)
+    return gr.RNNState(jax.lax.fori_loop(0, 3, closer, carry.h))
+
+
+def test_a_loop_within_a_step(check):
+    """It runs as often as it should."""
+    check(dataclasses.replace(gr.rnn, activations=None, pointwise=relaxed), LAYOUTS["cuda"], T=3)
+
+
 @pytest.mark.slow
 @each_layout
 @pytest.mark.parametrize(

@@ -204,6 +204,32 @@ def test_what_is_checked_eagerly_runs_under_transformations():
     assert_close(jax.jit(gr.flow.selectivity)(values, labels), gr.flow.selectivity(values, labels), "float32", 9)
 
 
+@pytest.mark.parametrize("method", [gr.Checkpointed(4), gr.Truncated(4)], ids=["checkpointed", "truncated"])
+def test_pieces_are_joined_inside_the_users_shard_map(method):
+    """What is joined to the first piece varies over the devices, as the pieces do."""
+    params, xs, flags = problem(gr.rnn)
+    rows = PartitionSpec(None, "batch")
+
+    def sums(params, outputs):
+        run = jax.shard_map(
+            lambda params, xs, flags: gr.unroll(gr.rnn, params, xs, **flags, method=method, outputs=outputs)[1],
+            mesh=jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,)),
+            in_specs=(PartitionSpec(), rows, rows),
+            out_specs=PartitionSpec("batch"),
+        )
+        return run(params, xs, flags)
+
+    last, total = (jax.jit(sums, static_argnums=1)(params, outputs) for outputs in ("last", gr.Readout(squares)))
+    ys = gr.unroll(gr.rnn, params, xs, **flags)[1]
+    assert_close(last, gr.unroll(gr.rnn, params, xs, **flags, outputs="last")[1], "float32", LENGTH)
+    assert_close(total, jnp.square(ys).sum((0, 2)), "float32", LENGTH)
+
+
+def squares(_, ys, __):
+    """[K, B]."""
+    return jnp.square(ys).sum(-1)
+
+
 def test_a_cell_from_a_step_goes_everywhere():
     """The one of the docstring of `Cell.from_step`: compared, trained, in a model."""
 
