@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_kind, fail
-from gatedrnn._elementwise import mixing
+from gatedrnn._elementwise import mixing, outline
 from gatedrnn._forms import Params
 from gatedrnn._jax import concrete
 
@@ -79,15 +79,23 @@ def affine(cell: Cell, params: Params, h: Any) -> str | None:
 
 
 def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: Any) -> str | None:
-    """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does."""
+    """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does.
+
+    "shape" where the number of rows decides what it computes.
+    """
     unit = jax.eval_shape(Params.spread, params, carry.h)
 
     def pulled(cotangents: Any, *given: Any) -> Any:
         after, pull = jax.vjp(lambda x, h, before, unit: cell.pointwise(x, h, before, *unit), *given)
         return after, pull(cotangents)
 
-    jaxpr = jax.make_jaxpr(pulled)(carry, tuple(gates_x), tuple(gates_h), carry, unit).jaxpr
-    return mixing(jaxpr, jaxpr.invars)
+    given = (carry, tuple(gates_x), tuple(gates_h), carry, unit)
+    jaxpr = jax.make_jaxpr(pulled)(*given).jaxpr
+    found = mixing(jaxpr, jaxpr.invars)
+    if found is not None:
+        return found
+    longer = jax.tree.map(lambda a: jax.ShapeDtypeStruct((a.shape[0] + 1, *a.shape[1:]), a.dtype), given)
+    return None if [*outline(jaxpr)] == [*outline(jax.make_jaxpr(pulled)(*longer).jaxpr)] else "shape"
 
 
 def _rows(xs: jax.Array) -> jax.ShapeDtypeStruct:

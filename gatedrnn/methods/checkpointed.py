@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size
 from gatedrnn._forms import Carry
+from gatedrnn._jax import is_static
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._segments import nearest_divisor
@@ -70,9 +71,11 @@ class Checkpointed:
 
     def piece(self, steps: int, rows: int) -> tuple[int, int]:
         """T and B of what its method is given, but for the rest."""
-        return min(self._length(steps), steps), rows
+        return min(self._length(steps), steps) if is_static(steps) else steps, rows
 
     def _length(self, steps: int) -> int:
+        if not is_static(steps):  # a symbol of `jax.export`, which is one segment whatever it comes to be
+            return self.length or 1
         return self.length or nearest_divisor(steps, max(math.isqrt(steps), 64))
 
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:

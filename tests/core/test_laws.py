@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from stranger_cells import MGU, PEEPHOLE
 from tolerances import assert_close
 
@@ -129,6 +130,21 @@ def test_no_row_sees_another(change):
             carry = cell.pointwise(*gates, carry)
             ys.append(carry.h)
         assert_close(together[:, row], jnp.stack(ys), "float32", LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("pointwise", "primitive"),
+    [
+        (lambda x, h, _: jnp.tanh(x[0] + h[0] * jax.random.normal(jax.random.key(0), h[0].shape)), "random_bits"),
+        (lambda x, h, _: jnp.tanh(x[0] + h[0] * lax.broadcasted_iota(h[0].dtype, h[0].shape, 0)), "iota"),
+        (lambda x, h, _: jnp.tanh(x[0] + h[0] / h[0].shape[0]), "shape"),
+    ],
+)
+def test_what_depends_on_the_number_of_rows_is_refused(pointwise, primitive):
+    """A segment has more of them than a step has."""
+    cell = dataclasses.replace(gr.rnn, activations=None, pointwise=lambda *given: gr.RNNState(pointwise(*given)))
+    with pytest.raises(ValueError, match=f"`cell` must be one whose `pointwise` is elementwise; .*`{primitive}`"):
+        gr.unroll(cell, weights(gr.rnn), jnp.ones((T, B, D)))
 
 
 def scaled(a):

@@ -129,6 +129,19 @@ def test_a_mesh_that_is_not_the_one_that_is_set():
         gr.unroll(gr.gru, params, xs, method=gr.Sharded(other))
 
 
+def test_export_of_pieces_with_symbols():
+    """What is run again is one piece; what cuts gradients at known steps is refused."""
+    params, xs, _ = problem(gr.rnn)
+    steps, batch = export.symbolic_shape("T, B")
+    last = lambda method: lambda xs: gr.unroll(gr.rnn, params, xs, method=method, outputs="last")[1].sum()
+    write = lambda method: export.export(jax.jit(jax.grad(last(method))))(
+        jax.ShapeDtypeStruct((steps, batch, D), xs.dtype)
+    )
+    assert_close(write(gr.Checkpointed()).call(xs), jax.grad(last(gr.Autodiff()))(xs), "float32", LENGTH)
+    with pytest.raises(ValueError, match="`xs` must be of a number of steps that is known, .*; got T = T"):
+        write(gr.Truncated(4))
+
+
 @pytest.mark.thinned(11)
 @pytest.mark.sampled
 @each_cell
