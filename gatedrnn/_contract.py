@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_kind, fail
@@ -94,8 +95,14 @@ def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: A
     found = mixing(jaxpr, jaxpr.invars)
     if found is not None:
         return found
-    longer = jax.tree.map(lambda a: jax.ShapeDtypeStruct((a.shape[0] + 1, *a.shape[1:]), a.dtype), given)
-    return None if [*outline(jaxpr)] == [*outline(jax.make_jaxpr(pulled)(*longer).jaxpr)] else "shape"
+    longer = jax.make_jaxpr(pulled)(*one_more(given, 0)).jaxpr
+    return None if [*outline(jaxpr)] == [*outline(longer)] else "shape"
+
+
+def one_more(tree: Any, axis: int) -> Any:
+    """The shapes of arrays with one more along an axis; what is weakly typed stays so."""
+    more = lambda a: lax.concatenate([a, lax.slice_in_dim(a, 0, 1, axis=axis)], axis % a.ndim)
+    return jax.eval_shape(lambda tree: jax.tree.map(more, tree), tree)
 
 
 def _rows(xs: jax.Array) -> jax.ShapeDtypeStruct:

@@ -61,7 +61,8 @@ def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
 
 def _by_place(equation: JaxprEqn) -> str | None:
     """The primitive by which an equation makes numbers that differ along other axes than the last, that of units."""
-    name, rank = str(equation.primitive.name), len(equation.outvars[0].aval.shape) if equation.outvars else 0
+    shapes: list[Any] = [getattr(out.aval, "shape", ()) for out in equation.outvars]
+    name, rank = str(equation.primitive.name), max(map(len, shapes), default=0)
     if (name in DRAWN and rank > 1) or (name == "iota" and equation.params["dimension"] < rank - 1):
         return name
     inside = (_by_place(inner) for body in inner_jaxprs(equation) for inner in body.eqns)

@@ -147,6 +147,16 @@ def test_what_depends_on_the_number_of_rows_is_refused(pointwise, primitive):
         gr.unroll(cell, weights(gr.rnn), jnp.ones((T, B, D)))
 
 
+def test_what_is_weakly_typed_is_the_same_at_any_number_of_rows():
+    """A carry of `jnp.full` with Python's number."""
+    state = lambda params, batch_size=None: gr.RNNState(jnp.full(() if batch_size is None else (batch_size, H), 0.5))
+    cell = dataclasses.replace(gr.rnn, activations=None, initial_carry=state)
+    assert gr.explain(cell, weights(gr.rnn), jnp.ones((T, B, D)))[0].gradient == "segments"
+    assert (
+        gr.explain(cell, weights(gr.rnn), jnp.ones((T, B, D)), method=gr.Fused(interpret=True))[0].gradient == "kernel"
+    )
+
+
 def scaled(a):
     """A cell that reads the number `a` from around it."""
     return dataclasses.replace(

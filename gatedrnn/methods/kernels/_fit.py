@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gatedrnn._cell import Cell
+from gatedrnn._contract import one_more
 from gatedrnn._elementwise import DRAWN, outline
 from gatedrnn._forms import Carry
 from gatedrnn._jax import is_static, outside_meshes, split_by_compiler, varies
@@ -135,8 +136,7 @@ def _tells_units_apart(cell: Cell, params: Any, carry: Carry, inputs: Inputs) ->
     """Whether what `pointwise` computes depends on the number of units, or on their places."""
     gates_h = (carry.h,) * (len(inputs.gates_x) - cell.extra)
     given = (inputs.gates_x, gates_h, carry, *jax.eval_shape(lambda p, h: p.spread(h), params, carry.h))
-    wider = jax.tree.map(lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], a.shape[-1] + 1), a.dtype), given)
-    here, there = ([*outline(jax.make_jaxpr(cell.pointwise)(*at).jaxpr)] for at in (given, wider))
+    here, there = ([*outline(jax.make_jaxpr(cell.pointwise)(*at).jaxpr)] for at in (given, one_more(given, -1)))
     return here != there or "iota" in here or not DRAWN.isdisjoint(here)
 
 
