@@ -14,11 +14,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gatedrnn._cell import Cell
-from gatedrnn._check import fail
-from gatedrnn._elementwise import mixing
+from gatedrnn._check import check_array, check_kind, fail
+from gatedrnn._elementwise import mixing, outline
 from gatedrnn._forms import Params
+from gatedrnn._jax import concrete
 
 CURE = "give the cell `step` alone, or pass `method=Autodiff()`"
 
@@ -44,6 +46,25 @@ def check_laws(cell: Cell, params: Params, xs: jax.Array) -> None:
     _laws(cell, *_shapes(params), _rows(xs))
 
 
+def closes_over(cell: Cell, params: Params, xs: jax.Array) -> bool:
+    """Whether a function of the cell reads a value of a transformation around it that is none of `params`.
+
+    A rule of a derivative gives it no gradient. xs [..., D].
+    """
+    return _closes_over(cell, *_shapes(params), _rows(xs))
+
+
+def check_asked(cell: Cell, params: Any, xs: Any) -> Any:
+    """Returns `xs`, of which only shape and dtype matter, or raises ValueError where they cannot be inputs."""
+    check_kind("cell", Cell, cell, "gatedrnn.lstm")
+    check_params(cell, params)
+    expected = "an array, or a jax.ShapeDtypeStruct, [T, B, D] or [T, D]"
+    xs = xs if hasattr(xs, "dtype") else check_array("xs", expected, xs)
+    if len(xs.shape) not in (2, 3):
+        raise fail("xs", "[T, B, D] or [T, D]", xs.shape)
+    return xs
+
+
 def affine(cell: Cell, params: Params, h: Any) -> str | None:
     """Why `recur` is not affine in h [B, H], in JAX's words; None where JAX can transpose it."""
     gates = jax.eval_shape(cell.recur, params.recurrent, h)
@@ -59,15 +80,29 @@ def affine(cell: Cell, params: Params, h: Any) -> str | None:
 
 
 def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: Any) -> str | None:
-    """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does."""
+    """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does.
+
+    "shape" where the number of rows decides what it computes.
+    """
     unit = jax.eval_shape(Params.spread, params, carry.h)
 
     def pulled(cotangents: Any, *given: Any) -> Any:
         after, pull = jax.vjp(lambda x, h, before, unit: cell.pointwise(x, h, before, *unit), *given)
         return after, pull(cotangents)
 
-    jaxpr = jax.make_jaxpr(pulled)(carry, tuple(gates_x), tuple(gates_h), carry, unit).jaxpr
-    return mixing(jaxpr, jaxpr.invars)
+    given = (carry, tuple(gates_x), tuple(gates_h), carry, unit)
+    jaxpr = jax.make_jaxpr(pulled)(*given).jaxpr
+    found = mixing(jaxpr, jaxpr.invars)
+    if found is not None:
+        return found
+    longer = jax.make_jaxpr(pulled)(*one_more(given, 0)).jaxpr
+    return None if [*outline(jaxpr)] == [*outline(longer)] else "shape"
+
+
+def one_more(tree: Any, axis: int) -> Any:
+    """The shapes of arrays with one more along an axis; what is weakly typed stays so."""
+    more = lambda a: lax.concatenate([a, lax.slice_in_dim(a, 0, 1, axis=axis)], axis % a.ndim)
+    return jax.eval_shape(lambda tree: jax.tree.map(more, tree), tree)
 
 
 def _rows(xs: jax.Array) -> jax.ShapeDtypeStruct:
@@ -84,6 +119,8 @@ def _shapes(params: Any) -> tuple[Any, tuple[jax.ShapeDtypeStruct, ...]]:
 def _fit(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> None:
     params = jax.tree.unflatten(structure, leaves)
     carry = _traced(cell, params, x, "initial_carry", lambda p: cell.initial_carry(p, x.shape[0]), params)
+    if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(carry)):
+        raise fail("cell", "one whose carry is of floating arrays", f"{_described(carry)} of {cell.name!r}")
     if cell.factored:
         _check_gates(cell, params, x, carry)
     after, _ = _traced(cell, params, x, "step", cell.step, params, carry, x)
@@ -156,6 +193,13 @@ def _described(tree: Any) -> str:
         (jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in jax.tree.leaves_with_path(tree)
     )
     return ", ".join(f"{name} {leaf.dtype.name}{list(leaf.shape)}" for name, leaf in named) or "no arrays"
+
+
+@functools.lru_cache(maxsize=1024)
+def _closes_over(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> bool:
+    params = jax.tree.unflatten(structure, leaves)
+    carry = jax.eval_shape(lambda p: cell.initial_carry(p, x.shape[0]), params)
+    return not concrete(jax.make_jaxpr(cell.step)(params, carry, x).consts)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,13 +1,14 @@
 """Whether a function is elementwise in what it is given, read off its jaxpr: nothing is tried out on numbers.
 
 Every equation that touches a moving value must be of an elementwise primitive between arrays of one shape; what does
-not move (weights, constants) may be broadcast to it. A primitive that is not in the list is refused.
+not move (weights, constants) may be broadcast to it. A primitive that is not in the list is refused, and so is one that
+makes numbers of its own by their places in a batch: they would be others in another one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gatedrnn._jax import Jaxpr, JaxprEqn, Var, inner_jaxprs
+from gatedrnn._jax import CALLS, Jaxpr, JaxprEqn, Var, inner_jaxprs
 
 NAMES = """
 abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert_type cbrt ceil clamp
@@ -18,11 +19,8 @@ random_gamma_grad real reduce_precision regularized_incomplete_beta rem round rs
 shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta
 """
 ELEMENTWISE = frozenset(NAMES.split())
+DRAWN = frozenset(("random_bits", "rng_bit_generator", "rng_uniform"))
 SHAPED = frozenset(("broadcast_in_dim", "reshape", "squeeze"))  # elementwise where the shape stays as it is
-CALLED = """
-checkpoint closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr jit pjit remat2
-"""
-CALLS = frozenset(CALLED.split())
 
 
 def mixing(jaxpr: Jaxpr, moving: Iterable[Any]) -> str | None:
@@ -30,11 +28,23 @@ def mixing(jaxpr: Jaxpr, moving: Iterable[Any]) -> str | None:
     return _mixing(jaxpr, dict.fromkeys(moving, 0))
 
 
+def outline(jaxpr: Jaxpr) -> Iterator[Any]:
+    """The primitives and the numbers of a jaxpr, without shapes: the same wherever one function is traced."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        yield from (repr(var.val) for var in equation.invars if not isinstance(var, Var))
+        for body in inner_jaxprs(equation):
+            yield from outline(body)
+
+
 def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
     """The same; `moves` has with each variable how many axes of loops its elements are stacked along."""
     for equation in jaxpr.eqns:
         touched = [var for var in equation.invars if isinstance(var, Var) and var in moves]
         if not touched:
+            made = _by_place(equation)
+            if made:
+                return made
             continue
         name = str(equation.primitive.name)
         if name == "scan":
@@ -47,6 +57,16 @@ def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
         if found:
             return found
     return None
+
+
+def _by_place(equation: JaxprEqn) -> str | None:
+    """The primitive by which an equation makes numbers that differ along other axes than the last, that of units."""
+    shapes: list[Any] = [getattr(out.aval, "shape", ()) for out in equation.outvars]
+    name, rank = str(equation.primitive.name), max(map(len, shapes), default=0)
+    if (name in DRAWN and rank > 1) or (name == "iota" and equation.params["dimension"] < rank - 1):
+        return name
+    inside = (_by_place(inner) for body in inner_jaxprs(equation) for inner in body.eqns)
+    return next(filter(None, inside), None)
 
 
 def _call(equation: JaxprEqn, moves: dict[Any, int]) -> str | None:

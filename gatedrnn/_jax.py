@@ -61,6 +61,13 @@ def matrix_met(closed: ClosedJaxpr) -> tuple[Array, Callable[..., list[Any]]] | 
     return known[right], jaxpr_as_fun(ClosedJaxpr(inner, closed.consts))
 
 
+CALLED = """
+checkpoint closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr jit pjit remat2
+"""
+CALLS = frozenset(CALLED.split())
+"""Primitives that run a jaxpr once, on their own operands; a loop has one, too, and runs it on others."""
+
+
 def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
     """Those that an equation calls with its own operands, such as the body of a jitted function."""
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
@@ -86,7 +93,7 @@ def _evaluated(closed: ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
     value = lambda var: known[var] if isinstance(var, Var) else var.val
     for equation in jaxpr.eqns:
         called = equation.params.get("call_jaxpr", equation.params.get("jaxpr"))
-        if isinstance(called, ClosedJaxpr):
+        if equation.primitive.name in CALLS and isinstance(called, ClosedJaxpr):
             found = _evaluated(called, list(map(value, equation.invars)))
             known |= dict(zip(equation.outvars, found, strict=True))
             continue

@@ -140,7 +140,7 @@ def input_size(params: Any) -> int | None:
 def _check_dtypes(params: Any, xs: Array) -> None:
     if not jnp.issubdtype(xs.dtype, jnp.floating):
         raise fail("xs", "of a floating dtype (encode symbols first, for example by jax.nn.one_hot)", xs.dtype)
-    widths = {jnp.dtype(leaf.dtype) for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")}
+    widths = {jnp.dtype(leaf.dtype) for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
     if xs.dtype == jnp.float64 and widths and jnp.dtype(jnp.float64) not in widths:
         names = ", ".join(sorted(dtype.name for dtype in widths))
         raise fail("xs", f"no wider than the weights ({names})", xs.dtype)

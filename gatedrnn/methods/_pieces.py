@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gatedrnn._jax import varying_alike
 from gatedrnn._outputs import Outputs
 from gatedrnn._segments import over_segments
 
@@ -40,5 +41,6 @@ def over_pieces(
     if not outputs.per_step:  # what no step gives: zeros
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), steps)
         empty = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(run, state, one)[1])
+        _, empty = varying_alike((state, empty))
     (end, total), parts, _ = over_segments(segment, (state, empty), steps, (None, None), length, reverse)
     return end, parts if outputs.per_step else total

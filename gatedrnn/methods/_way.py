@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+ALONE = "the cell has `step` alone"
+ASKED = "it was asked for"
+
 
 class Way(NamedTuple):
     """A choice.

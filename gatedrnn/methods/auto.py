@@ -10,13 +10,14 @@ import jax
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_number
-from gatedrnn._forms import Carry
+from gatedrnn._contract import closes_over
+from gatedrnn._forms import Carry, Params
 from gatedrnn._jax import is_static
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods._length import default_length
 from gatedrnn.methods._loops import Scans
-from gatedrnn.methods._way import Way
+from gatedrnn.methods._way import ALONE, Way
 from gatedrnn.methods.autodiff import Autodiff
 from gatedrnn.methods.segmented import check_factored, in_scans, scans
 
@@ -28,8 +29,8 @@ MORE = 512  # and on the way forward of a derivative
 LAID = 16  # steps, beyond which it pays to lay U^T out
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
-ALONE = "the cell has `step` alone"
 MIXED = "the parts of the carry differ in dtype"
+AROUND = "a function of the cell reads a value of a transformation around it, which is none of the weights"
 OTHER = "all that need not wait for the carry is one product per segment"
 SINGLE = "D = 1 and several gates, and in a step XLA would make the inputs' product part of them, unvectorised"
 SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} steps are few to keep"
@@ -45,8 +46,9 @@ FEW = f"B = 1 or T <= {LAID}, and the reverse loop reads U as it is"
 class Auto:
     """What `unroll` does where no method is given.
 
-    A cell with `step` alone, or with a carry of several dtypes, is run by `Autodiff`; any other as by `Segmented`, with
-    its gradient, but for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
+    A cell with `step` alone, with a carry of several dtypes, or with a function that reads a value of a transformation
+    around it which is none of the weights, is run by `Autodiff`; any other as by `Segmented`, with its gradient, but
+    for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
     256 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and from 512 on also
     on the way forward where one is, if the carry is h alone, or kept. Of several gates at D = 1 neither holds. At B = 1
     or T <= 16 the reverse loop reads U as it is, and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H
@@ -77,9 +79,7 @@ class Auto:
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
         if cell.network is not None:
             return cell.network(self, params, sequence, outputs)
-        chosen = _chosen(cell, sequence)
-        if _in_segments(cell, sequence.carry):
-            check_factored(self, cell, params, sequence)  # at all sizes alike
+        chosen = self._checked(cell, params, sequence)
         if chosen.loops is None:
             return Autodiff(clip=self.clip)(cell, params, sequence, outputs)
         end, hs = in_scans(chosen.loops, chosen.length, self.clip, cell, params, sequence)
@@ -87,10 +87,17 @@ class Auto:
 
     def way(self, cell: Cell, params: Any, sequence: Sequence) -> Way:
         """How it runs a single cell; of arrays only shapes and dtypes matter."""
-        chosen = _chosen(cell, sequence)
+        chosen = self._checked(cell, params, sequence)
         if chosen.loops is None:
             return Way("scan", "scan", None, chosen.why)
         return Way("scan" if chosen.loops.plain else "segments", "segments", chosen.length, chosen.why)
+
+    def _checked(self, cell: Cell, params: Any, sequence: Sequence) -> "_Chosen":
+        alone = _alone(cell, params, sequence)
+        if alone:
+            return _Chosen(None, 0, alone)
+        check_factored(self, cell, params, sequence)  # at all sizes alike
+        return _chosen(cell, sequence)
 
 
 class _Chosen(NamedTuple):
@@ -101,16 +108,18 @@ class _Chosen(NamedTuple):
     why: str
 
 
-def _in_segments(cell: Cell, carry: Carry) -> bool:
-    """Whether the cell is one that segments are made of."""
-    return cell.factored and len({part.dtype for part in carry}) == 1
+def _alone(cell: Cell, params: Params, sequence: Sequence) -> str:
+    """Why no segments are made of the cell; "" where they are."""
+    if not cell.factored:
+        return ALONE
+    if len({part.dtype for part in sequence.carry}) > 1:
+        return MIXED
+    return AROUND if closes_over(cell, params, sequence.xs) else ""
 
 
 def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
-    """A rule for what was measured, at sizes drawn at random."""
+    """A rule for what was measured, at sizes drawn at random, of cells that segments are made of."""
     xs, carry = sequence.xs, sequence.carry
-    if not _in_segments(cell, carry):
-        return _Chosen(None, 0, MIXED if cell.factored else ALONE)
     length = default_length(xs.shape[0], carry.h.size, len(cell.gates))
     if jax.default_backend() != "cpu" or not all(map(is_static, xs.shape)):
         return _Chosen(scans(), length, OTHER)

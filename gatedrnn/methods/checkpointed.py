@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size
 from gatedrnn._forms import Carry
+from gatedrnn._jax import is_static
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._segments import nearest_divisor
@@ -68,6 +69,15 @@ class Checkpointed:
         outer = inner * nearest_divisor(max(steps // inner, 1), third)
         return cls(outer, Checkpointed(inner, method))
 
+    def piece(self, steps: int, rows: int) -> tuple[int, int]:
+        """T and B of what its method is given, but for the rest."""
+        return min(self._length(steps), steps) if is_static(steps) else steps, rows
+
+    def _length(self, steps: int) -> int:
+        if not is_static(steps):  # a symbol of `jax.export`, which is one segment whatever it comes to be
+            return self.length or 1
+        return self.length or nearest_divisor(steps, max(math.isqrt(steps), 64))
+
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
         steps = sequence.steps
         alone = sequence.xs.shape[1] == 1  # XLA lays that axis out elsewhere in the loop, and copies the whole of `xs`
@@ -79,13 +89,11 @@ class Checkpointed:
             steps = jax.tree.map(lambda a: a[:, None], steps) if alone else steps
             return self.method(cell, params, replace(sequence, initial=initial).piece(steps, start), outputs)
 
-        count = sequence.xs.shape[0]
-        length = self.length or nearest_divisor(count, max(math.isqrt(count), 64))
         return over_pieces(
             lambda start, steps: run(params, outputs, sequence.initial, start, steps),
             sequence.carry,
             steps,
             outputs,
-            length,
+            self._length(sequence.xs.shape[0]),
             sequence.reverse,
         )

@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # Pallas takes its time to load
 
 PLATFORMS = ("cuda", "tpu")
 NO_CPU = "there is no kernel for the CPU"
-STEP_ALONE = "the cell has `step` alone"
 
 
 @jax.tree_util.register_static
@@ -95,8 +94,7 @@ class Fused:
 
     def way(self, cell: Cell, params: Any, sequence: Sequence) -> Way:
         """How it runs a single cell; of arrays only shapes and dtypes matter."""
-        if not cell.factored:
-            return Way("scan", "scan", None, STEP_ALONE)
+        check_factored(self, cell, params, sequence)
         kernels, why = self._chosen(cell, params, sequence.carry, sequence.xs)
         runs = "kernel" if kernels else "segments"
         return Way(runs, runs, self._length(cell, sequence), why)

@@ -13,7 +13,7 @@ from jax import Array
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_number, check_size, fail
-from gatedrnn._contract import check_laws
+from gatedrnn._contract import CURE, check_laws, closes_over
 from gatedrnn._forms import Carry
 from gatedrnn._jax import is_static
 from gatedrnn._method import Method
@@ -22,6 +22,7 @@ from gatedrnn._sequence import Sequence as Steps
 from gatedrnn.methods._engine import segmented
 from gatedrnn.methods._length import default_length
 from gatedrnn.methods._loops import Scans
+from gatedrnn.methods._way import ASKED, Way
 
 
 @jax.tree_util.register_static
@@ -43,8 +44,8 @@ class Segmented:
 
     Raises:
         ValueError: `length` is not a whole number of at least 1, or `clip` no number above 0; the cell has `step`
-            alone, a `recur` that is not affine, a `pointwise` that is not elementwise, or a carry whose parts differ in
-            dtype.
+            alone, a `recur` that is not affine, a `pointwise` that is not elementwise, a carry whose parts differ in
+            dtype, or a function that reads a value of a transformation around it which is none of the weights.
     """
 
     length: int | None = None
@@ -62,6 +63,12 @@ class Segmented:
         check_factored(self, cell, params, sequence)
         end, hs = in_scans(scans(), self.length, self.clip, cell, params, sequence)
         return end, outputs.of(sequence, hs)
+
+    def way(self, cell: Cell, params: Any, sequence: Steps) -> Way:
+        """How it runs a single cell; of arrays only shapes and dtypes matter."""
+        check_factored(self, cell, params, sequence)
+        length = default_length(sequence.xs.shape[0], sequence.carry.h.size, len(cell.gates))
+        return Way("segments", "segments", self.length or length, ASKED)
 
 
 def scans() -> Scans:
@@ -98,4 +105,7 @@ def check_factored(method: Method, cell: Cell, params: Any, sequence: Steps) -> 
     if len({part.dtype for part in sequence.carry}) > 1:
         dtypes = [part.dtype.name for part in sequence.carry]
         raise fail("method", f"Autodiff() for a carry of several dtypes ({', '.join(dtypes)})", repr(method))
+    if closes_over(cell, params, sequence.xs):
+        got = f"{cell.name!r}, a function of which does"
+        raise fail("cell", f"one that reads no value of a transformation around it but `params`; {CURE}", got)
     check_laws(cell, params, sequence.xs)

@@ -57,13 +57,20 @@ class Sharded:
             object.__setattr__(self, "axes", axes)
         check_method_value(self.method)
 
+    def piece(self, steps: int, rows: int) -> tuple[int, int]:
+        """T and B of what its method is given."""
+        shards = math.prod(self.mesh.shape[axis] for axis in self._axes)
+        if rows % shards:
+            raise fail("xs", f"of a batch that {shards} shards divide evenly", f"B = {rows}")
+        return steps, rows // shards
+
+    @property
+    def _axes(self) -> tuple[str, ...]:
+        return self.axes or self.mesh.axis_names
+
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
-        axes = self.axes or self.mesh.axis_names
-        shards = math.prod(self.mesh.shape[axis] for axis in axes)
-        batch = sequence.xs.shape[1]
-        if batch % shards:
-            raise fail("xs", f"of a batch that {shards} shards divide evenly", f"B = {batch}")
-        rows, steps = PartitionSpec(axes), PartitionSpec(None, axes)
+        self.piece(*sequence.xs.shape[:2])
+        rows, steps = PartitionSpec(self._axes), PartitionSpec(None, self._axes)
         every: Any = dict.fromkeys(sequence.steps, steps)
         specs = replace(sequence, carry=rows, initial=rows, **every)
 

@@ -13,6 +13,7 @@ from jax import Array, lax
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_size, fail, shown
 from gatedrnn._forms import Carry
+from gatedrnn._jax import is_static
 from gatedrnn._method import Method, check_method_value
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
@@ -34,7 +35,7 @@ class Truncated:
         method: how each window is evaluated.
 
     Raises:
-        ValueError: `window` is not a whole number of at least 1.
+        ValueError: `window` is not a whole number of at least 1; when called, T is a symbol of `jax.export`.
 
     References:
         Williams, Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",
@@ -48,8 +49,15 @@ class Truncated:
         object.__setattr__(self, "window", check_size("window", self.window, most=LARGEST))
         check_method_value(self.method)
 
+    def piece(self, steps: int, rows: int) -> tuple[int, int]:
+        """T and B of what its method is given, but for the rest."""
+        if not is_static(steps):
+            raise fail("xs", "of a number of steps that is known, to be cut into windows", f"T = {steps}")
+        return min(self.window, steps), rows
+
     def __call__(self, cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> tuple[Carry, Any]:
-        if sequence.xs.shape[0] <= self.window:
+        steps, rows = sequence.xs.shape[:2]
+        if self.piece(steps, rows) == (steps, rows):
             return self.method(cell, params, sequence, outputs)
 
         def run(state: tuple[Carry, Carry], steps: Any) -> tuple[tuple[Carry, Carry], Any]:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import Mesh
 from tolerances import assert_close
 
 import gatedrnn as gr
@@ -150,10 +151,48 @@ def test_what_explain_says():
     fused = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Fused())[0]
     assert (fused.gradient, fused.why) == ("segments", "there is no kernel for the CPU")
     assert gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Fused(interpret=True))[0].gradient == "kernel"
-    with pytest.raises(ValueError, match="`method` must be"):
-        gr.explain(gr.gru, params, shapes(2, 3, 30), method="fast")
-    with pytest.raises(ValueError, match="`xs` must be"):
-        gr.explain(gr.gru, params, shapes(2, 5, 30))
+    given = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Segmented(7))[0]
+    assert (given.forward, given.gradient, given.length, given.why) == ("segments", "segments", 7, "it was asked for")
+
+
+def test_explain_refuses_what_unroll_refuses():
+    """In one sentence, of the same argument."""
+    params, alone = gr.gru.init(jax.random.key(0), 3, 4), gr.lem.init(jax.random.key(0), 3, 4)
+    for argument, cell, given, xs, method in (
+        ("method", gr.gru, params, shapes(2, 3, 30), "fast"),
+        ("method", gr.lem, alone, shapes(2, 3, 30), gr.Segmented()),
+        ("method", gr.lem, alone, shapes(2, 3, 30), gr.Fused(interpret=True)),
+        ("xs", gr.gru, params, shapes(2, 5, 30), None),
+        ("xs", gr.gru, params, "abc", None),
+        ("xs", gr.gru, params, shapes(3, 3, 30), gr.Sharded(Mesh(jax.devices()[:2], "rows"))),
+        ("params", gr.gru, "abc", shapes(2, 3, 30), None),
+        ("params", gr.gru, 5, shapes(2, 3, 30), None),
+        ("cell", "gru", params, shapes(2, 3, 30), None),
+    ):
+        with pytest.raises(ValueError, match=f"^`{argument}` must be "):
+            gr.explain(cell, given, xs, method=method)
+
+
+def test_of_pieces_what_runs_a_piece_is_told():
+    """Its sizes decide, not those of the whole; in a network a cell with `step` alone is never run in segments."""
+    network = gr.stack(gr.gru, gr.lem)
+    params = network.init(jax.random.key(0), 2, 64)
+    pieces = {
+        gr.Truncated(50): (128, 50),
+        gr.Checkpointed(60): (128, 60),
+        gr.Checkpointed(): (128, 64),
+        gr.Checkpointed(80, gr.Checkpointed(20)): (128, 20),
+        gr.Sharded(Mesh(jax.devices()[:2], "rows")): (64, 640),
+        gr.Sharded(Mesh(jax.devices()[:2], "rows"), method=gr.Truncated(30)): (64, 30),
+    }
+    for method, (batch, steps) in pieces.items():
+        found = gr.explain(network, params, shapes(128, 2, 640), method=method)
+        assert found == gr.explain(network, params, shapes(batch, 2, steps)), method
+        assert found[0].gradient == ("scan" if steps <= auto.STEPS else "segments")
+    for method in (gr.Segmented(5), gr.Truncated(50, gr.Segmented(5))):
+        found = gr.explain(network, params, shapes(128, 2, 640), method=method)
+        assert [each.gradient for each in found] == ["segments", "scan"]
+        assert found[1].why == auto.ALONE
 
 
 def test_one_choice_for_symbols():

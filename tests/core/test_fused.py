@@ -87,6 +87,38 @@ def test_a_foreign_cell(check):
     check(AVERAGE, LAYOUTS["cuda"])
 
 
+RATES = {
+    "by their places": lambda h: jnp.linspace(0.1, 0.9, h.shape[-1])[None],
+    "by their number": lambda h: jnp.full((1, h.shape[-1]), 1 / h.shape[-1]),
+}
+
+
+@pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
+def test_units_that_are_told_apart(rate, drawn, gradient):
+    """A kernel has more units than the cell, or some of them: no kernel runs it."""
+
+    def leaky(x, h, carry):
+        slow = jnp.broadcast_to(rate(carry.h), carry.h.shape)
+        return gr.RNNState(carry.h + slow * (jnp.tanh(x[0] + h[0]) - carry.h))
+
+    cell = dataclasses.replace(gr.rnn, activations=None, pointwise=leaky)
+    params, xs, carry, flags, weights = drawn(cell, T=3)
+    assert "tells units apart" in why(LAYOUTS["cuda"], cell, params, xs)
+    run = lambda method: gradient(cell, method, params, xs, carry, flags, weights, False)
+    assert_close(run(LAYOUTS["cuda"]), run(gr.Autodiff()), "float32", 60)
+
+
+def relaxed(x, h, carry):
+    """Three steps of a loop of its own."""
+    closer = lambda _, state: state + 0.5 * (jnp.tanh(x[0] + h[0] - state) - state)
+    return gr.RNNState(jax.lax.fori_loop(0, 3, closer, carry.h))
+
+
+def test_a_loop_within_a_step(check):
+    """It runs as often as it should."""
+    check(dataclasses.replace(gr.rnn, activations=None, pointwise=relaxed), LAYOUTS["cuda"], T=3)
+
+
 @pytest.mark.slow
 @each_layout
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """Laws of cells: a broken one is refused in one sentence when the cell is first used, and so are weights of others."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from stranger_cells import MGU, PEEPHOLE
 from tolerances import assert_close
 
 import gatedrnn as gr
+from gatedrnn.methods import auto
 
 D, H, T, B = 3, 4, 6, 2
 LENGTH = T * (D + H)
@@ -127,6 +130,73 @@ def test_no_row_sees_another(change):
             carry = cell.pointwise(*gates, carry)
             ys.append(carry.h)
         assert_close(together[:, row], jnp.stack(ys), "float32", LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("pointwise", "primitive"),
+    [
+        (lambda x, h, _: jnp.tanh(x[0] + h[0] * jax.random.normal(jax.random.key(0), h[0].shape)), "random_bits"),
+        (lambda x, h, _: jnp.tanh(x[0] + h[0] * lax.broadcasted_iota(h[0].dtype, h[0].shape, 0)), "iota"),
+        (lambda x, h, _: jnp.tanh(x[0] + h[0] / h[0].shape[0]), "shape"),
+    ],
+)
+def test_what_depends_on_the_number_of_rows_is_refused(pointwise, primitive):
+    """A segment has more of them than a step has."""
+    cell = dataclasses.replace(gr.rnn, activations=None, pointwise=lambda *given: gr.RNNState(pointwise(*given)))
+    with pytest.raises(ValueError, match=f"`cell` must be one whose `pointwise` is elementwise; .*`{primitive}`"):
+        gr.unroll(cell, weights(gr.rnn), jnp.ones((T, B, D)))
+
+
+def test_what_is_weakly_typed_is_the_same_at_any_number_of_rows():
+    """A carry of `jnp.full` with Python's number."""
+    state = lambda params, batch_size=None: gr.RNNState(jnp.full(() if batch_size is None else (batch_size, H), 0.5))
+    cell = dataclasses.replace(gr.rnn, activations=None, initial_carry=state)
+    assert gr.explain(cell, weights(gr.rnn), jnp.ones((T, B, D)))[0].gradient == "segments"
+    assert (
+        gr.explain(cell, weights(gr.rnn), jnp.ones((T, B, D)), method=gr.Fused(interpret=True))[0].gradient == "kernel"
+    )
+
+
+def scaled(a):
+    """A cell that reads the number `a` from around it."""
+    return dataclasses.replace(
+        gr.rnn, activations=None, pointwise=lambda x, h, _: gr.RNNState(jnp.tanh(x[0] + a * h[0]))
+    )
+
+
+def test_a_cell_that_reads_more_than_its_weights():
+    """Of a number of a transformation around it the gradient is that of the same number among the weights."""
+    params = gr.rnn.init(jax.random.key(0), D, H)
+    xs = jax.random.normal(jax.random.key(1), (T, B, D))
+    times = lambda a: jnp.sum(
+        jnp.sin(gr.unroll(gr.rnn, params._replace(recurrent={"w": a * params.recurrent["w"]}), xs)[1])
+    )
+    loss = lambda a, method=None: jnp.sum(jnp.sin(gr.unroll(scaled(a), params, xs, method=method)[1]))
+    want = jax.grad(times)(0.7)
+    for method in (None, gr.Checkpointed(4)):
+        gradient = jax.grad(functools.partial(loss, method=method))
+        assert_close((jax.jit(gradient)(0.7), jax.vmap(gradient)(jnp.full(1, 0.7))[0]), (want, want), "float32", T * H)
+    assert_close(jax.grad(loss)(0.7), want, "float32", T * H)
+    told = []
+    jax.jit(lambda a: told.append(gr.explain(scaled(a), params, xs)[0]))(0.7)
+    assert (told[0].gradient, told[0].why) == ("scan", auto.AROUND)
+    assert gr.explain(scaled(jnp.float32(0.7)), params, xs)[0].gradient == "segments"  # a number that is there
+    for method in (gr.Segmented(), gr.Fused(interpret=True)):
+        with pytest.raises(ValueError, match=r"`cell` must be one that reads no value .*Autodiff\(\)`; got 'rnn'"):
+            jax.jit(functools.partial(loss, method=method))(0.7)
+
+
+@pytest.mark.parametrize("kind", [jnp.int32, bool, jax.random.key])
+def test_a_carry_of_other_than_numbers_is_refused(kind):
+    """Before anything is run, with flags or without."""
+    state = lambda rows: jax.random.split(jax.random.key(0), rows) if kind is jax.random.key else jnp.zeros(rows, kind)
+    cell = gr.Cell.from_step(
+        *("counting", lambda a, carry, x: (carry, carry["h"] + x)),
+        init=lambda key, input_size, hidden_size: jnp.ones(hidden_size),
+        initial_carry=lambda a, batch_size=None: {"h": jnp.zeros((batch_size, D)), "n": state((batch_size,))},
+    )
+    with pytest.raises(ValueError, match="`cell` must be one whose carry is of floating arrays; got .* of 'counting'"):
+        gr.unroll(cell, jnp.ones(D), jnp.ones((T, B, D)))
 
 
 def weights(cell, **sizes):

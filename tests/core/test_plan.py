@@ -96,6 +96,25 @@ def test_bad_budget(budget):
         gr.plan(gr.rnn, params, xs, budget=budget)
 
 
+def test_weights_that_are_no_numbers():
+    """A cell with `step` alone may hold a key and whole numbers among its weights: they have no gradient."""
+
+    def step(params, carry, x):
+        noise = jax.random.normal(params["key"], x.shape)
+        h = 0.5 * carry.h + params["w"] * x + 0.1 * noise * params["sign"].astype(x.dtype)
+        return gr.RNNState(h), h
+
+    decay = gr.Cell.from_step(
+        *("decay", step),
+        init=lambda key, input_size, hidden_size: {"w": jnp.ones(()), "key": key, "sign": jnp.ones((B, D), int)},
+        initial_carry=lambda params, batch_size=None: gr.RNNState(jnp.zeros((batch_size, D))),
+    )
+    params, xs = decay.init(jax.random.key(0), D, D), jnp.ones((9, B, D))
+    assert gr.plan(decay, params, xs, budget=10**9).method == gr.Auto()
+    gradient = jax.grad(lambda w: gr.unroll(decay, {**params, "w": w}, xs)[1].sum())(jnp.ones(()))
+    assert gradient == pytest.approx(B * D * sum(2 - 0.5**t for t in range(9)))
+
+
 def windowed(params, carry, xs):
     """The loss of one window, and the carry it ends with."""
     carry, ys = gr.unroll(gr.lstm, params, xs, carry)

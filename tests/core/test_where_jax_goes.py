@@ -129,6 +129,19 @@ def test_a_mesh_that_is_not_the_one_that_is_set():
         gr.unroll(gr.gru, params, xs, method=gr.Sharded(other))
 
 
+def test_export_of_pieces_with_symbols():
+    """What is run again is one piece; what cuts gradients at known steps is refused."""
+    params, xs, _ = problem(gr.rnn)
+    steps, batch = export.symbolic_shape("T, B")
+    last = lambda method: lambda xs: gr.unroll(gr.rnn, params, xs, method=method, outputs="last")[1].sum()
+    write = lambda method: export.export(jax.jit(jax.grad(last(method))))(
+        jax.ShapeDtypeStruct((steps, batch, D), xs.dtype)
+    )
+    assert_close(write(gr.Checkpointed()).call(xs), jax.grad(last(gr.Autodiff()))(xs), "float32", LENGTH)
+    with pytest.raises(ValueError, match="`xs` must be of a number of steps that is known, .*; got T = T"):
+        write(gr.Truncated(4))
+
+
 @pytest.mark.thinned(11)
 @pytest.mark.sampled
 @each_cell
@@ -202,6 +215,32 @@ def test_what_is_checked_eagerly_runs_under_transformations():
     assert got.tolist() == [draw(prompts[i], float(heat[i])).tolist() for i in range(2)]
     values, labels = jax.random.normal(key, (9, 4)), jnp.arange(9) % 3 == 0
     assert_close(jax.jit(gr.flow.selectivity)(values, labels), gr.flow.selectivity(values, labels), "float32", 9)
+
+
+@pytest.mark.parametrize("method", [gr.Checkpointed(4), gr.Truncated(4)], ids=["checkpointed", "truncated"])
+def test_pieces_are_joined_inside_the_users_shard_map(method):
+    """What is joined to the first piece varies over the devices, as the pieces do."""
+    params, xs, flags = problem(gr.rnn)
+    rows = PartitionSpec(None, "batch")
+
+    def sums(params, outputs):
+        run = jax.shard_map(
+            lambda params, xs, flags: gr.unroll(gr.rnn, params, xs, **flags, method=method, outputs=outputs)[1],
+            mesh=jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,)),
+            in_specs=(PartitionSpec(), rows, rows),
+            out_specs=PartitionSpec("batch"),
+        )
+        return run(params, xs, flags)
+
+    last, total = (jax.jit(sums, static_argnums=1)(params, outputs) for outputs in ("last", gr.Readout(squares)))
+    ys = gr.unroll(gr.rnn, params, xs, **flags)[1]
+    assert_close(last, gr.unroll(gr.rnn, params, xs, **flags, outputs="last")[1], "float32", LENGTH)
+    assert_close(total, jnp.square(ys).sum((0, 2)), "float32", LENGTH)
+
+
+def squares(_, ys, __):
+    """[K, B]."""
+    return jnp.square(ys).sum(-1)
 
 
 def test_a_cell_from_a_step_goes_everywhere():

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gatedrnn._cell import Cell
+from gatedrnn._contract import one_more
+from gatedrnn._elementwise import DRAWN, outline
 from gatedrnn._forms import Carry
 from gatedrnn._jax import is_static, outside_meshes, split_by_compiler, varies
 from gatedrnn._pointwise import take_apart, values_of
@@ -75,9 +77,12 @@ def _tried(kernels: Kernels, cell: Cell, structure: Any, leaves: tuple[Any, ...]
     try:
         with warnings.catch_warnings(action="ignore"):  # that a backend is to be given up is no reason: it is there
             _try(kernels, cell, weights, carry, stretched)
+            apart = _tells_units_apart(cell, params, carry, inputs)
     except Exception as error:  # of many kinds: each compiler has its own way to say what it does not know
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
         return False, f"no kernel can be made of the cell {cell.name!r}: {first:.200}"
+    if apart:
+        return False, f"`pointwise` of the cell {cell.name!r} tells units apart, of which a kernel has more, or some"
     return True, f"the kernels fit{how}"
 
 
@@ -125,6 +130,14 @@ def _backward(cell: Cell, weights: Weights, carry: Carry, inputs: Inputs, params
     streams = (carry.h, [carry.h] * (sum(map(len, blocks)) + square), inputs.damp)
     counts = (len(carry), 2 * len(carry))
     return load_of(streams, (inputs.mask, inputs.reset), (carry, carry), Weights(weights.u), counts)
+
+
+def _tells_units_apart(cell: Cell, params: Any, carry: Carry, inputs: Inputs) -> bool:
+    """Whether what `pointwise` computes depends on the number of units, or on their places."""
+    gates_h = (carry.h,) * (len(inputs.gates_x) - cell.extra)
+    given = (inputs.gates_x, gates_h, carry, *jax.eval_shape(lambda p, h: p.spread(h), params, carry.h))
+    here, there = ([*outline(jax.make_jaxpr(cell.pointwise)(*at).jaxpr)] for at in (given, one_more(given, -1)))
+    return here != there or "iota" in here or not DRAWN.isdisjoint(here)
 
 
 def _try(kernels: Kernels, cell: Cell, weights: Weights, carry: Carry, inputs: Inputs) -> None:
