@@ -2,6 +2,7 @@
 
 import sys
 
+import flow_reference
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,6 +54,24 @@ def test_a_network(without_audits):
     order = np.argsort(-share)[:3]
     assert [2 * int(unit.place) + unit.unit for unit in found.units] == order.tolist()
     np.testing.assert_allclose([unit.share for unit in found.units], share[order], rtol=1e-3)
+
+
+def test_the_keeper(without_audits):
+    """Of an LSTM it is a unit's cell state, by explicit Jacobians; along itself comes the product of forget gates."""
+    weights = gr.Params(*reference.weights("lstm", D, 3, np.random.default_rng(0)))
+    x = np.random.default_rng(1).normal(size=(8, 1, D))
+    params, xs = jax.tree.map(lambda a: jnp.asarray(a, "float32"), (weights, x))
+    found = gr.flow.inspect(gr.lstm, params, xs)
+    jacobians = flow_reference.path("lstm", weights, x[:, 0], [np.zeros(3)] * 2).jacobians
+    probe = np.repeat([3**-0.5, 0], 3)
+    row = flow_reference.adjoint(jacobians, probe, np.zeros((8, 3)))[8 - found.keeper.lag] ** 2
+    unit = row[3:].argmax()
+    assert (found.keeper.unit, list(found.paths.units.whole)) == (unit, ["h", "c"])
+    np.testing.assert_allclose(found.keeper.share, row[3 + unit] / row.sum(), rtol=1e-4)
+    run = reference.LOOPS["lstm"](weights, x, [np.zeros((1, 3))] * 2)
+    shows = run.gates["output"][-1] * (1 - np.tanh(run.carry[1]) ** 2)
+    direct = 3**-0.5 * shows[0, unit] * run.gates["forget"][8 - found.keeper.lag :, 0, unit].prod()
+    np.testing.assert_allclose(found.keeper.direct, np.log10(abs(direct)), rtol=1e-4)
 
 
 def test_refused():
