@@ -1,4 +1,4 @@
-"""What a training step is given, as `jax.jit` takes it: arrays are traced; functions, names and the like stay beside."""
+"""What a training step is given, as `jax.jit` takes it: arrays are traced; functions and the like stay beside."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

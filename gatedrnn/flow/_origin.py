@@ -79,19 +79,20 @@ def origin(probe: Probe) -> Origin | None:
     broken = [not _finite(leaf) for leaf in jax.tree.leaves(gradient)]
     if not any(broken):
         return None
-    found = Origin(under("dL/dparams", params)[broken.index(True)])
-    return found._replace(**_share(cell, params, sequence, dys, broken.index(True))) if cell.causal else found
+    leaf = broken.index(True)
+    time, row = _share(cell, params, sequence, dys, leaf) if cell.causal else (None, None)
+    return Origin(under("dL/dparams", params)[leaf], time, row)
 
 
-def _share(cell: Cell, params: Any, sequence: Sequence, dys: Array, leaf: int) -> dict[str, int]:
+def _share(cell: Cell, params: Any, sequence: Sequence, dys: Array, leaf: int) -> tuple[int | None, int | None]:
     """The step and row whose share of a weight's gradient is not finite: the last step, and its first row."""
     _, sound, arriving, inputs = _looked_back(cell, params, sequence, dys)
     steps = np.flatnonzero(~np.asarray(sound[leaf]))  # [T]
     if not len(steps):
-        return {}
+        return None, None
     time = int(steps[-1])
     rows = _looked_across(cell, params, sequence, *jax.tree.map(lambda a: a[time], (arriving, inputs)))[leaf]  # [B]
-    return {"time": time, "row": int(np.asarray(rows).argmin())}
+    return time, int(np.asarray(rows).argmin())
 
 
 def _finite(a: Any) -> bool:
@@ -152,9 +153,7 @@ def _looked_forward(cell: Cell, params: Any, sequence: Sequence) -> Array:
 def _looked_back(
     cell: Cell, params: Any, sequence: Sequence, dys: Array
 ) -> tuple[Array, list[Array], Any, tuple[Any, Any, Array]]:
-    """Broken dL/dcarry before every step, [T, parts, B]; sound shares of each weight's gradient, [T] each; and of every
-    step what arrives at it, and what goes into it.
-    """
+    """Every step's broken dL/dcarry, [T, parts, B], sound shares of each gradient, [T], what arrives, what goes in."""
     step = guarded_step(cell, params, sequence.initial)
     forced = (_read(sequence), sequence.mask, sequence.reset)
     _, before = scan(lambda carry, forced: (step(carry, forced)[0], carry), sequence.carry, forced)
@@ -171,7 +170,7 @@ def _looked_back(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _looked_across(cell: Cell, params: Any, sequence: Sequence, dcarry: Any, inputs: Any) -> list[Array]:
-    """Sound shares of each weight's gradient at one step, [B] each: row after row, as each takes room for a gradient."""
+    """Sound shares of each weight's gradient at one step, [B] each; row after row, since each is as large as all."""
 
     def look(row: Any) -> list[Array]:
         initial, dcarry, inputs = jax.tree.map(lambda a: a[None], row)

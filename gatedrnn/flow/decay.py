@@ -101,7 +101,7 @@ def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool
     return _summarised(xp, mean, reached > 0)
 
 
-def by_own_lag(xp: Any, profile: Array, mask: Any, reset: Any) -> tuple[Array, Array]:
+def by_own_lag(xp: Any, profile: Any, mask: Any, reset: Any) -> tuple[Array, Array]:
     """Rows [T + 1, B] and flags [T, B] by lag -> by each column's own lag, and whether it reaches it: [T + 1, B] each.
 
     A masked step is no lag, and none is reached beyond a reset.

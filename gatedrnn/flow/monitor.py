@@ -216,9 +216,7 @@ class Monitor:
             self._given = results
         return results
 
-    def _refused(
-        self, place: str, results: Any, held: Held, arguments: tuple[Any, ...], names: tuple[str, ...]
-    ) -> Any:
+    def _refused(self, place: str, results: Any, held: Held, arguments: tuple[Any, ...], names: tuple[str, ...]) -> Any:
         """Raises, or gives back the state as it was before the step."""
         good = held.values()
         found = NonFiniteError(self.count, place, origin(check_probe(called(self._probe, good, names))), good)

@@ -64,7 +64,7 @@ def test_the_keeper(without_audits):
     found = gr.flow.inspect(gr.lstm, params, xs)
     jacobians = flow_reference.path("lstm", weights, x[:, 0], [np.zeros(3)] * 2).jacobians
     probe = np.repeat([3**-0.5, 0], 3)
-    row = flow_reference.adjoint(jacobians, probe, np.zeros((8, 3)))[8 - found.keeper.lag] ** 2
+    row = flow_reference.adjoint(jacobians, probe).vectors[8 - found.keeper.lag] ** 2
     unit = row[3:].argmax()
     assert (found.keeper.unit, list(found.paths.units.whole)) == (unit, ["h", "c"])
     np.testing.assert_allclose(found.keeper.share, row[3 + unit] / row.sum(), rtol=1e-4)
