@@ -43,8 +43,8 @@ class NonFiniteError(FloatingPointError):
     """
 
     def __init__(self, step: int, path: str, origin: Origin | None, good: tuple[Any, ...]) -> None:
-        arose = "outside of the recurrence, which is finite throughout" if origin is None else str(origin)
-        super().__init__(f"Step {step} gave `{path}`, which is not finite; it arose in {arose}.")
+        arose = "outside of the recurrence, which is finite throughout" if origin is None else f"in {origin}"
+        super().__init__(f"Step {step} gave `{path}`, which is not finite; it arose {arose}.")
         self.step, self.path, self.origin, self.good = step, path, origin, good
 
 
