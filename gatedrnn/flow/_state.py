@@ -152,13 +152,12 @@ def built_alike(results: Any, held: Held) -> Ways:
 
 def handed_back(results: Any, held: Held) -> Ways:
     """The state by its very arrays: which of the last results the step is given now, as what argument."""
-    values = held.values()
 
     def place_of(part: Any) -> int | None:
-        leaves, built = jax.tree.leaves(part), _built(part)
-        same = lambda given: any(a is b and isinstance(a, Array) for a, b in zip(leaves, given, strict=True))
-        alike = [i for i, value in enumerate(values) if _built(value) == built]
-        return next((i for i in alike if same(held.leaves[i])), None)
+        leaves = jax.tree.leaves(part)
+        met = lambda given: any(a is b and isinstance(a, Array) for a, b in zip(leaves, given, strict=True))
+        found = (i for i, given in enumerate(held.leaves) if len(given) == len(leaves) and met(given))
+        return next((i for i in found if _built(held.values()[i]) == _built(part)), None)
 
     return _ways(results, place_of)
 
