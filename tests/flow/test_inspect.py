@@ -93,6 +93,8 @@ def test_refused():
         with pytest.raises(ValueError, match=message):
             gr.flow.inspect(gr.rnn, params, **({"xs": xs} | change))
     step = lambda params, carry, x: (gr.RNNState((carry.h + x) ** 9 - 1e30 * x), carry.h)
-    squares = gr.Cell.from_step("squares", step, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
-    with pytest.raises(ValueError, match="`params` must be such that the recurrence stays within a float's range"):
-        gr.flow.inspect(squares, params, xs)
+    grow = lambda params, carry, x: (gr.RNNState(1e20 * carry.h + x), carry.h)  # whose gradient is a number, scaled
+    for function in (step, grow):
+        cell = gr.Cell.from_step("grows", function, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
+        with pytest.raises(ValueError, match="`params` must be such that the recurrence stays within a float's range"):
+            gr.flow.inspect(cell, params, xs)
