@@ -2,7 +2,7 @@
 
 import operator
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from gatedrnn._check import fail
+from gatedrnn.flow._given import traceable
 
 
 class Held(NamedTuple):
@@ -126,58 +127,86 @@ def _finite_number(a: Any) -> bool:
     return not isinstance(a, np.ndarray | np.generic | float | complex) or bool(np.isfinite(a).all())
 
 
-def parts(results: Any, held: Held) -> Iterator[tuple[int | None, Any]]:
-    """What of the results is the state: the number of a part, None for all of it, and what it was before the step.
+Ways = dict[int | None, int]
+"""The number of the argument that a piece of the results is the new value of; None for all of the results."""
 
-    A part is the state where its structure, shapes and dtypes are those of an argument; the first such one.
-    """
-    free = list(held.values())
-    whole = _taken(results, free)
+
+def pieces(results: Any) -> tuple[list[Any], Any]:
+    """What results are made of, one level down, and how; a bare array is one piece."""
+    return jax.tree.flatten(results, is_leaf=lambda node: node is not results)
+
+
+def built_alike(results: Any, held: Held) -> Ways:
+    """The state by structure, shapes and dtypes: all of the results, or each piece, the first such argument."""
+    free = dict(enumerate(map(_built, held.values())))
+
+    def place_of(part: Any) -> int | None:
+        built = _built(part)
+        place = next((i for i, other in free.items() if other == built), None) if jax.tree.leaves(part) else None
+        if place is not None:
+            del free[place]
+        return place
+
+    return _ways(results, place_of)
+
+
+def handed_back(results: Any, held: Held) -> Ways:
+    """The state by its very arrays: which of the last results the step is given now, as what argument."""
+
+    def place_of(part: Any) -> int | None:
+        leaves = jax.tree.leaves(part)
+        met = lambda given: any(a is b and isinstance(a, Array) for a, b in zip(leaves, given, strict=True))
+        found = (i for i, given in enumerate(held.leaves) if len(given) == len(leaves) and met(given))
+        return next((i for i in found if _built(held.values()[i]) == _built(part)), None)
+
+    return _ways(results, place_of)
+
+
+def _ways(results: Any, place_of: Callable[[Any], int | None]) -> Ways:
+    whole = place_of(results)
     if whole is not None:
-        yield None, whole
-    elif type(results) is tuple:
-        for i, part in enumerate(results):
-            before = _taken(part, free)
-            if before is not None:
-                yield i, before
+        return {None: whole}
+    found = ((i, place_of(part)) for i, part in enumerate(pieces(results)[0]))
+    return {i: place for i, place in found if place is not None}
 
 
-def restored(results: Any, held: Held, arguments: tuple[Any, ...]) -> Any:
-    """The results with the state as it was before the step; modules that the step changed are put back.
+def before(results: Any, held: Held, ways: Ways) -> Any:
+    """Built like the results, with the state as it was before the step, and None for all else."""
+    values = held.values()
+    if None in ways:
+        return values[ways[None]]
+    parts, structure = pieces(results)
+    return jax.tree.unflatten(structure, [values[ways[i]] if i in ways else None for i in range(len(parts))])
 
-    Raises:
-        ValueError: no state is found.
-    """
-    back = list(parts(results, held))
+
+def check_restorable(held: Held, arguments: tuple[Any, ...], ways: Ways) -> None:
+    """Raises ValueError where no state is found, or something is changed that cannot be put back."""
     modules = changed(held, arguments)
-    if not back and not modules:
+    if not ways and not modules:
         raise fail("guard", "'stop' for a step that returns no state like one of its arguments", "'skip'")
-    before = held.values()
-    for i, module in modules.items():
-        _put_back(module, before[i])
-    if back and back[0][0] is None:
-        return back[0][1]
-    found = dict(back)
-    return tuple(found.get(i, part) for i, part in enumerate(results)) if found else results
+    for module in modules.values():
+        if not _is_module(module):
+            kinds = "'stop' for arguments that a step changes, other than flax's modules"
+            raise fail("guard", kinds, type(module).__name__)
 
 
-def _put_back(module: Any, before: Any) -> None:
+def restored(results: Any, held: Held, arguments: tuple[Any, ...], ways: Ways) -> Any:
+    """The results with the state as it was before the step; modules that the step changed are put back."""
+    check_restorable(held, arguments, ways)
+    values = held.values()
+    for i, module in changed(held, arguments).items():
+        sys.modules["flax.nnx"].update(module, sys.modules["flax.nnx"].state(values[i]))
+    if None in ways:
+        return values[ways[None]]
+    parts, structure = pieces(results)
+    return jax.tree.unflatten(structure, [values[ways[i]] if i in ways else part for i, part in enumerate(parts)])
+
+
+def _is_module(value: Any) -> bool:
     nnx: Any = sys.modules.get("flax.nnx")
-    if nnx is None or not isinstance(module, nnx.Pytree):
-        raise fail(
-            "guard", "'stop' for arguments that a step changes, other than flax's modules", type(module).__name__
-        )
-    nnx.update(module, nnx.state(before))
-
-
-def _taken(part: Any, free: list[Any]) -> Any:
-    """The first of some values that is built like a part, taken out of them; None for none."""
-    for i, value in enumerate(free):
-        if jax.tree.leaves(part) and _built(part) == _built(value):
-            return free.pop(i)
-    return None
+    return nnx is not None and isinstance(value, nnx.Pytree)
 
 
 def _built(tree: Any) -> Any:
     leaves, structure = jax.tree.flatten(tree)
-    return structure, [(jnp.shape(a), jnp.result_type(a)) for a in leaves]
+    return structure, [(jnp.shape(a), jnp.result_type(a)) if traceable(a) else type(a) for a in leaves]

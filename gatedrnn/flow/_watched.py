@@ -14,9 +14,11 @@ from gatedrnn._forms import Carry
 from gatedrnn._unroll import gate_activations, unroll
 from gatedrnn.flow._audited import of_loss, paths
 from gatedrnn.flow._groups import finite, finites
+from gatedrnn.flow._order import counted_steps
 from gatedrnn.flow.adjoint import adjoint
-from gatedrnn.flow.decay import decay
+from gatedrnn.flow.decay import by_own_lag, decay
 from gatedrnn.flow.lyapunov import lyapunov
+from gatedrnn.linear import accumulation_dtype
 
 LAGS = 50  # points of a profile that are kept
 SHUT, OPEN = 0.05, 0.95  # values of a gate beyond which it counts as closed, and as open
@@ -58,7 +60,7 @@ def of_all(probe: Probe, rows: int) -> tuple[dict[str, Any], Array]:
     ys, pull = jax.vjp(lambda params: unroll(cell, params, xs, carry, mask=mask, reset=reset)[1], params)
     dys = of_loss(loss, ys if batched else ys[:, None], batched)
     (gradient,) = pull(dys if batched else dys[:, 0])
-    norms = dict(zip(paths(gradient), map(_norm, jax.tree.leaves(gradient)), strict=True))
+    norms = dict(zip(paths(gradient), map(norm_of, jax.tree.leaves(gradient)), strict=True))
     return {"loss": loss(ys), "gradient_norm": norms}, dys[:, :rows]
 
 
@@ -68,29 +70,43 @@ def of_rows(probe: Probe, dys: Array, rows: int, exponents: int) -> dict[str, An
     Apart from `of_all`, with which it shares little: as one program the two took up to a fifth longer on a CPU.
     """
     cell, params, xs, _, carry, mask, reset = probe
-    batched = jnp.ndim(xs) == 3
-    if batched:
-        carry = jax.tree.map(lambda a: a[:rows], carry)
-        xs, mask, reset = jax.tree.map(lambda a: a[:, :rows], (xs, mask, reset))
+    if jnp.ndim(xs) == 2:
+        xs, mask, reset = jax.tree.map(lambda a: a[:, None], (xs, mask, reset))
+        carry = jax.tree.map(lambda a: a[None], carry)
+    carry = jax.tree.map(lambda a: a[:rows], carry)
+    xs, mask, reset = jax.tree.map(lambda a: a[:, :rows], (xs, mask, reset))
     flags: dict[str, Any] = {"mask": mask, "reset": reset}
-    profile = adjoint(cell, params, xs, carry, dys=dys if batched else dys[:, 0], **flags)
-    row = profile.log10_norm["state"]
+    row = adjoint(cell, params, xs, carry, dys=dys, **flags).log10_norm["state"]
     found = decay(row, **flags)
-    at = row.shape[0] - 1 - lags(row.shape[0] - 1)
+    at = lags(row.shape[0] - 1)
     record = {
-        "lags": jnp.asarray(lags(row.shape[0] - 1)),
-        "log10_norm": row[at].reshape(len(at), -1).mean(1),
+        "lags": jnp.asarray(at),
+        "log10_norm": _by_lag(row, mask, reset)[at],
         "rate_log10_per_step": found.rate_log10_per_step,
         "lag_below_1e3": found.lag_below_1e3,
     }
     if exponents:
-        record["exponents"] = lyapunov(cell, params, xs, carry, k=exponents, **flags).reshape(-1, exponents).mean(0)
+        each = lyapunov(cell, params, xs, carry, k=exponents, **flags)  # [rows, k]
+        counted = counted_steps(mask, reset, xs).any(0)[:, None]
+        record["exponents"] = jnp.where(counted, each, 0).sum(0) / counted.sum(0).astype(each.dtype)
     gates = _gates(cell, params, xs, carry, flags)
     return record | ({"gates": gates} if gates else {})
 
 
-def _norm(a: Array) -> Array:
-    return jnp.linalg.norm(jnp.ravel(a).astype(jnp.promote_types(a.dtype, jnp.float32)))
+def _by_lag(row: Array, mask: Array | None, reset: Array | None) -> Array:
+    """Mean over the rows that reach a lag, and in which something arrives there: log10 norms [T + 1, B] -> [T + 1]."""
+    back = [None if flag is None else jnp.asarray(flag)[::-1] for flag in (mask, reset)]
+    norms, reached = by_own_lag(jnp, row[::-1], *back)
+    arrives = reached & ~jnp.isneginf(norms)
+    mean = jnp.where(arrives, norms, 0).sum(1) / jnp.maximum(arrives.sum(1), 1).astype(norms.dtype)
+    return jnp.where(arrives.any(1), mean, -jnp.inf)
+
+
+def norm_of(a: Array) -> Array:
+    """The Euclidean norm of all numbers, in float32 or wider."""
+    wide = jnp.ravel(a).astype(accumulation_dtype(a.dtype))
+    peak = jnp.abs(wide).max(initial=0)
+    return peak * jnp.linalg.norm(wide / jnp.where(peak > 0, peak, 1))  # no square leaves a float's range
 
 
 def lags(steps: int) -> np.ndarray:

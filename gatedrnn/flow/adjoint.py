@@ -21,6 +21,7 @@ from gatedrnn._sequence import Sequence, check_sequence, unbatched
 from gatedrnn.flow._between import named_parts, through_cells, together
 from gatedrnn.flow._loss import loss_of
 from gatedrnn.flow._order import turned
+from gatedrnn.flow._room import check_room
 from gatedrnn.flow._scaled import align
 
 
@@ -82,7 +83,7 @@ def adjoint(
         [T, B, S] and the norms.
 
     Raises:
-        ValueError: an argument has the wrong rank, width, dtype or structure.
+        ValueError: an argument has the wrong rank, width, dtype or structure, or memory does not do.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -97,6 +98,7 @@ def adjoint(
     """
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     batched = np.ndim(xs) == 3
+    check_room("xs", sequence, per_step=1)
     outputs, dys, dcarry = loss_of(cell, params, sequence, dys, dcarry, batched)
     result, _ = _adjoint(cell, outputs, params, sequence, dys, dcarry)
     if batched:
@@ -107,6 +109,7 @@ def adjoint(
 def lagged(cell: Cell, params: Any, xs: Array) -> Array:
     """log10 of the norm of dL/dcarry for the default probe, by steps back from each cell's own last: [T + 1, B]."""
     sequence = check_sequence(cell, params, xs, None, stepwise=False)
+    check_room("xs", sequence, per_step=1)
     outputs, dys, dcarry = loss_of(cell, params, sequence, None, None, True)
     return _adjoint(cell, outputs, params, sequence, dys, dcarry)[1][::-1]
 

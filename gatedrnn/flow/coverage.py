@@ -25,6 +25,7 @@ from gatedrnn._jax import concrete, gathered, scan
 from gatedrnn._sequence import Sequence, check_carry, check_sequence, poison, quarantine
 from gatedrnn._step import guarded_step
 from gatedrnn.flow._order import in_order
+from gatedrnn.flow._room import check_room
 
 
 class Coverage(NamedTuple):
@@ -87,8 +88,8 @@ def coverage(
         `Coverage`, dimensionless. Memory: the trained carries, [length, B, S], and [T, B].
 
     Raises:
-        ValueError: no trained step is run, or an argument is out of range or has the wrong rank, width, dtype or
-            structure.
+        ValueError: no trained step is run, memory does not do, or an argument is out of range or has the wrong rank,
+            width, dtype or structure.
 
     Example:
         >>> import jax, jax.numpy as jnp, gatedrnn as gr
@@ -106,6 +107,7 @@ def coverage(
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     steps, batched = sequence.xs.shape[0], np.ndim(xs) == 3
     length = check_size("length", length, most=steps)
+    check_room("length", sequence, at_once=length)
     level = check_number("level", level, above=0.0, most=1.0)
     if sequence.mask is not None and concrete(sequence.mask) and not sequence.mask[:length].any():
         raise fail("mask", f"True at one of the first {length} steps", shown(mask))

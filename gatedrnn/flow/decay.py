@@ -93,12 +93,20 @@ def decay(log10_norm: Any, *, mask: Any = None, reset: Any = None, reverse: bool
     profile, mask, reset = flipped(
         not check_flag("reverse", reverse), _columns(profile), *flags
     )  # [T + 1, B], [T, B] by lag
-    profile, alive = _compressed(xp, profile, _lags(xp, profile.shape, mask, reset))
+    profile, alive = by_own_lag(xp, profile, mask, reset)
     if xp is np and np.isnan(profile[alive]).any():
         raise fail("log10_norm", "[T + 1] or [T + 1, B] without NaN", profile.shape)
     reached = alive.sum(1)  # [T + 1]
     mean = xp.where(alive, profile, 0).sum(1) / xp.maximum(reached, 1).astype(profile.dtype)
     return _summarised(xp, mean, reached > 0)
+
+
+def by_own_lag(xp: Any, profile: Any, mask: Any, reset: Any) -> tuple[Array, Array]:
+    """Rows [T + 1, B] and flags [T, B] by lag -> by each column's own lag, and whether it reaches it: [T + 1, B] each.
+
+    A masked step is no lag, and none is reached beyond a reset.
+    """
+    return _compressed(xp, profile, _lags(xp, profile.shape, mask, reset))
 
 
 def _summarised(xp: Any, mean: Array, live: Array) -> Decay:

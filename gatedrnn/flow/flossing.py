@@ -13,10 +13,11 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_size
 from gatedrnn._forms import Carry
-from gatedrnn._jax import gathered
+from gatedrnn._jax import concrete, gathered
 from gatedrnn._sequence import Sequence
 from gatedrnn.flow._growth import How
 from gatedrnn.flow._ranked import ranked
+from gatedrnn.flow._room import check_room
 from gatedrnn.flow.spectrum import checked
 
 BLOCKS = 8  # of which each keeps its first frame for the gradient
@@ -74,6 +75,8 @@ def flossing(
         https://arxiv.org/abs/2312.17306
     """
     sequence, k, burn_in = checked(cell, params, xs, carry, k, burn_in, mask, reset, reverse)
+    kept = 3 if concrete(params, sequence) else BLOCKS + 10 * -(-sequence.xs.shape[0] // BLOCKS)
+    check_room("k", sequence, at_once=kept * k)
     how = How(k, check_size("every", every), -(-sequence.xs.shape[0] // BLOCKS))
     return _flossing(cell, how, params, sequence, burn_in)
 

@@ -37,7 +37,7 @@ class Signs(NamedTuple):
         envelope: E, decades by which the norm of the gradient, mean over the lags, is below that of the loss's own;
             negative where gradients grow, inf where none arrives.
         distance: how far every weight of a unit's gates has to move, 0.01 to 25, until what marked steps write stands
-            out at the end. Below 0.1: it does at first.
+            out at the end. Below 0.1: it does at first. The largest, 24.9: it never does, and `sequences` are a least.
     """
 
     envelope: float
@@ -100,7 +100,7 @@ def forecast(
         A `Forecast`.
 
     Raises:
-        ValueError: an argument is out of range or of the wrong shape; the cell has `step` alone.
+        ValueError: an argument is out of range, of the wrong shape or not finite; the cell has `step` alone.
 
     Example:
         >>> import jax, jax.numpy as jnp, gatedrnn as gr
@@ -133,6 +133,8 @@ def signs(cell: Cell, params: Any, xs: Any, lags: Any, marked: Any, unmarked: An
     xs = xs[:, None] if xs.ndim == 2 else xs
     lags = _lags(lags, len(xs))
     norms = np.asarray(lagged(cell, params, xs), np.float64).mean(1)  # [T + 1]
+    if np.isnan(norms).any():
+        raise fail("xs", "such that the recurrence and its gradient are finite", "NaN at some lag")
     written, others = _rows("marked", marked, 2, xs.shape[-1]), _rows("unmarked", unmarked, 1, xs.shape[-1])
     return Signs(envelope(norms[lags]), distance(cell, params, written, others, lags, norms))
 
@@ -179,6 +181,8 @@ def _rows(name: str, value: Any, least: int, width: int) -> np.ndarray:
     rows = np.asarray(check_array(name, expected, value))
     if rows.ndim != 2 or len(rows) < least or rows.shape[1] != width:
         raise fail(name, expected, shown(value))
+    if not np.isfinite(rows.astype(np.float64)).all():
+        raise fail(name, "of finite numbers", f"NaN or infinity in {shown(value)}")
     return rows
 
 

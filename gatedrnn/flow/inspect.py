@@ -120,6 +120,7 @@ def inspect(
     read, held = carried(cell, params, sequence, asked.dys)
     input_log10 = np.asarray(read.log10_norm, np.float64)
     _check_range(input_log10)
+    _check_range(np.max([jnp.abs(part).max() for part in jax.tree.leaves(held.after)]))  # inf has a gradient, too
     seen = looks_back(input_log10, SHARE)
     sign, log10 = signed(read, along)
     tell("paths")
@@ -178,8 +179,8 @@ def _check_finite(argument: str, expected: str, value: Any) -> Array:
     return found
 
 
-def _check_range(log10_norm: Any) -> None:
-    if not (log10_norm < math.inf).all():  # NaN, too
+def _check_range(values: Any) -> None:
+    if not (values < math.inf).all():  # NaN, too
         raise fail("params", "such that the recurrence stays within a float's range at every step", "NaN or infinity")
 
 

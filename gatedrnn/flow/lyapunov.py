@@ -18,6 +18,7 @@ from gatedrnn._jax import gathered
 from gatedrnn._sequence import Sequence
 from gatedrnn.flow._growth import How
 from gatedrnn.flow._ranked import ranked
+from gatedrnn.flow._room import check_room
 from gatedrnn.flow.spectrum import checked
 
 SEGMENT = 125  # steps whose logarithms are summed before the sums are added: keeps the rounding of long sums small
@@ -57,11 +58,12 @@ def lyapunov(
         reverse: as in `unroll`, from the last step to the first.
 
     Returns:
-        Exponents in nats per step, largest first: [B, k] or [k]; nan in a row of which no step counts.
+        Exponents in nats per step, largest first: [B, k] or [k]; nan in a row of which no step counts. Memory: the
+        inputs, and a few frames [B, S, k].
 
     Raises:
-        ValueError: `k` is not in 1..S, `burn_in` is not in 0..T - 1, there is no step, or an argument
-            has the wrong rank, width or dtype.
+        ValueError: `k` is not in 1..S, `burn_in` is not in 0..T - 1, there is no step, the frames would not fit in
+            memory, or an argument has the wrong rank, width or dtype.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -75,6 +77,8 @@ def lyapunov(
         exponents for RNNs", 2022, https://arxiv.org/abs/2006.14123
     """
     sequence, k, burn_in = checked(cell, params, xs, carry, k, burn_in, mask, reset, reverse)
+    frames = 3 if cell.causal else 1  # one, where it is pushed to, and its QR; no cell has those of all
+    check_room("k", sequence, at_once=frames * k)
     exponents = _lyapunov(cell, How(k, 1, SEGMENT), params, sequence, burn_in)
     return exponents if np.ndim(xs) == 3 else exponents[0]
 

@@ -10,9 +10,22 @@ import jax
 
 from gatedrnn._check import check_size, fail, shown
 from gatedrnn._jax import concrete
+from gatedrnn.flow._given import Beside, called, parted
 from gatedrnn.flow._lines import Lines, board, scalars
 from gatedrnn.flow._origin import Origin, origin
-from gatedrnn.flow._state import Held, broken, changed, hold, parts, restored, spared
+from gatedrnn.flow._state import (
+    Held,
+    Ways,
+    before,
+    broken,
+    built_alike,
+    changed,
+    check_restorable,
+    handed_back,
+    hold,
+    restored,
+    spared,
+)
 from gatedrnn.flow._watched import check_probe, of_all, of_rows, plain
 
 Guard = Literal["stop", "skip"]
@@ -26,12 +39,12 @@ class NonFiniteError(FloatingPointError):
         path: the place of the first such array in what the step returned (or, where it changes its arguments, in them).
         origin: where in the recurrence it arose, a `gr.flow.Origin`; None where that is finite throughout, and the
             number comes from elsewhere, such as the optimiser or another layer.
-        good: the arguments of the step as they were before it, the last good state among them.
+        good: the arguments of the step as they were before it, the last good state among them; those by name last.
     """
 
     def __init__(self, step: int, path: str, origin: Origin | None, good: tuple[Any, ...]) -> None:
-        arose = "outside of the recurrence, which is finite throughout" if origin is None else str(origin)
-        super().__init__(f"Step {step} gave `{path}`, which is not finite; it arose in {arose}.")
+        arose = "outside of the recurrence, which is finite throughout" if origin is None else f"in {origin}"
+        super().__init__(f"Step {step} gave `{path}`, which is not finite; it arose {arose}.")
         self.step, self.path, self.origin, self.good = step, path, origin, good
 
 
@@ -65,15 +78,18 @@ def monitor(
 
     Args:
         step: `(*arguments) -> results`, outside of `jax.jit` (what is inside of it may well be jitted): of arrays, a
-            flax `TrainState`, nnx modules and optimisers, or a loop of updates in one. Arrays may be donated, at every
-            call the same: of those a copy is held while the step runs; at the first call, of every array.
-        probe: `(*arguments) -> Probe`, or a tuple `(cell, params, xs, loss)` with `loss(ys) -> value []`. It is traced,
-            as by `jax.jit`.
+            flax `TrainState`, nnx modules and optimisers, modules of equinox, or a loop of updates in one. Arguments
+            may be given by name. Arrays may be donated, at every call the same: of those a copy is held while the step
+            runs; at the first call, of every array.
+        probe: what takes the same arguments, `-> Probe`, or a tuple `(cell, params, xs, loss)` with
+            `loss(ys) -> value []`. It is traced, as by `jax.jit`, but for what is no array, such as functions.
         every: n; calls 0, n, 2 n, ... are measured.
         log: a file of JSON lines, to which records are added; `gr.flow.monitored` reads it.
         tensorboard: a folder for TensorBoard; needs tensorboardX, or torch and tensorboard.
         guard: `"stop"` raises; `"skip"` gives back the state as it was before the step, takes note of it in the log,
-            and goes on; None looks at nothing.
+            and goes on; None looks at nothing. To skip, the results must be a new value of one of the arguments, or
+            hold such values: in a tuple, a dict or the like. Which argument that is shows in what the next call is
+            given; until then it is the first that is built alike.
         rows: of the batch, whose profile, exponents and gates are measured; the gradient in the weights is of all.
         exponents: how many; 0 for none.
         first: the number of the first call, where a training goes on.
@@ -142,23 +158,35 @@ class Monitor:
         self._log, self._writer = log, writer
         self._spared: list[list[bool | None]] = []  # whether the step leaves the arrays of its arguments alive
         self._excused: frozenset[str] | None = None  # places that were not finite from the beginning
-        self._of_all = jax.jit(lambda *arguments: of_all(check_probe(probe(*arguments)), rows))
-        self._of_rows = jax.jit(lambda dys, *arguments: of_rows(check_probe(probe(*arguments)), dys, rows, exponents))
+        self._ways: Ways = {}  # what of the results is the state, once the step has been given it back
+        self._given: Any = ()  # the last results, until that is known
+
+        def look(arrays: list[Any], beside: Beside) -> Any:
+            return of_all(check_probe(beside.call(probe, arrays)), rows)
+
+        def look_at_rows(dys: Any, arrays: list[Any], beside: Beside) -> Any:
+            return of_rows(check_probe(beside.call(probe, arrays)), dys, rows, exponents)
+
+        self._of_all, self._of_rows = jax.jit(look, static_argnums=1), jax.jit(look_at_rows, static_argnums=2)
         self.count = first
         self.last: dict[str, Any] = {}
         self.skipped: list[int] = []
 
-    def __call__(self, *arguments: Any) -> Any:
-        if not concrete(arguments):
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        given, names = (*arguments, *named.values()), tuple(named)
+        if not concrete(given):
             raise TypeError("`step` must be called outside of `jax.jit`; got arrays that are being traced.")
         if self.count % self._every == 0:
-            found, dys = self._of_all(*arguments)
-            self._write(plain(found | self._of_rows(dys, *arguments)))
+            arrays, beside = parted(given, names)
+            found, dys = self._of_all(arrays, beside)
+            self._write(plain(found | self._of_rows(dys, arrays, beside)))
         if self._guard is None:
-            results = self._step(*arguments)
+            results = self._step(*arguments, **named)
         else:
-            held = hold(arguments, self._spared)
-            results = self._guarded(self._step(*arguments), held, arguments)
+            held = hold(given, self._spared)
+            if self._guard == "skip" and not self._ways:
+                self._ways, self._given = handed_back(self._given, held), ()
+            results = self._guarded(self._step(*arguments, **named), held, given, names)
         self.count += 1
         return results
 
@@ -171,22 +199,30 @@ class Monitor:
                 self._writer.add_scalar(place, value, self.count)
             self._writer.flush()
 
-    def _guarded(self, results: Any, held: Held, arguments: tuple[Any, ...]) -> Any:
+    def _guarded(self, results: Any, held: Held, arguments: tuple[Any, ...], names: tuple[str, ...]) -> Any:
         """The results, or what is to be returned in their place."""
         self._spared = spared(held)
         now = {"results": results, "arguments": changed(held, arguments)}
         if self._excused is None:
-            begun = dict(parts(results, held))
-            before = {"results": begun.get(None, begun), "arguments": dict(enumerate(held.values()))}
-            self._excused = frozenset(broken(before))
+            ways = built_alike(results, held)
+            if self._guard == "skip":
+                check_restorable(held, arguments, ways)
+            begun = {"results": before(results, held, ways), "arguments": dict(enumerate(held.values()))}
+            self._excused = frozenset(broken(begun))
         bad = [place for place in broken(now) if place not in self._excused]
-        if not bad:
-            return results
+        if bad:
+            results = self._refused(bad[0], results, held, arguments, names)
+        if self._guard == "skip" and not self._ways:
+            self._given = results
+        return results
+
+    def _refused(self, place: str, results: Any, held: Held, arguments: tuple[Any, ...], names: tuple[str, ...]) -> Any:
+        """Raises, or gives back the state as it was before the step."""
         good = held.values()
-        found = NonFiniteError(self.count, bad[0], origin(check_probe(self._probe(*good))), good)
+        found = NonFiniteError(self.count, place, origin(check_probe(called(self._probe, good, names))), good)
         if self._guard == "stop":
             raise found
         self.skipped.append(self.count)
         if self._log is not None:
             self._log.add({"step": self.count, "event": "skipped", "why": str(found)})
-        return restored(results, held, arguments)
+        return restored(results, held, arguments, self._ways or built_alike(results, held))

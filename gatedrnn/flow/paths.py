@@ -24,6 +24,7 @@ from gatedrnn.flow._backward import Ran, ran
 from gatedrnn.flow._between import between_cells, dealt, named_parts, summed, together
 from gatedrnn.flow._loss import loss_of
 from gatedrnn.flow._order import turned
+from gatedrnn.flow._room import check_room
 from gatedrnn.flow._scaled import Scaled
 from gatedrnn.flow._split import KINDS, Streams, split_backward
 
@@ -107,8 +108,8 @@ def paths(
         `Paths`: log10 norms, dimensionless, finite at any horizon; -inf where nothing arrives.
 
     Raises:
-        ValueError: the cell, or one of the network's, has `step` alone, or an argument has the wrong rank, width,
-            dtype or structure.
+        ValueError: the cell, or one of the network's, has `step` alone, an argument has the wrong rank, width, dtype or
+            structure, or memory does not do.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -126,9 +127,10 @@ def paths(
         _check_factored(cell)
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     batched = np.ndim(xs) == 3
-    outputs, dys, dcarry = loss_of(cell, params, sequence, dys, dcarry, batched)
     steps = sequence.xs.shape[0]
     rows = None if units is None else _check_units(units, steps)
+    check_room("xs", sequence, per_step=1, at_once=0 if rows is None else 3 * len(rows))
+    outputs, dys, dcarry = loss_of(cell, params, sequence, dys, dcarry, batched)
     places = None
     if rows is not None:
         places = np.full(steps + 1, len(rows), np.int32)
@@ -137,6 +139,8 @@ def paths(
     norms, share, found = _paths(cell, outputs, count, params, sequence, dys, dcarry, places)
     if not batched:
         norms, share, found = unbatched(norms, 1), unbatched(share, 1), unbatched(found, 1)
+    names = (*named_parts(dcarry), "state")  # in the order of the carry, where `jit` gives that of the alphabet
+    norms, found = ([{name: each[name] for name in names if name in each} for each in both] for both in (norms, found))
     whole, direct, rest = norms
     return Paths(whole, direct, rest, share, None if rows is None else UnitPaths(rows, *found))
 

@@ -21,6 +21,7 @@ from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered
 from gatedrnn._sequence import Sequence, check_history, check_sequence
 from gatedrnn._step import select
+from gatedrnn.flow._room import check_room
 
 
 class Replay(NamedTuple):
@@ -74,7 +75,7 @@ def replay(
         `Replay`: where they part and why. Nothing is passed on from step to step, so one fault hides no other.
 
     Raises:
-        ValueError: an argument has the wrong rank, width, dtype or structure.
+        ValueError: an argument has the wrong rank, width, dtype or structure, or memory does not do.
 
     Example:
         >>> import jax, jax.numpy as jnp, gatedrnn as gr
@@ -99,6 +100,7 @@ def replay(
     sequence = check_sequence(cell, params, xs, carry, mask, reset)
     batched = np.ndim(xs) == 3
     steps = sequence.xs.shape[0]
+    check_room("xs", sequence, per_step=4)  # the carries before, after, and of both steps
     held = check_history("carries", carries, sequence.initial, steps, batched)
     residuals = _residuals(cell, params, sequence, held) if steps else (sequence.xs[..., 0],) * 2
     went_on, anew = (np.asarray(found) for found in residuals)  # [T, B]

@@ -19,6 +19,7 @@ from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence, check_sequence, unbatched
 from gatedrnn.flow._between import through_cells
 from gatedrnn.flow._loss import loss_of
+from gatedrnn.flow._room import check_room
 from gatedrnn.flow._scaled import Scaled, part_norms, rescale
 
 
@@ -68,7 +69,7 @@ def sensitivity(
         `Sensitivity`, in units of the readout per unit of x. Memory: the trajectory [T, B, S], and [T, B, D] twice.
 
     Raises:
-        ValueError: an argument has the wrong rank, width, dtype or structure.
+        ValueError: an argument has the wrong rank, width, dtype or structure, or memory does not do.
 
     Example:
         >>> import jax, gatedrnn as gr
@@ -83,6 +84,7 @@ def sensitivity(
     """
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
     batched = np.ndim(xs) == 3
+    check_room("xs", sequence, per_step=1, inputs=2)
     outputs, dys, dcarry = loss_of(cell, params, sequence, dys, dcarry, batched)
     found = _sensitivity(cell, outputs, params, sequence, dys, dcarry)
     return found if batched else unbatched(found, 1)

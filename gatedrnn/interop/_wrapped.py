@@ -58,7 +58,10 @@ class First:
     rest: Fixed
 
     def __call__(self, params: Any, batch_size: int | None = None) -> Carry:
-        return self.foreign.first(joined(params, self.rest.tree), () if batch_size is None else (batch_size,))
+        carry = self.foreign.first(joined(params, self.rest.tree), () if batch_size is None else (batch_size,))
+        # Frameworks make it in the format that the module was made in, also where the weights have been made float64.
+        wide = any(a.dtype == jnp.float64 for a in jax.tree.leaves(params))
+        return jax.tree.map(lambda a: a.astype(jnp.float64) if wide and _floating(a) else a, carry)
 
 
 def wrapped(name: str, foreign: Foreign, held: Any) -> tuple[Cell, Any]:

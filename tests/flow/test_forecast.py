@@ -152,5 +152,10 @@ def test_refused():
     for name, value in (("batch", 0), ("learning_rate", 0), ("answers", 0)):
         with pytest.raises(ValueError, match=f"`{name}` must be"):
             gr.flow.forecast(gr.rnn, params, xs, [1], xs, xs, **({"batch": 1} | {name: value}))
+    spoiled = xs.at[3].set(jnp.nan)
+    with pytest.raises(ValueError, match="`xs` must be such that the recurrence and its gradient are finite"):
+        gr.flow.forecast(gr.rnn, params, spoiled, [1], xs, xs, batch=1)
+    with pytest.raises(ValueError, match="`unmarked` must be of finite numbers; got NaN or infinity in float32"):
+        gr.flow.forecast(gr.rnn, params, xs, [1], xs, spoiled, batch=1)
     with pytest.raises(ValueError, match="`cell` must be a Cell in three-function form"):
         gr.flow.forecast(gr.stack(gr.rnn, gr.rnn), (params, params), xs, [1], xs, xs, batch=1)

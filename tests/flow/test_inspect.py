@@ -2,6 +2,7 @@
 
 import sys
 
+import flow_reference
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +56,24 @@ def test_a_network(without_audits):
     np.testing.assert_allclose([unit.share for unit in found.units], share[order], rtol=1e-3)
 
 
+def test_the_keeper(without_audits):
+    """Of an LSTM it is a unit's cell state, by explicit Jacobians; along itself comes the product of forget gates."""
+    weights = gr.Params(*reference.weights("lstm", D, 3, np.random.default_rng(0)))
+    x = np.random.default_rng(1).normal(size=(8, 1, D))
+    params, xs = jax.tree.map(lambda a: jnp.asarray(a, "float32"), (weights, x))
+    found = gr.flow.inspect(gr.lstm, params, xs)
+    jacobians = flow_reference.path("lstm", weights, x[:, 0], [np.zeros(3)] * 2).jacobians
+    probe = np.repeat([3**-0.5, 0], 3)
+    row = flow_reference.adjoint(jacobians, probe).vectors[8 - found.keeper.lag] ** 2
+    unit = row[3:].argmax()
+    assert (found.keeper.unit, list(found.paths.units.whole)) == (unit, ["h", "c"])
+    np.testing.assert_allclose(found.keeper.share, row[3 + unit] / row.sum(), rtol=1e-4)
+    run = reference.LOOPS["lstm"](weights, x, [np.zeros((1, 3))] * 2)
+    shows = run.gates["output"][-1] * (1 - np.tanh(run.carry[1]) ** 2)
+    direct = 3**-0.5 * shows[0, unit] * run.gates["forget"][8 - found.keeper.lag :, 0, unit].prod()
+    np.testing.assert_allclose(found.keeper.direct, np.log10(abs(direct)), rtol=1e-4)
+
+
 def test_refused():
     """At the door, before anything is run: what has NaN, or a shape or a window of its own."""
     params, xs = gr.rnn.init(jax.random.key(0), D, 2), jnp.ones((4, 2, D))
@@ -74,6 +93,8 @@ def test_refused():
         with pytest.raises(ValueError, match=message):
             gr.flow.inspect(gr.rnn, params, **({"xs": xs} | change))
     step = lambda params, carry, x: (gr.RNNState((carry.h + x) ** 9 - 1e30 * x), carry.h)
-    squares = gr.Cell.from_step("squares", step, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
-    with pytest.raises(ValueError, match="`params` must be such that the recurrence stays within a float's range"):
-        gr.flow.inspect(squares, params, xs)
+    grow = lambda params, carry, x: (gr.RNNState(1e20 * carry.h + x), carry.h)  # whose gradient is a number, scaled
+    for function in (step, grow):
+        cell = gr.Cell.from_step("grows", function, init=gr.rnn.init, initial_carry=gr.rnn.initial_carry)
+        with pytest.raises(ValueError, match="`params` must be such that the recurrence stays within a float's range"):
+            gr.flow.inspect(cell, params, xs)

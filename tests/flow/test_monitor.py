@@ -13,6 +13,7 @@ import pytest
 import reference
 
 import gatedrnn as gr
+from gatedrnn.flow._origin import origin
 
 T, B, D, H = 12, 3, 4, 5
 
@@ -34,6 +35,7 @@ def own(name, function):
 
 PRODUCT = own("product", lambda a, h, x: a * h * x)
 ROOT = own("root", lambda a, h, x: 1 + jnp.sqrt(a * h * x))
+ADDED = own("added", lambda a, h, x: 0.5 * h + jnp.sqrt(a * x))
 A, XS = jnp.ones(1, "float32"), jnp.ones((6, 2, 1), "float32")
 
 
@@ -77,11 +79,12 @@ def test_numbers(flagged, problem, put, tmp_path, strict_json):
         path = flow_reference.path("gru", params, xs[:, b], [carry.h[b]], flag(mask), flag(reset))
         direct = np.zeros((T, H))
         direct[-1] = 2 * found.ys[-1, b]
-        profiles.append(flow_reference.log10_norms(flow_reference.adjoint(path.jacobians, np.zeros(H), direct), ("h",)))
+        rows = flow_reference.log10_norms(flow_reference.adjoint(path.jacobians, np.zeros(H), direct), ("h",))["state"]
+        profiles.append(by_own_lag(rows, flag(mask), flag(reset)))
     assert watched.last["lags"] == list(range(T + 1))
-    want = np.mean([profile["state"][::-1] for profile in profiles], 0)
-    got = [-np.inf if value is None else value for value in watched.last["log10_norm"]]
-    np.testing.assert_allclose(got, want, atol=1e-4)
+    for lag, value in enumerate(watched.last["log10_norm"]):
+        arrives = [rows[lag] for rows in profiles if lag < len(rows) and rows[lag] > -np.inf]
+        assert abs(value - np.mean(arrives)) < 1e-4 if arrives else value is None
     few = {"mask": None if mask is None else mask[:, :2], "reset": None if reset is None else reset[:, :2]}
     first = gr.GRUState(begun.h[:2])
     exponent = gr.flow.lyapunov(gr.gru, weights, small[:, :2], first, k=1, **few).mean()
@@ -94,6 +97,30 @@ def test_numbers(flagged, problem, put, tmp_path, strict_json):
         np.testing.assert_allclose(
             [got["closed"], got["open"]], [(gate < 0.05).mean(), (gate > 0.95).mean()], atol=1e-6
         )
+
+
+def by_own_lag(rows, mask, reset):
+    """Norms [T + 1] after each step that is run, the last first, as far as the last reset."""
+    kept = []
+    for t in range(T, -1, -1):
+        ran = t == 0 or mask is None or mask[t - 1]
+        kept += [rows[t]] if ran else []
+        if t and ran and reset is not None and reset[t - 1]:
+            break
+    return kept
+
+
+def test_rows_that_nothing_reaches():
+    """A row that no step is run in, and one that the loss does not look at, hide nothing of the others."""
+    loss = lambda ys: jnp.sum(ys[-1, 0])
+    mask = jnp.ones((6, 3), bool).at[:, 2].set(False)
+    xs = jnp.full((6, 3, 1), 0.5, "float32")
+    probe = lambda params, xs: gr.flow.Probe(PRODUCT, params, xs, loss, None, mask)
+    watched = gr.flow.monitor(lambda params, xs: params, probe, guard=None)
+    watched(A, xs)
+    assert watched.last["log10_norm"][0] is None  # the last output reads the carry before it
+    np.testing.assert_allclose(watched.last["log10_norm"][1:], np.log10(0.5) * np.arange(1, 7), atol=1e-5)
+    np.testing.assert_allclose(watched.last["exponents"], [np.log(0.5)], atol=1e-6)
 
 
 def test_the_log_of_a_killed_run(tmp_path):
@@ -132,6 +159,7 @@ PLANTED = {
     "weight": (PRODUCT, A * jnp.nan, XS, jnp.mean, "params", None, None),
     "carry": (PRODUCT, A, XS.at[2:4, 1].set(1e30), jnp.mean, "carry.h", 3, 1),  # 10^30, then 10^60
     "loss": (PRODUCT, A, XS.at[2, 1].set(0), lambda ys: jnp.log(ys).sum(), "dL/dys", 2, 1),
+    "share": (ADDED, A, XS.at[3, 1].set(0), jnp.mean, "dL/dparams", 3, 1),  # 0 / sqrt(0)
     "backward": (ROOT, A, XS.at[2, 1].set(0), lambda ys: ys[-1].sum(), "dL/dcarry.h", 2, 1),  # 0 / sqrt(0)
 }
 
@@ -149,6 +177,14 @@ def test_planted(case):
     kept, read = caught.value.good
     assert caught.value.step == 8 and kept is (good if case != "weight" else params) and read is xs  # no copies
     assert str(caught.value.origin) in str(caught.value)
+
+
+def test_the_input_of_both_directions():
+    """Of a network that reads backwards, too, an input that is not finite is named, and not the first output."""
+    both = gr.bidirectional(PRODUCT)
+    params = gr.networks.BidirectionalParams(A, A)
+    for value, want in ((jnp.nan, gr.flow.Origin("xs", 4, 1)), (1, None)):
+        assert origin(gr.flow.Probe(both, params, XS.at[4, 1, 0].set(value), jnp.mean)) == want
 
 
 @pytest.mark.slow
@@ -191,6 +227,26 @@ def test_skip(kind, tmp_path):
     assert watched.skipped == [1] and watched.count == 3 and np.isfinite(third).all() and third != kept
     (note,) = (record for record in gr.flow.monitored(path) if record.get("event") == "skipped")
     assert note["step"] == 1 and "`xs` at time step 1, row 1" in note["why"]
+
+
+def test_which_argument_is_the_state():
+    """Among arguments that are built alike it is the one that the results were given back as; a loss is no rate.
+
+    Arguments by name, one that is a function, and results in a dict.
+    """
+
+    def step(target, params, rate, *, xs, of):
+        value, gradient = jax.value_and_grad(lambda p: of(gr.unroll(PRODUCT, p, xs)[1]))(params)
+        return {"loss": value, "params": params - rate * gradient}
+
+    probe = lambda target, params, rate, xs, of: (PRODUCT, params, xs, of)
+    watched = gr.flow.monitor(step, probe, guard="skip", every=2)
+    target, rate = 7 * A, jnp.asarray(0.1, "float32")
+    first = watched(target, A, rate, xs=XS, of=jnp.mean)
+    second = watched(target, first["params"], rate, xs=XS.at[2, 1].set(jnp.nan), of=jnp.mean)
+    assert watched.skipped == [1] and np.isnan(second["loss"]) and second["params"] == first["params"] != 1
+    third = watched(target, second["params"], rate, xs=XS, of=jnp.sum)
+    assert np.isfinite(third["params"]) and watched.last["loss"] > 2  # the sum; the mean is 0.3
 
 
 @pytest.mark.slow
@@ -255,5 +311,5 @@ def test_errors_of_a_call(tmp_path):
         gr.flow.monitor(step, lambda params, xs: xs)(A, XS)
     lost = gr.flow.monitor(lambda params, xs: {"loss": step(params, xs)[1]}, probe, guard="skip")
     with pytest.raises(ValueError, match="`guard` must be 'stop' for a step that returns no state"):
-        lost(A, XS * jnp.nan)
+        lost(A, XS)  # said at once, not where the first is to be skipped
     assert json.dumps(lost.last)

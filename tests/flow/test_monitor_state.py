@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatedrnn.flow._state import broken, hold, spared
+from gatedrnn.flow._watched import norm_of
 
 
 def test_finite_to_the_edge():
@@ -36,3 +37,12 @@ def test_copies_of_what_was_ever_donated():
     assert [kept is a for kept, a in zip(second.values(), (fresh, left, fresh), strict=True)] == [False, True, False]
     assert spared(second) == [[False], [True], [True]]  # not taken this time, and may be the next
     assert hold((fresh,), known).spared == [[None]]  # other arguments
+
+
+def test_norms_whose_squares_no_float_holds():
+    """3, 4 and 12 times what float32 cannot square, of each format; zeros, nothing, and NaN."""
+    for size in (1e-30, 1e25):
+        for kind, tolerance in (("float32", 1e-6), ("bfloat16", 1e-2)):
+            found = norm_of(jnp.asarray([[3 * size, -4 * size, 12 * size]], kind))
+            assert found.dtype == jnp.float32 and abs(found / (13 * size) - 1) < tolerance
+    assert norm_of(jnp.zeros(3)) == 0 == norm_of(jnp.zeros((0, 2))) and jnp.isnan(norm_of(jnp.array([1.0, jnp.nan])))

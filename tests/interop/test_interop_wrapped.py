@@ -80,6 +80,18 @@ def test_agrees_with_the_converted_cell(framework, inputs):
     assert all(np.any(leaf) for leaf in jax.tree.leaves(slope))
     with pytest.raises(ValueError, match=r"^The weights of a wrapped module are its own"):
         made.theirs[0].init(jax.random.key(0), D, H)
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda a: a.astype("float64"), made.theirs[1])
+        assert {a.dtype.name for a in jax.tree.leaves(made.theirs[0].initial_carry(wide, B))} == {"float64"}
+
+
+@pytest.mark.slow
+def test_formats(inputs):
+    """A wrapped cell runs in float64, too: the gradient there is that of the converted one to the last digits."""
+    made = nnx()
+    audit, other = (gr.flow.precision_audit(*each, jnp.float32(inputs), dtypes=["float32"]) for each in made[:2])
+    np.testing.assert_allclose(audit.log10_norm, other.log10_norm, atol=1e-12)
+    assert 0 < audit.state["float32"].max() < 1e-6
 
 
 def test_a_module_of_ones_own():

@@ -1,0 +1,66 @@
+"""What a training step is given, as `jax.jit` takes it: arrays are traced; functions and the like stay beside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Fixed:
+    """A leaf that is no array, hashable: equal where it says so, or is the same object."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Fixed) and (self.value is other.value or (self.value == other.value) is True)
+
+    def __hash__(self) -> int:
+        try:
+            return hash(self.value)
+        except TypeError:
+            return id(self.value)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """All of a call but its arrays; hashable, and equal for calls that are one program.
+
+    Attributes:
+        structure: of the arguments.
+        fixed: every leaf that is no array, in its place; None for arrays.
+        names: of the last arguments, which are given by name.
+    """
+
+    structure: Any
+    fixed: tuple[_Fixed | None, ...]
+    names: tuple[str, ...]
+
+    def call(self, function: Callable[..., Any], arrays: list[Any]) -> Any:
+        """The function of the call's arguments."""
+        each = iter(arrays)
+        leaves = [next(each) if leaf is None else leaf.value for leaf in self.fixed]
+        return called(function, jax.tree.unflatten(self.structure, leaves), self.names)
+
+
+def called(function: Callable[..., Any], arguments: tuple[Any, ...], names: tuple[str, ...]) -> Any:
+    """The function of arguments of which the last have names."""
+    count = len(arguments) - len(names)
+    return function(*arguments[:count], **dict(zip(names, arguments[count:], strict=True)))
+
+
+def parted(arguments: tuple[Any, ...], names: tuple[str, ...]) -> tuple[list[Any], Beside]:
+    """The arrays of a call, numbers among them, and what stands beside."""
+    leaves, structure = jax.tree.flatten(arguments)
+    fixed = tuple(None if traceable(leaf) else _Fixed(leaf) for leaf in leaves)
+    return [leaf for leaf in leaves if traceable(leaf)], Beside(structure, fixed, names)
+
+
+def traceable(leaf: Any) -> bool:
+    """Whether JAX takes it for an array."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.dtype.kind not in "OSUMm"
+    return isinstance(leaf, Array | bool | int | float | complex)
