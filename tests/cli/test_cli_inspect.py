@@ -145,13 +145,13 @@ def test_a_text(made, succeeds, read_json, names):
 
     keeper, lag = record["keeper"], int(np.median(back))
 
-    def said(state, b):
+    def answered(state, b):
         """The answer of a row that goes on from a state."""
         last = reference.lstm(params, xs[T - lag :, b, None], (state[None, :H], state[None, H:]))[1][-1, 0]
         return log_softmax(last @ readout["w"] + readout["b"])[targets[-1, b]]
 
     states = np.concatenate([ys, held], -1)[T - lag - 1]  # [B, h and c]
-    pulls = np.stack([differences(lambda state, b=b: said(state, b), states[b]) for b in range(B)])
+    pulls = np.stack([differences(lambda state, b=b: answered(state, b), states[b]) for b in range(B)])
     share = (pulls[:, H:] ** 2 / (pulls**2).sum(1, keepdims=True)).mean(0)
     assert (keeper["lag"], keeper["unit"]) == (lag, share.argmax())
     assert keeper["share"] == pytest.approx(share.max(), rel=1e-3)
