@@ -63,8 +63,8 @@ def check_free(argument: str, paths: Iterable[Path], inputs: Mapping[str, str], 
     """
     for path in paths:
         for name, read in inputs.items():
-            beside = [Path(read).with_suffix(".json")] if read.endswith(".safetensors") else []
-            if any(same_file(path, each) for each in (read, *beside)):
+            beside = Path(read).with_suffix(".json") if read.endswith(".safetensors") else read
+            if same_file(path, read) or same_file(path, beside):
                 raise fail(argument, f"apart from `{name}`, which is only read", f"{str(path)!r} as both")
         if not force and os.path.lexists(path):
             raise fail(argument, "free of what other runs left, or `force` given to replace it", repr(str(path)))
