@@ -55,7 +55,7 @@ def check_free(argument: str, paths: Iterable[Path], inputs: Mapping[str, str], 
     Args:
         argument: what says where they go.
         paths: the files.
-        inputs: files that are read, by the argument that names each.
+        inputs: files that are read, by the argument that names each; a model's weights with the JSON beside them.
         force: whether other files may be replaced; inputs never are.
 
     Raises:
@@ -63,7 +63,8 @@ def check_free(argument: str, paths: Iterable[Path], inputs: Mapping[str, str], 
     """
     for path in paths:
         for name, read in inputs.items():
-            if same_file(path, read):
+            beside = Path(read).with_suffix(".json") if read.endswith(".safetensors") else read
+            if same_file(path, read) or same_file(path, beside):
                 raise fail(argument, f"apart from `{name}`, which is only read", f"{str(path)!r} as both")
         if not force and os.path.lexists(path):
             raise fail(argument, "free of what other runs left, or `force` given to replace it", repr(str(path)))

@@ -96,7 +96,7 @@ def _given(before: np.ndarray, after: np.ndarray, units: Any) -> tuple[Any, Any]
     """Inputs and targets as a training has them."""
     if units is None:
         return jnp.asarray(before.astype(np.int32)), jnp.asarray(after.astype(np.int32))
-    return jnp.asarray(before.astype(np.float32)), jnp.asarray(after[..., list(units.predicted)].astype(np.float32))
+    return jnp.asarray(before), jnp.asarray(after[..., list(units.predicted)])
 
 
 def _check_memory(model: Any, params: Any, cut: Stretches) -> None:

@@ -14,6 +14,7 @@ from gatedrnn.cli._settings import GENERATED, Init, Settings
 
 if TYPE_CHECKING:
     from gatedrnn import Cell
+    from gatedrnn.tasks._units import Units
 
 
 MOST = 64  # devices of a run that goes on, whatever cores there are
@@ -159,12 +160,28 @@ def read_series(of: Any) -> Any:
     return tasks.series.read_named(path, columns, delimiter=of.delimiter, decimal=of.decimal, header=of.header)
 
 
-def read_columns_of(of: Any, names: Sequence[str]) -> Any:
-    """The values of a model's columns, [N] or [N, C]: those that the option `series` names, or those of the training.
+def read_standardised(of: Any, units: "Units") -> Any:
+    """A model's columns as it reads them, float32 [N, C]: those that the option `series` names, or the training's.
 
     Raises:
-        ValueError: there are not as many as the model has, or as `read_series` says.
+        ValueError: there are not as many as the model has, a number is so large beside those of the training that it is
+            no float32, or as `read_series` says.
     """
+    import numpy as np
+
+    values = np.asarray(_read_columns_of(of, units.names))
+    with np.errstate(over="ignore"):
+        found = units.scaled(values).astype(np.float32)
+    lost = np.argwhere(~np.isfinite(found))
+    if len(lost):
+        row, column = map(int, lost[0])
+        got = f"{values.reshape(found.shape)[row, column]:g} in {units.names[column]} at row {row:,}"
+        raise fail("series", "numbers of the size of those that the model was trained on", got)
+    return found
+
+
+def _read_columns_of(of: Any, names: Sequence[str]) -> Any:
+    """Their values, [N] or [N, C]."""
     path, columns = split_column(str(of.series))
     if columns is not None:
         values = read_series(of).values

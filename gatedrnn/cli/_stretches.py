@@ -103,16 +103,16 @@ def read_bytes(path: Any, model: Any, about: Any) -> np.ndarray:
 
 
 def read_rows(of: Any, model: Any, about: Any) -> tuple[np.ndarray, Any]:
-    """The rows of a series, [N, C] of mean 0 and deviation 1 as in training, and their units.
+    """The rows of a series, float32 [N, C] of mean 0 and deviation 1 as in training, and their units.
 
     Raises:
         ValueError: the file has no such columns, or the model was trained on something else.
     """
-    from gatedrnn.cli._prepare import read_columns_of
+    from gatedrnn.cli._prepare import read_standardised
     from gatedrnn.tasks._units import Units
 
     units = Units.read(about)
     sizes = len(units.names), len(units.predicted)
     if (model.input_size, model.output_size) != sizes or model.embedding_size is not None:
         raise fail("model", "of as many columns as its JSON says", f"{model.input_size} and {model.output_size}")
-    return units.scaled(np.asarray(read_columns_of(of, units.names))), units
+    return read_standardised(of, units), units

@@ -18,7 +18,7 @@ from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
 from gatedrnn.cli._models import one_model
 from gatedrnn.cli._options import find_cell, name_of_file, path_of, split_column
-from gatedrnn.cli._prepare import read_columns_of
+from gatedrnn.cli._prepare import read_standardised
 from gatedrnn.cli._settings import COLUMNS, DECIMAL, DELIMITER, END_OF_SEEDS, HEADER
 
 SHOWN = 20  # rows of a table
@@ -78,9 +78,8 @@ def forecast(
     if len(units.predicted) < len(units.names):
         got = f"{', '.join(units.names[i] for i in units.predicted)} alone"
         raise fail("model", f"one that predicts every column that it reads, {', '.join(units.names)}", got)
-    values = np.asarray(read_columns_of(past, units.names))
-    scaled = units.scaled(values).astype(np.float32)
-    found = units.unscaled(gr.models.forecast(loaded.model, loaded.params, jnp.asarray(scaled), length))
+    values = read_standardised(past, units)
+    found = units.unscaled(gr.models.forecast(loaded.model, loaded.params, jnp.asarray(values), length))
     if not np.isfinite(found).all():
         raise fail(
             "model", "one whose forecast stays finite", f"others after {np.isfinite(found).all(1).sum():,} steps"

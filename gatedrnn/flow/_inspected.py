@@ -66,8 +66,11 @@ def gates_of(cell: Cell, params: Any, sequence: Sequence, cells: dict[str, Cell]
     return Gates(scales, tuple(maps))
 
 
-def keeper_of(found: Paths, scales: dict[str, Floats], places: list[str]) -> Keeper | None:
-    """The unit in which most of the gradient is in the one row whose units were kept; None where nothing arrives."""
+def keeper_of(found: Paths, scales: dict[str, Floats], places: list[str], parts: list[str]) -> Keeper | None:
+    """The unit whose memory has most of the gradient in the one row whose units were kept; None where nothing arrives.
+
+    `parts` are those of the carry, in its order, which a compiled program forgets: it sorts what has names.
+    """
     units = found.units
     if units is None:
         return None
@@ -76,7 +79,7 @@ def keeper_of(found: Paths, scales: dict[str, Floats], places: list[str]) -> Kee
     state = whole[row]  # [B]
     best: Keeper | None = None
     for place in places:
-        part = memory_of(place, list(units.whole))
+        part = memory_of(place, parts)
         logs = [np.asarray(each[part][0], np.float64) for each in (units.whole, units.direct, units.rest)]  # [B, H]
         with np.errstate(invalid="ignore"):
             share = np.nan_to_num(10.0 ** (2 * (logs[0] - state[:, None]))).mean(0)

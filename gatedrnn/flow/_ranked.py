@@ -37,7 +37,7 @@ def ranked(cell: Cell, how: How, params: Any, sequence: Sequence, burn_in: Array
 
 
 def block_ends(steps: int, how: How) -> Array:
-    """How many steps have been measured at the end of each block, int [N]."""
+    """How many steps have been run at the end of each block, int [N]."""
     length = nearest_divisor(steps, how.length)
     ends = np.minimum(np.arange(length, steps + length, length), steps)
     return jnp.asarray(np.diff(steps - ends[::-1], append=steps).cumsum() if how.backward else ends)

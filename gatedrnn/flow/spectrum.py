@@ -39,7 +39,7 @@ class Spectrum(NamedTuple):
         error: their standard errors, nats per step, [B, k]; nan where there are fewer than two blocks.
         history: the running estimates after each of N blocks, in the order of `exponents`, [N, B, k]; nan before the
             first step that counts.
-        steps: how many steps were measured by then, masked ones included, int [N].
+        steps: how many steps were run by then, masked ones and those of `burn_in` included, int [N].
         number: steps that count, [B].
         every: steps between two QRs.
         cancelled: the most that any direction lost between two QRs, in nats, [B]. Near -ln eps (16 in float32, 36 in

@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from gatedrnn._check import check_size, fail
 from gatedrnn.plots._strip import Strip
-from gatedrnn.plots._style import DPI, Theme, headline, readable, themed
+from gatedrnn.plots._style import DPI, NO_LETTER, Theme, drawable, headline, readable, themed
 
 BOX, ROW = 0.175, 0.2  # inches across and down
 SPACE = 0.4  # of a row above a name
@@ -24,7 +23,7 @@ PER_LINE = {1: 20, 2: 60}  # steps in a line, by the columns of the page
 LEAST = 16  # steps for which there is room
 TALL = 0.75  # inches of a curve
 FONT = "DejaVu Sans Mono"
-UNSEEN = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍", "\ufffd": "▯"}  # the last: what is no letter
+UNSEEN = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍", "\ufffd": NO_LETTER}  # the last: what is no letter
 
 
 class Key(NamedTuple):
@@ -105,16 +104,14 @@ def _sign(ahead: bytes) -> str:
     if 0x80 <= ahead[0] < 0xC0:  # one that goes on with a letter
         return "·"
     letter = ahead.decode(errors="replace")[0]
-    return UNSEEN.get(letter, letter if letter.isprintable() else "▯")
+    return UNSEEN.get(letter, letter if letter.isprintable() else NO_LETTER)
 
 
 def _letters(axis: Axes, read: Sequence[str]) -> None:
     axis.set_xlim(0, len(read))
     _bare(axis)
-    known = get_font(findfont(FONT))
     for t, letter in enumerate(read):
-        drawn = letter if all(known.get_char_index(ord(sign)) for sign in letter) else "▯"
-        axis.text(t + 0.5, 0.12, drawn, ha="center", family=FONT, fontsize=10)
+        axis.text(t + 0.5, 0.12, drawable(letter, FONT), ha="center", family=FONT, fontsize=10)
 
 
 def _bare(axis: Axes) -> None:

@@ -58,7 +58,7 @@ def _ranks(ax: Axes, exponents: np.ndarray, error: np.ndarray, shown: np.ndarray
 
 
 def _histories(ax: Axes, steps: np.ndarray, history: np.ndarray, shown: np.ndarray, theme: Theme) -> None:
-    """Running estimates against the steps that were measured by then."""
+    """Running estimates against the steps that were run by then, those of `burn_in` included."""
     chosen = shown[np.unique(np.linspace(0, len(shown) - 1, LINES).round().astype(int))] if len(shown) else shown
     ax.axhline(0, color=theme.ink, lw=0.8, label="_zero")
     for place, index in enumerate(chosen):
@@ -66,7 +66,8 @@ def _histories(ax: Axes, steps: np.ndarray, history: np.ndarray, shown: np.ndarr
             steps, history[:, index], color=theme.cells[HUE], lw=2.2 if place == 0 else 1.0, label=f"rank {index + 1}"
         )
     ax.set_title("running estimates", loc="left")
-    ax.set_xlabel("steps measured")
+    ax.set_xlabel("steps run")
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     _dress(ax)
 
 

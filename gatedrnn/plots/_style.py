@@ -18,8 +18,11 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.text import Text
 
 DPI = 100
+NO_LETTER = "▯"
 PITCH = 0.215  # inches from one direct label to the next
 
 
@@ -96,7 +99,16 @@ def svg(figure: Figure, *, dpi: int = 160) -> str:
 def _write(figure: Figure, target: Any, kind: str, dpi: int = 160) -> None:
     """Text becomes paths, so that an SVG looks alike where the font is missing; no date, and ids from a fixed salt."""
     with _defaults({"svg.hashsalt": "gatedrnn", "svg.fonttype": "path"}):
+        texts: list[Any] = figure.findobj(Text)
+        for text in texts:
+            text.set_text(drawable(text.get_text(), text.get_fontproperties()))
         figure.savefig(target, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
+
+
+def drawable(words: str, font: Any) -> str:
+    """Words with a box for each letter that the font lacks: names of files and columns are anybody's."""
+    known = get_font(findfont(font))
+    return "".join(sign if sign == "\n" or known.get_char_index(ord(sign)) else NO_LETTER for sign in words)
 
 
 @contextmanager

@@ -106,14 +106,15 @@ def named_maps(found: Inspection, record: Record) -> list[dict[str, Any]]:
 def _introduction(record: Record) -> str:
     reading = record["reading"]
     return (
-        f"The model {reading['model']} has read {reading['source']} again. The answer that is looked at is "
+        f"The model {reading['model']} has read {reading['source']}. The answer that is looked at is "
         f"{reading['answer']}; what is measured is how it would change with what was read before, with the states, and "
         "with the weights."
     )
 
 
 def _findings(found: Sequence[Line]) -> str:
-    items = "".join(f"<dt>{escape(line.name)}</dt><dd>{escape(line.text)}</dd>" for line in found)
+    words = lambda text: escape(text).replace(" %", "&nbsp;%")  # no line begins with a sign
+    items = "".join(f"<dt>{escape(line.name)}</dt><dd>{words(line.text)}</dd>" for line in found)
     return f"<dl>{items}</dl>"
 
 

@@ -126,6 +126,31 @@ def test_diverged(diagnosed, read_json):
 
 
 @pytest.mark.slow
+def test_far_above(diagnosed, succeeds):
+    """A descent whose steps are too long to come down: since which update, by its losses; the line that is given."""
+    options = (*NEAR, "--steps", "40", "--rule", "sgd", "--save-every", "0", "--test-every", "1")
+    name, printed, record = diagnosed(*options, "--rate", "20")
+    assert found(record) == ["above"]
+    losses, evidence = (np.loadtxt(Path(name) / "metrics.csv", delimiter=",", skiprows=1)[:, 2:4], record["evidence"])
+    high = 10 * evidence["without_memory"]
+    far = max(high, 10 * losses[0, 0])  # that of the first update
+    assert np.isfinite(losses).all() and losses[-1, 1] > far
+    update = 1 + int(np.argmax(losses[:, 0] > far))
+    assert (evidence["failed_at"], evidence["since"], evidence["until"]) == (update, 0, 40)
+    assert f"Above the answer without memory: the test loss is {losses[-1, 1]:.3g} after 40 updates;" in printed
+    assert f"rose far above that without memory at update {update}, with a learning rate of 20, and is not" in printed
+    norm = float(np.median(evidence["last"]["norms"]))
+    assert f"At update 40, the last checkpoint, the gradient's norm is {norm:.3g}; the clip is at 1." in printed
+    rate = f"{evidence['stable']:g}"
+    line = shlex.split(line_of(record, f"With {rate} the loss stays low, from the beginning."))
+    assert line[:3] == ["gatedrnn", "train", "adding"] and line[line.index("--rate") + 1] == rate
+    succeeds(*line[1:])
+    again = np.loadtxt(Path(line[-1]) / "metrics.csv", delimiter=",", skiprows=1)[:, 2:4]
+    assert evidence["stable"] < 20 and len(again) == 40 and again.max() <= far
+    assert again[-5:, 1].max() <= high
+
+
+@pytest.mark.slow
 def test_falling_and_learned(diagnosed, succeeds, read_json):
     """The line that is printed goes on; in the end there is nothing to change."""
     name, printed, record = diagnosed(*NEAR, "--steps", "60")

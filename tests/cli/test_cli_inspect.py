@@ -142,6 +142,23 @@ def test_a_text(made, succeeds, read_json, names):
             np.testing.assert_allclose(values, gates[name][-12:, 0, unit["unit"]], atol=1e-5)
     scales = -1 / np.log(gates["forget"]).mean((0, 1))
     np.testing.assert_allclose(record["timescales"][""], scales, rtol=1e-3)
+
+    keeper, lag = record["keeper"], int(np.median(back))
+
+    def answered(state, b):
+        """The answer of a row that goes on from a state."""
+        last = reference.lstm(params, xs[T - lag :, b, None], (state[None, :H], state[None, H:]))[1][-1, 0]
+        return log_softmax(last @ readout["w"] + readout["b"])[targets[-1, b]]
+
+    states = np.concatenate([ys, held], -1)[T - lag - 1]  # [B, h and c]
+    pulls = np.stack([differences(lambda state, b=b: answered(state, b), states[b]) for b in range(B)])
+    share = (pulls[:, H:] ** 2 / (pulls**2).sum(1, keepdims=True)).mean(0)
+    assert (keeper["lag"], keeper["unit"]) == (lag, share.argmax())
+    assert keeper["share"] == pytest.approx(share.max(), rel=1e-3)
+    chances = np.exp(log_softmax(ys[-1] @ readout["w"] + readout["b"]))
+    end = (readout["w"].T[targets[-1]] - chances @ readout["w"].T) * gates["output"][-1] * (1 - np.tanh(held[-1]) ** 2)
+    direct = np.log10(abs(end * gates["forget"][T - lag :].prod(0)))[:, keeper["unit"]]
+    assert keeper["direct"] == pytest.approx(np.median(direct), abs=1e-3)
     assert record["reading"]["loss"] == pytest.approx(loss(ys), rel=1e-5)
 
     whole = truncated(loss, xs, params, T)

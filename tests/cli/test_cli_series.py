@@ -23,6 +23,7 @@ def tide(there, succeeds):
         lines = csv.writer(file)
         lines.writerow(COLUMNS)
         lines.writerows(zip(*COLUMNS.values(), strict=True))
+    Path("beyond.csv").write_text("a,b\n" + "5,100\n" * 9 + "5,1e300\n")
     succeeds(*BOTH, "--seeds", 2, "--out", "two")
     succeeds("train", "adding", *SIZES, *RNN, "--out", "adding")
     succeeds("train", "series", "--series", "tide.csv:a,d", "--predict", "a", *SIZES, *RNN, "--out", "part")
@@ -118,6 +119,8 @@ BAD = {
     "forecast both --series tide.csv:a": "`series` must be 2 columns, in the place of a, b,c; got 1.",
     "forecast both --series data.csv": "`series` must be a column, one of 'day', 'temp' or a number from 0 to 1; got '",
     "forecast both --series nowhere.csv": "`series` must be a readable file of numbers; got 'nowhere.csv': No such fil",
+    "forecast both --series beyond.csv:a,b": "model was trained on; got 1e+300 in b,c at row 9.",
+    "forecast both --series tide.csv --out both/model.json --force": "`out` must be apart from `model`, which is o",
     "forecast both --series tide.csv --length 0": "`length` must be a whole number of at least 1; got 0.",
     "forecast both --series tide.csv --out tide.csv --force": "`out` must be apart from `series`, which is only read;",
     "forecast both --series tide.csv --out both/model.safetensors --force": "`out` must be apart from `model`, which i",

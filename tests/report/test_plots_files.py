@@ -27,6 +27,15 @@ def test_same_data_give_the_same_bytes(tmp_path, profiled_sample, gate_map):
     assert "dc:date" not in (tmp_path / "first.v1.svg").read_text()
 
 
+def test_letters_that_no_font_has():
+    """Boxes, and no warning: a name may be of any writing, or of bytes that are none."""
+    panels = [("", [plots.Strip("\u98ce", [0.5], 0.0, 1.0)])]
+    figure = plots.reading_strip(["a"], panels, first=0, title="tide \u98ce \udcff $x_{ é", subtitle="b")
+    plots.svg(figure)
+    assert "tide ▯ ▯ $x_{ é" in [text.get_text() for text in figure.texts]
+    assert "▯" in [text.get_text() for axis in figure.axes for text in axis.texts]
+
+
 def test_failed_save_leaves_what_was_there(tmp_path, monkeypatch, profiled):
     figure = plots.waterfall([profiled("gru", "noise", "default", 0, fading)])
     (tmp_path / "picture.png").write_text("old")
