@@ -94,7 +94,7 @@ RATES = {
 
 
 @pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
-def test_units_that_are_told_apart(rate, drawn, gradient):
+def test_units_that_are_told_apart(rate, drawn):
     """A kernel has more units than the cell, or some of them: no kernel runs it."""
 
     def leaky(x, h, carry):
@@ -102,9 +102,9 @@ def test_units_that_are_told_apart(rate, drawn, gradient):
         return gr.RNNState(carry.h + slow * (jnp.tanh(x[0] + h[0]) - carry.h))
 
     cell = dataclasses.replace(gr.rnn, activations=None, pointwise=leaky)
-    params, xs, carry, flags, weights = drawn(cell, T=3)
+    params, xs, carry, flags, _ = drawn(cell, T=3)
     assert "tells units apart" in why(LAYOUTS["cuda"], cell, params, xs)
-    run = lambda method: gradient(cell, method, params, xs, carry, flags, weights, False)
+    run = lambda method: gr.unroll(cell, params, xs, carry, **flags, method=method)
     assert_close(run(LAYOUTS["cuda"]), run(gr.Autodiff()), "float32", 60)
 
 

@@ -129,6 +129,7 @@ def test_a_mesh_that_is_not_the_one_that_is_set():
         gr.unroll(gr.gru, params, xs, method=gr.Sharded(other))
 
 
+@pytest.mark.slow
 def test_export_of_pieces_with_symbols():
     """What is run again is one piece; what cuts gradients at known steps is refused."""
     params, xs, _ = problem(gr.rnn)
@@ -217,7 +218,9 @@ def test_what_is_checked_eagerly_runs_under_transformations():
     assert_close(jax.jit(gr.flow.selectivity)(values, labels), gr.flow.selectivity(values, labels), "float32", 9)
 
 
-@pytest.mark.parametrize("method", [gr.Checkpointed(4), gr.Truncated(4)], ids=["checkpointed", "truncated"])
+@pytest.mark.parametrize(
+    "method", [gr.Checkpointed(4), pytest.param(gr.Truncated(4), marks=pytest.mark.slow)], ids=["c", "t"]
+)
 def test_pieces_are_joined_inside_the_users_shard_map(method):
     """What is joined to the first piece varies over the devices, as the pieces do."""
     params, xs, flags = problem(gr.rnn)
