@@ -1,5 +1,7 @@
 """gr.flow.fixed_points against closed forms, and points that SciPy's root finder finds in NumPy's own equations."""
 
+import itertools
+
 import flow_reference
 import jax
 import jax.numpy as jnp
@@ -54,6 +56,25 @@ def test_line_attractor(matrix_cell):
     np.testing.assert_allclose(np.abs(found.eigenvalues), np.broadcast_to([1, 0.5, 0], (5, 3)), atol=1e-12)
     assert (np.abs(found.timescales[:, 0]) > 1e12).all()
     np.testing.assert_allclose(found.timescales[:, 1], 1 / np.log(2), rtol=1e-9)
+
+
+def test_the_cube_of_the_flip_flop():
+    """Three latches, h = tanh(2 h) each: the published attractors of a memory of three bits (Sussillo, Barak 2013).
+
+    The eight states of the memory are stable, the saddle on each edge between two of them has one unstable direction,
+    that on each face two, and the point in the middle three.
+    """
+    params = gr.Params({"w": jnp.zeros((1, 3)), "b": jnp.zeros(3)}, {"w": 2 * jnp.eye(3)})
+    corners = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
+    visited = 0.8 * corners + np.random.default_rng(0).uniform(-0.1, 0.1, (27, 3))
+    found = gr.flow.fixed_points(gr.rnn, params, jnp.zeros(1), gr.RNNState(jnp.asarray(visited, jnp.float32)))
+    root = optimize.brentq(lambda h: np.tanh(2 * h) - h, 0.5, 2)
+    h = np.asarray(found.carries.h)
+    order = np.lexsort(np.round(h / root).T[::-1])
+    np.testing.assert_allclose(h[order], root * corners, atol=1e-5)
+    unstable = (np.abs(found.eigenvalues[order]) > 1).sum(1)
+    np.testing.assert_array_equal(unstable, (corners == 0).sum(1))
+    assert found.fixed.all() and found.stable[order].tolist() == corners.all(1).tolist()
 
 
 @pytest.mark.parametrize("name", ["gru", "lstm"])
