@@ -23,6 +23,8 @@ class _Group(typer.core.TyperGroup):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         options["standalone_mode"] = False
+        sys.stdout = sys.stdout or io.TextIOWrapper(io.BytesIO())  # closed, as by `>&-`: nobody reads it
+        sys.stderr = sys.stderr or io.TextIOWrapper(io.BytesIO())
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a file's name may hold bytes that are no text
                 stream.reconfigure(errors="backslashreplace")
