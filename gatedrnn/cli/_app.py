@@ -12,7 +12,7 @@ import typer.core
 from typer.exceptions import TyperException
 
 from gatedrnn import __version__
-from gatedrnn.cli._interrupt import watch
+from gatedrnn.cli._interrupt import received, watch
 
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
@@ -65,6 +65,10 @@ def _plain_errors() -> Iterator[None]:
         stop(str(error) if error.filename else f"what is printed must have a place to go; got {error.strerror!r}.", 2)
     except MemoryError:
         stop(OUT_OF_MEMORY, 2)
+    except ImportError:
+        if not received():
+            raise
+        stop("interrupted while a module was loaded.", INTERRUPTED)
     except RuntimeError as error:  # XLA's, whose status stands in its text and nowhere else
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
