@@ -12,7 +12,7 @@ import typer.core
 from typer.exceptions import TyperException
 
 from gatedrnn import __version__
-from gatedrnn.cli._interrupt import watch
+from gatedrnn.cli._interrupt import received, watch
 
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; try a shorter `horizon`, a smaller `hidden` or a smaller `batch`."
@@ -23,6 +23,8 @@ class _Group(typer.core.TyperGroup):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         options["standalone_mode"] = False
+        sys.stdout = sys.stdout or io.TextIOWrapper(io.BytesIO())  # closed, as by `>&-`: nobody reads it
+        sys.stderr = sys.stderr or io.TextIOWrapper(io.BytesIO())
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a file's name may hold bytes that are no text
                 stream.reconfigure(errors="backslashreplace")
@@ -63,6 +65,10 @@ def _plain_errors() -> Iterator[None]:
         stop(str(error) if error.filename else f"what is printed must have a place to go; got {error.strerror!r}.", 2)
     except MemoryError:
         stop(OUT_OF_MEMORY, 2)
+    except ImportError:
+        if not received():
+            raise
+        stop("interrupted while a module was loaded.", INTERRUPTED)
     except RuntimeError as error:  # XLA's, whose status stands in its text and nowhere else
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

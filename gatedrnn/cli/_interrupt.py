@@ -20,7 +20,12 @@ def _remember(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def received() -> bool:
+    """Whether one came, whatever became of it: what loads a module written in C makes an ImportError of it."""
+    return bool(_received)
+
+
 def raise_lost() -> None:
     """Raises KeyboardInterrupt where one came before and was dropped."""
-    if _received:
+    if received():
         raise KeyboardInterrupt

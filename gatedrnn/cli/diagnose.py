@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from gatedrnn._check import fail
-from gatedrnn._output import check_free, whole_files, write_json
+from gatedrnn._output import check_free, check_writable, whole_files, write_json
 from gatedrnn._words import counted
 from gatedrnn.cli._advice import Advice, advice
 from gatedrnn.cli._app import app
@@ -57,6 +57,7 @@ def diagnose(
         if record.exists() and record.resolve().is_relative_to((race or folder).resolve()):
             raise fail("json", "apart from `folder`, which is only read", repr(str(record)))
         check_free("json", [record], settings.inputs, force)
+        check_writable(record.parent, "json")
     ask_for_devices(dataclasses.replace(settings, devices=1))
     trained = read(folder, settings)
     from gatedrnn.train._diagnose import median_seed

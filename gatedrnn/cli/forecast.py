@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from gatedrnn._check import fail
-from gatedrnn._output import check_free, whole_files
+from gatedrnn._output import check_free, check_writable, whole_files
 from gatedrnn.cli._app import app
 from gatedrnn.cli._console import show
 from gatedrnn.cli._fields import option, size, with_options
@@ -67,6 +67,7 @@ def forecast(
             raise fail("out", "a file that can be written to", f"the folder {str(out)!r}")
         inputs = {"series": path, "model": str(weights / "model.safetensors" if weights.is_dir() else weights)}
         check_free("out", [out], inputs, force)
+        check_writable(out.parent)
     import jax.numpy as jnp
     import numpy as np
 

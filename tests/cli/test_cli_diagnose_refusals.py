@@ -48,6 +48,7 @@ def test_no_folders(there, adding, check_refused):
     check_refused(("diagnose", "file"), "'file', which is none.")
     check_refused(("diagnose", "."), "run.json': No such file or directory.")
     check_refused(("diagnose", "adding", "--json", "folder.csv"), "`json` must be a file that can be written to")
+    check_refused(("diagnose", "adding", "--json", "file/x.json"), "`json` must be a folder that can be written to")
     check_refused(("diagnose", "adding", "--json", "file"), "`json` must be free of what other runs left, or `force`")
     check_refused(("diagnose", "adding", "--json", "adding/run.json", "--force"), "`json` must be apart from `folder`")
     check_refused(

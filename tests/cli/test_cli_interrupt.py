@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gatedrnn.cli import _interrupt
+from gatedrnn.cli import _app, _interrupt
 
 
 class Dropping:
@@ -35,3 +35,13 @@ def test_one_that_is_ignored_stays_so(ignored, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_to.append((number, handler)))
     _interrupt.watch()
     assert set_to == ([] if ignored else [(signal.SIGINT, _interrupt._remember)])
+
+
+def test_one_while_a_module_is_loaded(monkeypatch, capsys):
+    """Which is an ImportError then; without an interrupt that stays what it is."""
+    for came, wanted in (([], ImportError), ([signal.SIGINT], SystemExit)):
+        monkeypatch.setattr(_interrupt, "_received", came)
+        with pytest.raises(wanted) as ended, _app._plain_errors():
+            raise ImportError("while initializing the extension")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "gatedrnn: interrupted while a module was loaded.\n"

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from gatedrnn.cli import app
 from gatedrnn.cli._options import split_column
 
 
@@ -153,3 +154,15 @@ def test_no_place_for_what_is_printed():
         result = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True)
     said = "gatedrnn: what is printed must have a place to go; got 'No space left on device'.\n"
     assert (result.returncode, result.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_is_closed(closed, monkeypatch):
+    """As by `>&-`: nobody reads what is printed, and the status is what it would have been."""
+    monkeypatch.setattr(sys, closed, None)
+    with pytest.raises(SystemExit) as ended:
+        app(["generate", "nowhere"])
+    assert ended.value.code == 2
+    with pytest.raises(SystemExit) as ended:
+        app(["--version"])
+    assert ended.value.code == 0
