@@ -72,10 +72,11 @@ def adding_1000000() -> list[Entry]:
 def adding_writable() -> list[Entry]:
     """Units made writable: five seeds, 10,000 and 100,000 steps at once, 1,000,000 a seed at a time.
 
-    The number of units and the learning rate were chosen on the seeds 100 to 107, at 10,000 steps.
+    The number of units and the learning rate were chosen on the seeds 100 to 107, at 10,000 steps. Where updates take
+    little time they go on to half the mark, so that more sequences than a test has are below it, too.
     """
     shorter = [
-        Entry(f"{cell.name} {horizon:,}", setup, 300, tuple(range(5)), 0.01, 25, 8, final_test(setup))
+        Entry(f"{cell.name} {horizon:,}", setup, 300, tuple(range(5)), 0.005, 25, 8, final_test(setup))
         for cell, horizon in ((gr.lstm, 10_000), (gr.gru, 10_000), (gr.lstm, 100_000), (gr.gru, 100_000))
         for setup in (writable_adding(horizon, cell),)
     ]
