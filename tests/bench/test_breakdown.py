@@ -34,7 +34,7 @@ def test_every_loop_has_its_line(run, cell, options, loops):
     ("arguments", "told"),
     [
         (["lstm", "0", "1", "1", "1"], "four sizes B D H T of at least 1 are wanted; got lstm 0 1 1 1"),
-        (["lstm", "8", "16", "64", "811"], "the program has 5 loops over segments, not 2."),  # a rest after each
+        (["lstm", "8", "16", "64", "1019"], "the program has 5 loops over segments, not 2."),  # a rest after each
         (["rnn", "8", "16", "64", "10"], "the program has 0 loops over segments, not 2."),  # one segment
     ],
 )

@@ -190,9 +190,9 @@ def test_no_entry_ignores_its_dtype(evaluate, request):
 
 
 @each_cell
-@pytest.mark.parametrize("steps", [401, 450], ids=["prime", "divisible"])
+@pytest.mark.parametrize("steps", [450, 401, 839], ids=["divisible", "one_more", "prime"])
 def test_default_length(cell, steps, problem, gradient):
-    """Several segments of the default length, with and without a rest."""
+    """Several segments of the default length, without a rest, with one of one step, and of many."""
     params, xs, carry, flags, (_, dys) = problem(cell, T=steps)
     got, want = (
         gradient(cell, method, params, xs, carry, flags, dys, False) for method in (gr.Segmented(), gr.Autodiff())
