@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gatedrnn._cell import Cell
@@ -63,7 +64,8 @@ class Stream:
         self.carry = self._initial if carry is None else carry
         self._never, self._always = jnp.zeros(rows, bool), jnp.ones(rows, bool)
         self._run = jax.jit(self._step, donate_argnums=1)
-        self._run(self._params, self.carry, x, self._never, self._always)  # compiled here, on a copy
+        x, flag = self._inputs(np.zeros(x.shape)), self._flag("reset", np.zeros(rows, bool))  # JAX compiles that, too
+        self._run(self._params, self.carry, x, flag, self._always)  # compiled here, on a copy
 
     def _step(self, params: Any, carry: Carry, x: Array, reset: Array, active: Array) -> tuple[Carry, Array]:
         step = guarded_step(self._cell, params, self._cell.initial_carry(params, x.shape[0]))

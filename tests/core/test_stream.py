@@ -51,6 +51,7 @@ def test_nothing_is_compiled_by_a_call(served, caplog):
     with jax.log_compiles():
         served[2](xs[0])
         served[2](xs[1], reset=RESET[1], active=ACTIVE[1])
+        served[2](xs[2].astype(np.float64))
         assert not [record for record in caplog.records if "Compiling" in record.getMessage()]
         gr.Stream(*served[:2], B + 1)
         assert [record for record in caplog.records if "Compiling" in record.getMessage()]
