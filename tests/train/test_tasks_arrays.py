@@ -2,7 +2,6 @@
 
 import math
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,17 +58,15 @@ def by_hand(kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["labels", "steps", "values", "several"])
 def test_as_written_by_hand(kind):
-    """Every loss of a training, to the last bit: by a share, and by separate arrays; and batches of fewer steps."""
+    """Every loss of a training, to the last bit: by a share, and by separate arrays."""
     task, targets = by_hand(kind)
     shared = from_arrays(XS, targets)
     apart = from_arrays(XS[:24], targets[:24], held_out=(XS[24:], targets[24:]))
-    assert rows_of(shared) == rows_of(task)
+    want = rows_of(task)
+    assert rows_of(shared) == rows_of(apart) == want
     gr.tasks.check_task(shared, steps=6)
-    steps = 6 if kind == "labels" else 3
-    for own, other in ((apart, task), (shared, task), (apart.held_out, task.held_out)):
-        assert (own.classes, own.output_size, own.at_end) == (other.classes, other.output_size, other.at_end)
-        batches = (each(jax.random.key(5), 4, steps) for each in (own, other))
-        chex.assert_trees_all_equal(*batches)
+    if kind != "labels":
+        assert rows_of(shared, 3) == rows_of(task, 3)
 
 
 def test_chance():
