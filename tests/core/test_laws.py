@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from stranger_cells import MGU, PEEPHOLE
+from stranger_cells import MGU
 from tolerances import assert_close
 
 import gatedrnn as gr
@@ -144,16 +144,19 @@ def test_what_depends_on_the_number_of_rows_is_refused(pointwise, primitive):
     """A segment has more of them than a step has."""
     cell = dataclasses.replace(gr.rnn, activations=None, pointwise=lambda *given: gr.RNNState(pointwise(*given)))
     with pytest.raises(ValueError, match=f"`cell` must be one whose `pointwise` is elementwise; .*`{primitive}`"):
-        gr.unroll(cell, weights(gr.rnn), jnp.ones((T, B, D)))
+        gr.unroll(cell, gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, B, D)))
 
 
 def test_what_is_weakly_typed_is_the_same_at_any_number_of_rows():
     """A carry of `jnp.full` with Python's number."""
     state = lambda params, batch_size=None: gr.RNNState(jnp.full(() if batch_size is None else (batch_size, H), 0.5))
     cell = dataclasses.replace(gr.rnn, activations=None, initial_carry=state)
-    assert gr.explain(cell, weights(gr.rnn), jnp.ones((T, B, D)))[0].gradient == "segments"
+    assert gr.explain(cell, gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, B, D)))[0].gradient == "segments"
     assert (
-        gr.explain(cell, weights(gr.rnn), jnp.ones((T, B, D)), method=gr.Fused(interpret=True))[0].gradient == "kernel"
+        gr.explain(cell, gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, B, D)), method=gr.Fused(interpret=True))[
+            0
+        ].gradient
+        == "kernel"
     )
 
 
@@ -197,55 +200,6 @@ def test_a_carry_of_other_than_numbers_is_refused(kind):
     )
     with pytest.raises(ValueError, match="`cell` must be one whose carry is of floating arrays; got .* of 'counting'"):
         gr.unroll(cell, jnp.ones(D), jnp.ones((T, B, D)))
-
-
-def weights(cell, **sizes):
-    """Of a cell of the house, D = 3 and H = 4 unless said otherwise."""
-    return cell.init(jax.random.key(0), sizes.get("D", D), sizes.get("H", H))
-
-
-def with_bias(params, bias):
-    """Other biases."""
-    return params._replace(input={**params.input, "b": bias})
-
-
-def with_unit(params, unit):
-    """Other weights per unit."""
-    return params._replace(unit=unit)
-
-
-NOTHING = gr.Params({"w": jnp.ones((D, 0)), "b": jnp.ones(0)}, {"w": jnp.ones((0, 0))})
-SHORT = with_unit(PEEPHOLE.init(jax.random.key(0), D, H), {name: jnp.ones(2) for name in "ifo"})
-FEWER = dataclasses.replace(gr.gru, recur=lambda w, h: gr.gru.recur(w, h)[:2])
-MORE = dataclasses.replace(gr.rnn, recur=lambda w, h: 2 * gr.rnn.recur(w, h))
-MISFITS = {
-    "a gate too few": (FEWER, weights(gr.gru), "`project` gives 3 gates and `recur` 2"),
-    "a gate too many": (MORE, weights(gr.rnn), "`project` gives 1 gates and `recur` 2"),
-    "gru in lstm": (gr.lstm, weights(gr.gru), r"recurrent.w float32\[4, 16\]; got .*recurrent.w float32\[4, 12\]"),
-    "lstm in gru": (gr.gru, weights(gr.lstm), r"input.b float32\[12\].*; got input.b float32\[16\]"),
-    "lstm in rnn": (gr.rnn, weights(gr.lstm), r"recurrent.w float32\[4, 4\]; got .*recurrent.w float32\[4, 16\]"),
-    "rnn in lstm": (gr.lstm, weights(gr.rnn), r"recurrent.w float32\[4, 16\]; got .*recurrent.w float32\[4, 4\]"),
-    "a bias of size 1": (gr.lstm, with_bias(weights(gr.lstm), jnp.ones(1)), r"input.b float32\[16\].*float32\[1\]"),
-    "a bias of a matrix": (gr.rnn, with_bias(weights(gr.rnn), jnp.ones((1, 4))), r"float32\[4\].*float32\[1, 4\]"),
-    "a dict": (gr.lstm, weights(gr.lstm)._asdict(), "gatedrnn.Params, the weights of the cell 'lstm'; got a dict"),
-    "a pair": (gr.lstm, tuple(weights(gr.lstm))[:2], "gatedrnn.Params, .*; got a tuple"),
-    "a number": (gr.rnn, with_bias(weights(gr.rnn), 1.0), r"`params.input\['b'\]` must be an array; got a float"),
-    "no units": (gr.rnn, NOTHING, "at least one hidden unit"),
-    "no weights": (gr.gru, weights(gr.gru)._replace(recurrent={}), "recurrent.b .*recurrent.w .*; got input.b"),
-    "peepholes of another size": (PEEPHOLE, SHORT, r"unit.f float32\[4\].*unit.f float32\[2\]"),
-    "peepholes of a cell without": (gr.lstm, with_unit(weights(gr.lstm), jnp.ones(H)), "`step` stops at TypeError"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("cell", "params", "message"), MISFITS.values(), ids=MISFITS)
-@pytest.mark.parametrize("method", [gr.Segmented(), gr.Autodiff()], ids=["segmented", "autodiff"])
-def test_weights_that_are_not_the_cells(cell, params, message, method):
-    """One sentence that names `params`, what was expected and what came; so do the analyses."""
-    for use in (lambda *given: gr.unroll(*given, method=method), gr.flow.adjoint, gr.gate_activations):
-        with pytest.raises(ValueError, match=message) as caught:
-            use(cell, params, jnp.ones((T, B, D)))
-        assert str(caught.value).startswith("`params")
-        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.thinned(3)
