@@ -17,6 +17,8 @@ Units = Callable[[gr.Cell, gr.tasks.Task], int]
 """H of a cell for a task."""
 Tests = tuple[tuple[str, gr.tasks.Task, int], ...]
 """After training: name, task, T."""
+WRITABLE_UPDATES = 100
+"""Of adding by units made writable."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,13 @@ def wide_adding(horizon: int) -> gr.train.Setup:
 
 
 def writable_adding(horizon: int, cell: gr.Cell) -> gr.train.Setup:
-    """Eight units for each of the two features, whose gates only it opens: nothing says which of the two marks."""
+    """Eight units for each of the two features, whose gates only it opens: nothing says which of the two marks.
+
+    The rate falls along a cosine to nothing: at all of it, four sequences an update leave the loss to chance's swings.
+    """
     setup = adding(horizon, cell, {"writable": gr.initializers.writable(8, horizon)}, batch=4)
-    return replace(setup, method=gr.Checkpointed(), optimiser=gr.train.Optimiser(optax.adam, 3e-2, 1.0))
+    falling = gr.train.Optimiser(optax.adam, optax.cosine_decay_schedule(3e-2, WRITABLE_UPDATES), 1.0)
+    return replace(setup, method=gr.Checkpointed(), optimiser=falling)
 
 
 def writable_agreement(setup: gr.train.Setup) -> gr.train.Setup:
