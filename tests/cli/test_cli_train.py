@@ -15,8 +15,7 @@ import pytest
 from rich.console import Console
 
 import gatedrnn as gr
-from gatedrnn.cli import _prepare, _progress
-from gatedrnn.cli._settings import Settings
+from gatedrnn.cli import _progress
 from gatedrnn.train import Progress
 
 RNN = ("--cell", "rnn")
@@ -91,37 +90,6 @@ def test_two_devices(adding, seeds, tiny, succeeds, read_json):
     got = np.loadtxt(f"shared by {seeds}/metrics.csv", delimiter=",", skiprows=1)
     want = np.loadtxt(folder / "metrics.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(got, want[want[:, 1] < 5 + seeds], rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("given", "devices"),
-    [
-        ({"seeds": 4}, 4),  # one each
-        ({"seeds": 3}, 3),
-        ({"seeds": 6, "batch": 3}, 3),  # two each, of four
-        ({"batch": 64}, 4),  # its rows
-        ({"batch": 18}, 2),  # eight at least
-        ({"batch": 15}, 1),
-        ({"batch": 64, "window": 5}, 1),
-        ({"batch": 64, "seeds": 2, "backward": "checkpointed"}, 2),
-        ({"batch": 64, "devices": 1}, 1),
-        ({"batch": 2, "devices": 2}, 2),
-    ],
-    ids=str,
-)
-def test_every_core_that_gains(given, devices):
-    """Of four; those that were asked for, whatever they gain."""
-    assert _prepare._devices(Settings(task="adding", **given), 4) == devices
-
-
-def test_a_run_goes_on_with_the_devices_it_began_with(monkeypatch):
-    """On fewer cores, too; one that begins has no more devices than cores."""
-    asked = []
-    monkeypatch.setattr(_prepare, "schedulable_cores", lambda: 2)
-    monkeypatch.setattr(jax.config, "update", lambda *given: asked.append(given))
-    for begun in (True, False):
-        _prepare.ask_for_devices(Settings(task="adding", seeds=4, devices=4), begun)
-    assert asked == [("jax_num_cpu_devices", 4), ("jax_num_cpu_devices", 2)]
 
 
 def test_a_line_per_test_where_there_is_no_terminal(adding):
