@@ -1,5 +1,8 @@
 """The default method: which way is chosen at which sizes, that all ways are one function, and what `explain` says."""
 
+import dataclasses
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -153,6 +156,30 @@ def test_what_explain_says():
     assert gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Fused(interpret=True))[0].gradient == "kernel"
     given = gr.explain(gr.gru, params, shapes(2, 3, 30), method=gr.Segmented(7))[0]
     assert (given.forward, given.gradient, given.length, given.why) == ("segments", "segments", 7, "it was asked for")
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A method of somebody's that says how it runs a cell; with another, one that runs halves by it."""
+
+    method: Any = None
+
+    def __call__(self, cell, params, sequence, outputs):
+        raise AssertionError("nothing is run to explain")
+
+    def way(self, cell, params, sequence):
+        return "forwards", "backwards", 3, f"of {sequence.xs.shape[0]} steps"
+
+    def piece(self, steps, rows):
+        return -(-steps // 2), rows
+
+
+def test_what_a_method_of_ones_own_says():
+    """By its `way`, of the longest `piece` that one which holds it makes."""
+    params = gr.gru.init(jax.random.key(0), 3, 4)
+    found = gr.explain(gr.gru, params, shapes(2, 3, 31), method=Own(Own()))[0]
+    assert (found.steps, found.forward, found.gradient, found.length) == (16, "forwards", "backwards", 3)
+    assert found.why == "of 16 steps"
 
 
 def test_explain_refuses_what_unroll_refuses():
