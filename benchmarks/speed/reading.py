@@ -12,6 +12,12 @@ def speed_record() -> Row:
     return record
 
 
+def made_by(record: Row, part: str) -> Row:
+    """Versions, device and limit of the run that measured a part: the record's, or that of the part taken anew."""
+    found: Row = record.get("again", {}).get(part, record)
+    return found
+
+
 def size_of(row: Row) -> str:
     """B D H T."""
     return " ".join(f"{row[letter]:,}" for letter in "BDHT")

@@ -3,7 +3,7 @@
 import json
 
 from benchmarks.shared import RESULTS, Row, number, table
-from benchmarks.speed.reading import by_problem, fastest, size_of, speed_record
+from benchmarks.speed.reading import by_problem, fastest, made_by, size_of, speed_record
 from benchmarks.speed.systems import FORWARD_ONLY, OURS
 from gatedrnn.flow import SCALARS
 
@@ -44,22 +44,23 @@ def against_peer(rows: dict[str, Row], kind: str) -> tuple[float, tuple[str, ...
     )
 
 
-def share(gflop: float, ms: float, record: Row) -> str:
+def share(gflop: float, ms: float, made: Row) -> str:
     """The necessary work's rate, of the rate of a large product."""
-    return number(gflop / ms * 1e3 / record["limit_gflops"], ".0%")
+    return number(gflop / ms * 1e3 / made["limit_gflops"], ".0%")
 
 
 def backward_table() -> str:
     """Forward and backward times of `benchmarks.speed`."""
     record = speed_record()
+    made = made_by(record, "rows")
     header = ("", "B D H T", "gatedrnn, ms", "on 2 devices", "fastest peer", "ratio", "share of the limit")
     lines = []
     for rows in by_problem(record):
         best, cells = against_peer(rows, "gradient")
-        lines.append((*cells, share(rows[OURS[0]]["necessary_gflop"], best, record)))
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        lines.append((*cells, share(rows[OURS[0]]["necessary_gflop"], best, made)))
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     caption = (
-        f"Medians; {record['device']['cores']} cores, limit {record['limit_gflops']:.0f} GFLOP/s (a large float32 "
+        f"Medians; {made['device']['cores']} cores, limit {made['limit_gflops']:.0f} GFLOP/s (a large float32 "
         f"matrix product in the same run). {versions}."
     )
     return f"{table(header, lines)}\n\n{caption}"
@@ -68,6 +69,7 @@ def backward_table() -> str:
 def forward_table() -> str:
     """Forward times of `benchmarks.speed`."""
     record = speed_record()
+    made = made_by(record, "rows")
     header = (
         "",
         "B D H T",
@@ -83,7 +85,7 @@ def forward_table() -> str:
     for rows in by_problem(record):
         best, cells = against_peer(rows, "forward")
         onnx = rows["onnxruntime"]["forward"]["ms"] if "onnxruntime" in rows else None
-        of_limit = share(rows[OURS[0]]["necessary_forward_gflop"], best, record)
+        of_limit = share(rows[OURS[0]]["necessary_forward_gflop"], best, made)
         lines.append((*cells, number(onnx, ",.0f"), number(onnx and best / onnx, ".2f"), of_limit))
     return table(header, lines)
 
