@@ -39,7 +39,10 @@ def of_entry(which: tuple[str, str]) -> list[Row]:
 
 
 def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
-    """Of a record, as far as it was trained with one learning rate: label, setup, rate, and what came."""
+    """Of a record, as far as all weights were trained with one learning rate: label, setup, rate, and what came.
+
+    Of a rate that falls along a schedule the first: plateaus are left long before it has gone.
+    """
     if name in plateaus.SIDES:
         cells = {cell.name: cell for cell in plateaus.CELLS}
         for row in json.loads(plateaus.RESULT.read_text())["entries"]:
@@ -50,9 +53,10 @@ def entries(name: str) -> Iterator[tuple[str, gr.train.Setup, float, Row]]:
         return
     found = {row["label"]: row for row in json.loads((RESULTS / "records" / f"{name}.json").read_text())["entries"]}
     for entry in RECORDS[name]():
-        rate = getattr(entry.setup.optimiser, "learning_rate", None)  # none in a chain, a function in a schedule
-        if entry.label in found and isinstance(rate, float):
-            yield entry.label, entry.setup, rate, found[entry.label]
+        rate = getattr(entry.setup.optimiser, "learning_rate", None)  # none in a chain
+        if entry.label in found and rate is not None:
+            first = float(rate(0)) if callable(rate) else rate
+            yield entry.label, entry.setup, first, found[entry.label]
 
 
 def runs(name: str, label: str, setup: gr.train.Setup, rate: float, row: Row) -> Iterator[Row]:

@@ -18,12 +18,20 @@ def writable_table() -> str:
         each = [part["seconds"] / 60 / len(part["reached"]) for part in parts]
         seeds = f"{len(there)} of {len(at)}"
         lines.append((label, seeds, spread(there, ",.0f"), spread(final, ".2g"), spread(each, ".2g")))
-    setup = entries("adding-writable")[0]["setup"]
+    first = entries("adding-writable")[0]
+    setup, updates = first["setup"], first["updates"]
     caption = (
-        f"{setup['hidden_size']} units, {setup['batch']} sequences an update; medians, the least and the largest in "
-        "brackets. Minutes on one core; where seeds were trained together, their share."
+        f"{setup['hidden_size']} units, {setup['batch']} sequences an update, Adam at a rate that falls along a "
+        "cosine; medians, the least and the largest in brackets. Minutes on one core; where seeds were trained "
+        "together, their share."
     )
-    header = ("cell, T", f"seeds below {MARK:g}", "after updates", "loss of 20 batches then", "minutes a seed")
+    header = (
+        "cell, T",
+        f"seeds below {MARK:g}",
+        "after updates",
+        f"loss of 20 batches after {updates}",
+        "minutes a seed",
+    )
     return f"{table(header, lines)}\n\n{caption}"
 
 

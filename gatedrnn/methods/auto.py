@@ -26,6 +26,7 @@ UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to comput
 LONGER = 1_000  # steps, beyond which it costs less, too
 NUMBERS = 256  # B * H, from which on a step's own product of few inputs is no slower than a segment's
 MORE = 512  # and on the way forward of a derivative
+WIDTH, MOST, WORK = 64, 512, 2**28  # D, H and B D H T of large products, which gain more than a loop costs to compile
 LAID = 16  # steps, beyond which it pays to lay U^T out
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
@@ -36,6 +37,7 @@ SINGLE = "D = 1 and several gates, and in a step XLA would make the inputs' prod
 SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} steps are few to keep"
 HELD = f"H >= {UNITS} and T <= {LONGER:,}, or T <= {STEPS}, and what the gradient reads is kept, not computed again"
 NARROW = f"D < H and B H >= {NUMBERS}, and to hoist the inputs' product gains less than it costs"
+LARGE = f"D >= {WIDTH}, {UNITS} <= H < {MOST}, B D H T >= 2^28 and several gates: the inputs' product is hoisted"
 WIDE = f"D >= H or B H < {NUMBERS}, and the inputs' product is hoisted"
 LONG = f"B > 1 and T > {LAID}, and U^T is laid out before the reverse loop"
 FEW = f"B = 1 or T <= {LAID}, and the reverse loop reads U as it is"
@@ -50,7 +52,8 @@ class Auto:
     around it which is none of the weights, is run by `Autodiff`; any other as by `Segmented`, with its gradient, but
     for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
     256 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and from 512 on also
-    on the way forward where one is, if the carry is h alone, or kept. Of several gates at D = 1 neither holds. At B = 1
+    on the way forward where one is, if the carry is h alone, or kept. Of several gates at D = 1 neither holds, nor at
+    D >= 64 and 128 <= H < 512 where a gate of the inputs takes B * D * H * T >= 2^28 products. At B = 1
     or T <= 16 the reverse loop reads U as it is, and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H
     >= 32 and T <= 64, gates and carry are kept for the gradient and not computed again, where they take at most 32 MiB.
     A network's cells are each run their own way.
@@ -128,10 +131,16 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
     single = width == 1 and len(cell.gates) > 1
     if batch >= ROWS and steps <= STEPS and units >= UNITS // 2 and not single:
         return _Chosen(None, 0, SHORT)
-    plain = width < units and carry.h.size >= NUMBERS and not single
+    large = len(cell.gates) > 1 and width >= WIDTH and UNITS <= units < MOST and carry.h.size * width * steps >= WORK
+    narrow = width < units and carry.h.size >= NUMBERS
+    plain = narrow and not (single or large)
     laid_out, keeps = batch > 1 and steps > LAID, _keeps(cell, carry, steps)
     stepwise = plain and (keeps or len(carry) == 1) and carry.h.size >= MORE
-    why = [NARROW if plain else SINGLE if single else WIDE, LONG if laid_out else FEW, *([HELD] if keeps else [])]
+    why = [
+        NARROW if plain else SINGLE if single else LARGE if narrow else WIDE,
+        LONG if laid_out else FEW,
+        *([HELD] if keeps else []),
+    ]
     return _Chosen(Scans(plain, laid_out, keeps, stepwise), length, "; ".join(why))
 
 
