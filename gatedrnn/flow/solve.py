@@ -64,7 +64,7 @@ class KeepingBias:
 
     def __call__(self, params: Params, value: Array) -> Params:
         if not self.fits(params):
-            raise fail("params", f"weights with biases `params.input['b']` [G * H], G = {self.gates}", shown(params))
+            raise fail("params", f"weights with biases `params.input['b']` [G * H], G = {self.gates}", _shapes(params))
         return fill_bias(params, self.gates, self.gate, self.sign * value)
 
 
@@ -86,10 +86,25 @@ def keeping_bias(cell: Cell) -> KeepingBias:
     return KeepingBias(len(cell.gates), cell.gates.index(gate), 1.0 if gate == cell.keeps else -1.0)
 
 
-def recurrent_gain(params: Params, value: Array) -> Params:
-    """A `change`: every recurrent weight `params.recurrent["w"]` times the value."""
-    w = params.recurrent["w"]
-    return params._replace(recurrent={**params.recurrent, "w": w * value.astype(w.dtype)})
+def recurrent_gain(params: Any, value: Array) -> Any:
+    """A `change`: the recurrent weights `params.recurrent["w"]` times the value; of every cell of a network."""
+    found = []
+
+    def scaled(part: Any) -> Any:
+        given = part.recurrent if isinstance(part, Params) else None
+        if not (isinstance(given, dict) and "w" in given):
+            return part
+        found.append(given["w"])
+        return part._replace(recurrent={**given, "w": found[-1] * value.astype(found[-1].dtype)})
+
+    changed = jax.tree.map(scaled, params, is_leaf=lambda part: isinstance(part, Params))
+    if not found:
+        raise fail("params", "weights with `params.recurrent['w']`, or `change` one that knows them", _shapes(params))
+    return changed
+
+
+def _shapes(params: Any) -> str:
+    return shown(jax.tree.map(jnp.shape, params))
 
 
 def solve_horizon(

@@ -75,3 +75,19 @@ def test_refused():
         gr.flow.keeping_bias(gr.gru)(gr.normalised(gr.gru).init(jax.random.key(0), 1, 4), jnp.float32(1))
     with pytest.raises(ValueError, match="`lag` must be"):
         gr.flow.solve_horizon(gr.rnn, params, STILL, -3.0, change=gr.flow.recurrent_gain, bracket=(1, 2), lag=T + 1)
+    for weights in (params._replace(recurrent=()), {"w": jnp.ones((4, 4))}):
+        with pytest.raises(ValueError, match=r"`params` must be weights with `params.recurrent\['w'\]`") as told:
+            gr.flow.recurrent_gain(weights, jnp.float32(1))
+        assert "\n" not in str(told.value)
+
+
+def test_the_gain_of_a_network():
+    """Of all its cells: of two that do not meet, at rest, the one with the larger gain is critical at its inverse."""
+    network = gr.stack(*(gr.rnn, gr.rnn))
+    params = network.init(jax.random.key(0), 1, 4)
+    apart = params.layers[1]._replace(input=jax.tree.map(jnp.zeros_like, params.layers[1].input))
+    params = params._replace(
+        layers=tuple(map(gr.flow.recurrent_gain, (params.layers[0], apart), jnp.array([0.4, 0.8])))
+    )
+    found = gr.flow.critical_gain(network, params, STILL, burn_in=T // 2)  # until the larger one is all there is
+    assert found.value == pytest.approx(1 / 0.8, abs=1e-3)
