@@ -9,6 +9,7 @@ Shapes alone decide, so each check is made once for a cell and its shapes.
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -80,9 +81,9 @@ def affine(cell: Cell, params: Params, h: Any) -> str | None:
 
 
 def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: Any) -> str | None:
-    """The primitive by which `pointwise`, or its derivative, mixes elements; None where none does.
+    """The primitive by which `pointwise`, or its derivative, is not elementwise; None where none is.
 
-    "shape" where the number of rows decides what it computes.
+    It mixes elements, or is another one, or holds other numbers, where there is one row more; "constant" for an array.
     """
     unit = jax.eval_shape(Params.spread, params, carry.h)
 
@@ -96,7 +97,8 @@ def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: A
     if found is not None:
         return found
     longer = jax.make_jaxpr(pulled)(*one_more(given, 0)).jaxpr
-    return None if [*outline(jaxpr)] == [*outline(longer)] else "shape"
+    pairs = itertools.zip_longest(outline(jaxpr), outline(longer))
+    return next(((here or there)[0] for here, there in pairs if here != there), None)
 
 
 def one_more(tree: Any, axis: int) -> Any:
@@ -213,5 +215,5 @@ def _laws(cell: Cell, structure: Any, leaves: tuple[Any, ...], x: jax.ShapeDtype
     gates_h = jax.eval_shape(cell.recur, params.recurrent, carry.h)
     primitive = elementwise(cell, params, gates_x, gates_h, carry)
     if primitive is not None:
-        got = f"{cell.name!r}, in which `{primitive}` mixes units"
+        got = f"{cell.name!r}, in which `{primitive}` mixes units or depends on the number of rows"
         raise fail("cell", f"one whose `pointwise` is elementwise; {CURE}", got)

@@ -1,8 +1,9 @@
 """Whether a function is elementwise in what it is given, read off its jaxpr: nothing is tried out on numbers.
 
 Every equation that touches a moving value must be of an elementwise primitive between arrays of one shape; what does
-not move (weights, constants) may be broadcast to it. A primitive that is not in the list is refused, and so is one that
-makes numbers of its own by their places in a batch: they would be others in another one.
+not move (weights, constants) may be broadcast to it. A primitive that is not in the list is refused. What does not move
+may still be made by the number of rows, and is then another one in a segment, which has more of them than a step has:
+two outlines, of one function at two sizes, tell.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,13 +29,33 @@ def mixing(jaxpr: Jaxpr, moving: Iterable[Any]) -> str | None:
     return _mixing(jaxpr, dict.fromkeys(moving, 0))
 
 
-def outline(jaxpr: Jaxpr) -> Iterator[Any]:
-    """The primitives and the numbers of a jaxpr, without shapes: the same wherever one function is traced."""
+def outline(jaxpr: Jaxpr) -> Iterator[tuple[str, Any]]:
+    """What a jaxpr computes, without the sizes of what it is given: primitives by name, each with the numbers it holds.
+
+    Equal for one function traced at two sizes, unless it makes something by the size.
+    """
+    yield from (("constant", shape) for shape in _shapes(jaxpr.constvars))
     for equation in jaxpr.eqns:
-        yield equation.primitive.name
-        yield from (repr(var.val) for var in equation.invars if not isinstance(var, Var))
+        yield str(equation.primitive.name), _numbers(equation)
         for body in inner_jaxprs(equation):
             yield from outline(body)
+
+
+def _numbers(equation: JaxprEqn) -> Any:
+    """Literals, and of parameters those that are numbers of the function; shapes elsewhere follow from the operands."""
+    name, params = equation.primitive.name, equation.params
+    literals = [repr(var.val) for var in equation.invars if not isinstance(var, Var)]
+    if name in ELEMENTWISE:  # an exponent, a number of bits
+        return literals, repr(sorted(params.items()))
+    if name == "scan":
+        return literals, params["length"]
+    if name == "iota":
+        return literals, params["shape"][params["dimension"]]
+    return literals, _shapes(equation.outvars) if name in DRAWN else ()
+
+
+def _shapes(variables: Iterable[Any]) -> list[tuple[int, ...]]:
+    return [var.aval.shape for var in variables]
 
 
 def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
@@ -42,9 +63,6 @@ def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
     for equation in jaxpr.eqns:
         touched = [var for var in equation.invars if isinstance(var, Var) and var in moves]
         if not touched:
-            made = _by_place(equation)
-            if made:
-                return made
             continue
         name = str(equation.primitive.name)
         if name == "scan":
@@ -57,16 +75,6 @@ def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:
         if found:
             return found
     return None
-
-
-def _by_place(equation: JaxprEqn) -> str | None:
-    """The primitive by which an equation makes numbers that differ along other axes than the last, that of units."""
-    shapes: list[Any] = [getattr(out.aval, "shape", ()) for out in equation.outvars]
-    name, rank = str(equation.primitive.name), max(map(len, shapes), default=0)
-    if (name in DRAWN and rank > 1) or (name == "iota" and equation.params["dimension"] < rank - 1):
-        return name
-    inside = (_by_place(inner) for body in inner_jaxprs(equation) for inner in body.eqns)
-    return next(filter(None, inside), None)
 
 
 def _call(equation: JaxprEqn, moves: dict[Any, int]) -> str | None:

@@ -181,7 +181,7 @@ def _halves(problem: Problem) -> tuple[Any, Any, Any]:
 
 def _elementwise(problem: Problem) -> str | None:
     found = elementwise(problem.cell, problem.params, *_halves(problem))
-    return None if found is None else f"`{found}` in `pointwise` mixes units"
+    return None if found is None else f"`{found}` in `pointwise` mixes units or depends on the number of rows"
 
 
 def _keeps(problem: Problem) -> str | None:

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 from stranger_cells import MGU
 from tolerances import assert_close
 
@@ -130,34 +129,6 @@ def test_no_row_sees_another(change):
             carry = cell.pointwise(*gates, carry)
             ys.append(carry.h)
         assert_close(together[:, row], jnp.stack(ys), "float32", LENGTH)
-
-
-@pytest.mark.parametrize(
-    ("pointwise", "primitive"),
-    [
-        (lambda x, h, _: jnp.tanh(x[0] + h[0] * jax.random.normal(jax.random.key(0), h[0].shape)), "random_bits"),
-        (lambda x, h, _: jnp.tanh(x[0] + h[0] * lax.broadcasted_iota(h[0].dtype, h[0].shape, 0)), "iota"),
-        (lambda x, h, _: jnp.tanh(x[0] + h[0] / h[0].shape[0]), "shape"),
-    ],
-)
-def test_what_depends_on_the_number_of_rows_is_refused(pointwise, primitive):
-    """A segment has more of them than a step has."""
-    cell = dataclasses.replace(gr.rnn, activations=None, pointwise=lambda *given: gr.RNNState(pointwise(*given)))
-    with pytest.raises(ValueError, match=f"`cell` must be one whose `pointwise` is elementwise; .*`{primitive}`"):
-        gr.unroll(cell, gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, B, D)))
-
-
-def test_what_is_weakly_typed_is_the_same_at_any_number_of_rows():
-    """A carry of `jnp.full` with Python's number."""
-    state = lambda params, batch_size=None: gr.RNNState(jnp.full(() if batch_size is None else (batch_size, H), 0.5))
-    cell = dataclasses.replace(gr.rnn, activations=None, initial_carry=state)
-    assert gr.explain(cell, gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, B, D)))[0].gradient == "segments"
-    assert (
-        gr.explain(cell, gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, B, D)), method=gr.Fused(interpret=True))[
-            0
-        ].gradient
-        == "kernel"
-    )
 
 
 def scaled(a):
