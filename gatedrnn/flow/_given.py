@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 
 @dataclass(frozen=True, eq=False)
 class _Fixed:
-    """A leaf that is no array, hashable: equal where it says so, or is the same object."""
+    """A leaf that is no array, hashable: equal to the same object, and where it has a hash of its own, as it says."""
 
     value: Any
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Fixed) and (self.value is other.value or (self.value == other.value) is True)
+        if not isinstance(other, _Fixed) or hash(self) != hash(other):  # arrays of words refuse to be compared
+            return False
+        return self.value is other.value or bool(self.value == other.value)
 
     def __hash__(self) -> int:
         try:
@@ -60,7 +63,9 @@ def parted(arguments: tuple[Any, ...], names: tuple[str, ...]) -> tuple[list[Any
 
 
 def traceable(leaf: Any) -> bool:
-    """Whether JAX takes it for an array."""
+    """Whether JAX takes it for an array: not words, dates, records, or a whole number that its own do not hold."""
     if isinstance(leaf, np.ndarray | np.generic):
-        return leaf.dtype.kind not in "OSUMm"
-    return isinstance(leaf, Array | bool | int | float | complex)
+        return leaf.dtype.kind not in "OSUMm" and leaf.dtype.fields is None
+    if isinstance(leaf, int):
+        return abs(leaf) <= jnp.iinfo(jnp.result_type(int)).max
+    return isinstance(leaf, Array | float | complex)

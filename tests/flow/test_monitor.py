@@ -186,3 +186,21 @@ def test_errors_of_a_call(tmp_path):
     with pytest.raises(ValueError, match="`guard` must be 'stop' for a step that returns no state"):
         lost(A, XS)  # said at once, not where the first is to be skipped
     assert json.dumps(lost.last)
+
+
+def test_arguments_that_jax_takes_for_no_array():
+    """Words of any number, records, and a count beyond JAX's integers; the probe is given them as they are."""
+    step, _ = descend(PRODUCT)
+    seen = []
+
+    def probe(params, xs, words, counts):
+        seen.append((words.tolist(), counts["seen"]))
+        return PRODUCT, params, xs, jnp.mean
+
+    watched = gr.flow.monitor(lambda params, xs, *_: step(params, xs), probe, every=1)
+    records = np.zeros(3, [("a", "float32")])
+    for words, seen_so_far in ((np.array(["a", "b"]), 7), (np.array(["c"]), 2**40), (records, 2**40)):
+        watched(A, XS, words, {"seen": seen_so_far, "done": True})
+        assert seen[-1][0] == words.tolist()
+    assert [count for _, count in seen if isinstance(count, int)] == [2**40] * 4  # smaller ones are traced
+    assert watched.count == 3
