@@ -243,4 +243,6 @@ def _inputs(xs: Any) -> Array:
 
 
 def _number(params: Any, value: float) -> Array:
-    return jnp.asarray(value, jnp.result_type(*jax.tree.leaves(params)))
+    dtypes = (leaf.dtype for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype"))
+    kinds = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]  # a key or a count has no say
+    return jnp.asarray(value, jnp.result_type(*kinds) if kinds else None)

@@ -91,3 +91,27 @@ def test_the_gain_of_a_network():
     )
     found = gr.flow.critical_gain(network, params, STILL, burn_in=T // 2)  # until the larger one is all there is
     assert found.value == pytest.approx(1 / 0.8, abs=1e-3)
+
+
+def test_weights_with_a_key_and_a_count():
+    """Which are no floats: a decay of x times the gain, in the format of the weight that is one."""
+
+    def step(params, carry, x):
+        h = (
+            params["decay"] * carry.h
+            + x * params["count"].astype(x.dtype)
+            + 0 * jax.random.uniform(params["key"], x.shape)
+        )
+        return gr.RNNState(h), h
+
+    first = lambda params, batch_size=None: gr.RNNState(jnp.zeros((1,) if batch_size is None else (batch_size, 1)))
+    cell = gr.Cell.from_step("decay", step, init=None, initial_carry=first)
+    params = {"decay": jnp.float32(0.5), "count": jnp.int32(1), "key": jax.random.key(0)}
+    seen = []
+
+    def change(params, value):
+        seen.append(value.dtype)
+        return params | {"decay": params["decay"] * value}
+
+    found = gr.flow.critical_gain(cell, params, STILL, change=change, tolerance=1e-5)
+    assert found.value == pytest.approx(2, abs=1e-4) and set(seen) == {jnp.dtype("float32")}
