@@ -141,3 +141,8 @@ def together(norms: list[Array]) -> Array:
 def named_parts(carry: Carry) -> list[str]:
     """The places of a carry's parts, such as `h` or `1.forward.h`."""
     return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(carry)]
+
+
+def by_part(norms: dict[str, Array], carry: Carry) -> dict[str, Array]:
+    """The same in the order of the carry, its `state` last: a compiled program gives back what has names sorted."""
+    return {name: norms[name] for name in (*named_parts(carry), "state") if name in norms}

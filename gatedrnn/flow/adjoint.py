@@ -18,7 +18,7 @@ from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence, check_sequence, unbatched
-from gatedrnn.flow._between import named_parts, through_cells, together
+from gatedrnn.flow._between import by_part, named_parts, through_cells, together
 from gatedrnn.flow._loss import loss_of
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._room import check_room
@@ -101,9 +101,9 @@ def adjoint(
     check_room("xs", sequence, per_step=1)
     outputs, dys, dcarry = loss_of(cell, params, sequence, dys, dcarry, batched)
     result, _ = _adjoint(cell, outputs, params, sequence, dys, dcarry)
-    if batched:
-        return result
-    return Adjoint(unbatched(result.log10_norm, 1), unbatched(result.mantissa), unbatched(result.exponent))
+    if not batched:
+        result = Adjoint(unbatched(result.log10_norm, 1), unbatched(result.mantissa), unbatched(result.exponent))
+    return result._replace(log10_norm=by_part(result.log10_norm, dcarry))
 
 
 def lagged(cell: Cell, params: Any, xs: Array) -> Array:

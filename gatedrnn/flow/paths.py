@@ -21,7 +21,7 @@ from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence, check_sequence, unbatched
 from gatedrnn._visit import visit
 from gatedrnn.flow._backward import Ran, ran
-from gatedrnn.flow._between import between_cells, dealt, named_parts, summed, together
+from gatedrnn.flow._between import between_cells, by_part, dealt, named_parts, summed, together
 from gatedrnn.flow._loss import loss_of
 from gatedrnn.flow._order import turned
 from gatedrnn.flow._room import check_room
@@ -139,8 +139,7 @@ def paths(
     norms, share, found = _paths(cell, outputs, count, params, sequence, dys, dcarry, places)
     if not batched:
         norms, share, found = unbatched(norms, 1), unbatched(share, 1), unbatched(found, 1)
-    names = (*named_parts(dcarry), "state")  # in the order of the carry, where `jit` gives that of the alphabet
-    norms, found = ([{name: each[name] for name in names if name in each} for each in both] for both in (norms, found))
+    norms, found = ([by_part(each, dcarry) for each in both] for both in (norms, found))
     whole, direct, rest = norms
     return Paths(whole, direct, rest, share, None if rows is None else UnitPaths(rows, *found))
 

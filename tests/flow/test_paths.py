@@ -150,6 +150,16 @@ def test_a_network_that_reads_backwards():
     np.testing.assert_allclose(found.whole["state"], found.direct["state"], atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(4, 2, 1), (4, 1)])
+def test_parts_stand_in_the_order_of_the_carry(shape):
+    """Of an LSTM h before c, of the adjoint and of its split."""
+    params, xs = gr.lstm.init(jax.random.key(0), 1, 3), jnp.ones(shape)
+    split = gr.flow.paths(gr.lstm, params, xs, units=[0])
+    for found in (gr.flow.adjoint(gr.lstm, params, xs).log10_norm, split.whole, split.direct, split.rest):
+        assert list(found) == ["h", "c", "state"]
+    assert list(split.units.whole) == ["h", "c"]
+
+
 def test_rows_and_refusals(weights, put):
     """A number of rows is spread over the lag; no steps leave one row; what has no split is told so."""
     params, xs = put(weights("gru")), jnp.zeros((0, D))
