@@ -37,7 +37,7 @@ class Signs(NamedTuple):
         envelope: E, decades by which the norm of the gradient, mean over the lags, is below that of the loss's own;
             negative where gradients grow, inf where none arrives.
         distance: how far every weight of a unit's gates has to move, 0.01 to 25, until what marked steps write stands
-            out at the end. Below 0.1: it does at first. The largest, 24.9: it never does, and `sequences` are a least.
+            out at the end. Below 0.1: it does at first. The largest, 24.9: never, and `sequences` is a lower bound.
     """
 
     envelope: float

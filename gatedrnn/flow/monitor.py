@@ -89,7 +89,7 @@ def monitor(
         guard: `"stop"` raises; `"skip"` gives back the state as it was before the step, takes note of it in the log,
             and goes on; None looks at nothing. To skip, the results must be a new value of one of the arguments, or
             hold such values: in a tuple, a dict or the like. Which argument that is shows in what the next call is
-            given; until then it is the first that is built alike.
+            given, which must be those arrays themselves and no copies; until then it is the first that is built alike.
         rows: of the batch, whose profile, exponents and gates are measured; the gradient in the weights is of all.
         exponents: how many; 0 for none.
         first: the number of the first call, where a training goes on.
