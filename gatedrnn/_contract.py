@@ -92,12 +92,12 @@ def elementwise(cell: Cell, params: Params, gates_x: Any, gates_h: Any, carry: A
         return after, pull(cotangents)
 
     given = (carry, tuple(gates_x), tuple(gates_h), carry, unit)
-    jaxpr = jax.make_jaxpr(pulled)(*given).jaxpr
-    found = mixing(jaxpr, jaxpr.invars)
+    closed = jax.make_jaxpr(pulled)(*given)
+    found = mixing(closed.jaxpr, closed.jaxpr.invars)
     if found is not None:
         return found
-    longer = jax.make_jaxpr(pulled)(*one_more(given, 0)).jaxpr
-    pairs = itertools.zip_longest(outline(jaxpr), outline(longer))
+    longer = jax.make_jaxpr(pulled)(*one_more(given, 0))
+    pairs = itertools.zip_longest(outline(closed), outline(longer))
     return next(((here or there)[0] for here, there in pairs if here != there), None)
 
 

@@ -9,7 +9,11 @@ two outlines, of one function at two sizes, tell.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gatedrnn._jax import CALLS, Jaxpr, JaxprEqn, Var, inner_jaxprs
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gatedrnn._jax import CALLS, ClosedJaxpr, Jaxpr, JaxprEqn, Var, concrete, inner_jaxprs
 
 NAMES = """
 abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert_type cbrt ceil clamp
@@ -29,16 +33,30 @@ def mixing(jaxpr: Jaxpr, moving: Iterable[Any]) -> str | None:
     return _mixing(jaxpr, dict.fromkeys(moving, 0))
 
 
-def outline(jaxpr: Jaxpr) -> Iterator[tuple[str, Any]]:
+def outline(closed: ClosedJaxpr) -> Iterator[tuple[str, Any]]:
     """What a jaxpr computes, without the sizes of what it is given: primitives by name, each with the numbers it holds.
 
     Equal for one function traced at two sizes, unless it makes something by the size.
     """
-    yield from (("constant", shape) for shape in _shapes(jaxpr.constvars))
+    yield from (("constant", _row(const)) for const in closed.consts)
+    yield from _outlined(closed.jaxpr)
+
+
+def _outlined(jaxpr: Jaxpr) -> Iterator[tuple[str, Any]]:
     for equation in jaxpr.eqns:
         yield str(equation.primitive.name), _numbers(equation)
         for body in inner_jaxprs(equation):
-            yield from outline(body)
+            yield from _outlined(body)
+
+
+def _row(const: Any) -> Any:
+    """Shape and bytes of a constant, of its first row where all are equal: any number of those is the same constant."""
+    if not concrete(const) or jnp.issubdtype(const.dtype, jax.dtypes.extended):  # a value of a trace, or a key
+        return jnp.shape(const)
+    rows = np.asarray(const)
+    while rows.ndim and len(rows) and (rows == rows[:1]).all():
+        rows = rows[0]
+    return rows.shape, rows.tobytes()
 
 
 def _numbers(equation: JaxprEqn) -> Any:
@@ -51,11 +69,8 @@ def _numbers(equation: JaxprEqn) -> Any:
         return literals, params["length"]
     if name == "iota":
         return literals, params["shape"][params["dimension"]]
-    return literals, _shapes(equation.outvars) if name in DRAWN else ()
-
-
-def _shapes(variables: Iterable[Any]) -> list[tuple[int, ...]]:
-    return [var.aval.shape for var in variables]
+    outs: list[Any] = equation.outvars if name in DRAWN else []
+    return literals, [out.aval.shape for out in outs]
 
 
 def _mixing(jaxpr: Jaxpr, moves: dict[Any, int]) -> str | None:

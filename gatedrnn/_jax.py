@@ -19,7 +19,7 @@ import jax
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero as SymbolicZero
 from jax.extend.core import (
-    ClosedJaxpr,
+    ClosedJaxpr as ClosedJaxpr,
     Jaxpr as Jaxpr,
     JaxprEqn as JaxprEqn,
     Primitive as Primitive,

@@ -45,9 +45,12 @@ def test_what_depends_on_the_number_of_rows_is_refused(pointwise, primitive):
         lambda h: lax.broadcasted_iota(h.dtype, h.shape, h.ndim - 1) / 10,
         lambda h: jax.random.uniform(jax.random.key(0), h.shape[-1:]),
         lambda h: np.linspace(0, 0.5, h.shape[-1], dtype=np.float32),
+        lambda h: np.full(h.shape, 0.5, np.float32),
+        lambda h: np.tile(np.linspace(0, 0.5, h.shape[-1], dtype=np.float32), (*h.shape[:-1], 1)),
+        lambda h: jnp.ones(h.shape[:-1])[..., None] / 2,
     ],
 )
-def test_what_differs_from_unit_to_unit_alone_is_not(rate):
+def test_what_is_alike_in_all_rows_is_not(rate):
     """Gradients are those of the step, of several rows and of one."""
     spread = lambda h: jnp.broadcast_to(rate(h), h.shape)
     pointwise = lambda x, h, carry: gr.RNNState(jnp.tanh(x[0] + spread(carry.h) * h[0]))

@@ -136,7 +136,7 @@ def _tells_units_apart(cell: Cell, params: Any, carry: Carry, inputs: Inputs) ->
     """Whether what `pointwise` computes depends on the number of units, or on their places."""
     gates_h = (carry.h,) * (len(inputs.gates_x) - cell.extra)
     given = (inputs.gates_x, gates_h, carry, *jax.eval_shape(lambda p, h: p.spread(h), params, carry.h))
-    here, there = ([*outline(jax.make_jaxpr(cell.pointwise)(*at).jaxpr)] for at in (given, one_more(given, -1)))
+    here, there = ([*outline(jax.make_jaxpr(cell.pointwise)(*at))] for at in (given, one_more(given, -1)))
     return here != there or not (DRAWN | {"iota"}).isdisjoint(name for name, _ in here)
 
 
