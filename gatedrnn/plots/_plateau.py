@@ -8,18 +8,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from gatedrnn._check import check_number
 from gatedrnn.flow._groups import Floats
 from gatedrnn.plots._records import Looks
 from gatedrnn.plots._style import DPI, PITCH, Theme, headline, lay_out, readable, roomy, themed
-from gatedrnn.plots._words import cell_title, ten_to
+from gatedrnn.plots._words import cell_title, power, ten_to
 
 _SIZE = (7.2, 3.9)  # inches
 _CHARACTER = 0.085  # inches, a generous mean width in a label
 _SAMPLE = 0.35  # inches of a line's stroke before its name
 _LEAST = 1e-12  # a loss of zero has no logarithm
+_PLACES = 9  # along a level, for its words
 
 
 class _Curve(NamedTuple):
@@ -64,10 +66,14 @@ def plateau_clock(
             axis.plot(curve.steps, _drawn(curve.median), color=colour, linewidth=2, linestyle=stroke, marker=lone)
             axis.fill_between(curve.steps, _drawn(curve.low), _drawn(curve.high), color=colour, alpha=0.15, linewidth=0)
         axis.set_yscale("log")
-        _levels(axis, float(runs[0]["chance"]), target, theme)
+        levels = _levels(float(runs[0]["chance"]), target)
+        for value in levels.values():
+            axis.axhline(max(value, _LEAST), color=theme.ink, linewidth=0.8, linestyle=":")
         axis.set_xlim(left=0)
         _ticks(axis)
+        _name_levels(axis, levels, curves, theme)
         _label(axis, curves, looks, theme)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.set_xlabel("updates")
         axis.set_ylabel("test loss")
         axis.grid(True)
@@ -92,7 +98,7 @@ def _curve(run: Mapping[str, Any]) -> _Curve:
     losses = np.array([[found[step, seed] for seed in seeds] for step in steps], dtype=np.float64)  # [N, S]
     losses = np.where(np.isfinite(losses), losses, np.inf)
     low, median, high = losses.min(axis=1), np.median(losses, axis=1), losses.max(axis=1)
-    end = f"{median[-1]:.2g}" if np.isfinite(median[-1]) else "diverged"
+    end = power(math.log10(median[-1]) if median[-1] > 0 else -math.inf) if np.isfinite(median[-1]) else "diverged"
     label = f"{cell_title(run['cell'])} {run['init']}  {end}"
     return _Curve(run["cell"], run["init"], label, np.array(steps, np.float64), low, median, high)
 
@@ -102,23 +108,39 @@ def _drawn(values: Floats) -> Floats:
     return np.where(np.isfinite(values), np.maximum(values, _LEAST), np.nan)
 
 
-def _levels(axis: Axes, chance: float, target: float | None, theme: Theme) -> None:
-    """Dotted lines at chance and target; the upper one has its words above it, the other one below."""
+def _levels(chance: float, target: float | None) -> dict[str, float]:
+    """Where the dotted lines lie, by their words."""
     levels = {"chance": chance} if target is None else {"chance": chance, "target": target}
-    if len(levels) == 2 and chance == target:
-        levels = {"chance and target": chance}
-    for words, value in levels.items():
-        place, above = max(value, _LEAST), value == max(levels.values())
-        axis.axhline(place, color=theme.ink, linewidth=0.8, linestyle=":")
+    return {"chance and target": chance} if len(levels) == 2 and chance == target else levels
+
+
+def _name_levels(axis: Axes, levels: Mapping[str, float], curves: Sequence[_Curve], theme: Theme) -> None:
+    """The upper level has its words above it, the other one below; each where the fewest curves pass."""
+    for name, value in levels.items():
+        words, above = f"{name} {value:.3g}", value == max(levels.values())
+        level = _share(axis, max(value, _LEAST))
+        heights = (level, level + PITCH / _SIZE[1]) if above else (level - PITCH / _SIZE[1], level)
+        across = _CHARACTER * len(words) / _SIZE[0]
+        starts = np.linspace(0, 1 - across, _PLACES)
+        taken = [_passing(axis, curves, (start, start + across), heights) for start in starts]
         axis.annotate(
-            f"{words} {value:.3g}",
-            (0, place),
+            words,
+            (starts[np.argmin(taken)], max(value, _LEAST)),
             xycoords=("axes fraction", "data"),
             xytext=(4, 3 if above else -3),
             textcoords="offset points",
             va="bottom" if above else "top",
             fontsize=9,
+            path_effects=[withStroke(linewidth=3, foreground=theme.background)],
         )
+
+
+def _passing(axis: Axes, curves: Sequence[_Curve], across: tuple[float, float], heights: tuple[float, float]) -> int:
+    """How much of the curves lies in a box, in shares of the panel."""
+    steps = np.linspace(*across, 20) * axis.get_xlim()[1]
+    found = [np.interp(steps, curve.steps, _drawn(curve.median), np.nan, np.nan) for curve in curves]
+    places = [_share(axis, value) for value in np.concatenate(found) if math.isfinite(value)]
+    return sum(heights[0] <= place <= heights[1] for place in places)
 
 
 def _ticks(axis: Axes) -> None:

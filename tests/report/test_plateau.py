@@ -133,15 +133,34 @@ def test_chance_and_target(draw):
         assert len(axis.lines) == 5 + len(levels)
 
 
+def test_levels_are_named_where_no_curve_passes(laid_out):
+    """A curve that stays near chance for a while, and another at it to the end: the words stand off both."""
+    stays = lambda step, seed: 0.18 if step < 400 else 0.001
+    runs = [run("gru", "default", stays, steps=(100, 399, 400, 1_000)), run("lstm", "default", always(CHANCE))]
+    figure = laid_out(plots.plateau_clock(runs, title="t"))
+    axis = figure.axes[0]
+    (words,) = [text for text in axis.texts if text.get_text().startswith("chance")]
+    box = words.get_window_extent(figure.canvas.get_renderer())
+    steps = np.linspace(100, 1_000, 901)
+    curve = axis.transData.transform(np.stack([steps, np.interp(steps, [399, 400], [0.18, 0.001])], axis=1))
+    assert not any(box.contains(*point) for point in curve)
+
+
+def test_updates_are_written_as_elsewhere(draw):
+    """With a comma between thousands."""
+    _, axis = draw("a million")
+    assert "1,000,000" in [axis.xaxis.get_major_formatter()(value) for value in axis.get_xticks()]
+
+
 def test_labels_give_name_and_end(draw):
     """At the height of the line's end, where there is room."""
     figure, axis = draw("sample")
     ends = [note for note in notes(axis) if not note.startswith(("chance", "target"))]
     assert sorted(ends) == [
-        "GRU chrono  0.00055",
+        "GRU chrono  5.5×10⁻⁴",
         "GRU default  0.011",
-        "LSTM chrono  1.4e-06",
-        "LSTM default  2.7e-05",
+        "LSTM chrono  1.4×10⁻⁶",
+        "LSTM default  2.7×10⁻⁵",
         "RNN default  0.22",
     ]
     heights = {}
