@@ -52,8 +52,8 @@ SCALARS = {
         Scalar("lag_below_1e3", "to a thousandth", "steps", ",.0f", math.inf, "not reached", "<1e-3"),
         Scalar("lag_below_float32", "to zero in float32", "steps", ",.0f", math.inf, "not reached", "<1e-38"),
         Scalar("lag_below_float64", "to zero in float64", "steps", ",.0f", math.inf, "not reached"),
-        Scalar("lowest", "lowest norm", "decades from its start", "+.2f", -math.inf, "−∞"),
-        Scalar("highest", "highest norm", "decades from its start", "+.2f", math.inf, "∞"),
+        Scalar("lowest", "lowest norm", "decades from its start", "+z.2f", -math.inf, "−∞"),
+        Scalar("highest", "highest norm", "decades from its start", "+z.2f", math.inf, "∞"),
         Scalar("lyapunov_max", "largest Lyapunov exponent", "nats per step", "+.1e", -math.inf, "−∞", "exponent"),
     )
 }

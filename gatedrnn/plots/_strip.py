@@ -81,7 +81,7 @@ def _boxes(axis: Axes, i: int, row: Strip, edge: str) -> None:
         axis.text(
             t + 0.5,
             i + 0.5,
-            f"{value:.2f}".replace("-", "−"),
+            f"{value:z.2f}".replace("-", "−"),
             ha="center",
             va="center",
             fontsize=9,

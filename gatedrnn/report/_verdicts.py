@@ -24,7 +24,7 @@ def verdict(run: Run) -> str:
     if run["verdict"] == "exploding":
         return f"exploding: 10^{say('highest', '.1f')} times its start within {horizon}{rate}"
     if run["verdict"] == "isometric":
-        span = f"10^{say('lowest', '.2f')} and 10^{say('highest', '.2f')}"
+        span = f"10^{say('lowest', 'z.2f')} and 10^{say('highest', 'z.2f')}"
         return f"isometric: between {span} of its start over {horizon}{rate}"
     reached = [f", {known[lag]:,.0f} to zero in {name}" for name in FLOORS if (lag := f"lag_below_{name}") in known]
     return f"vanishing: {say('lag_below_1e3', ',.0f')} steps to a thousandth{''.join(reached)}{rate}"

@@ -116,3 +116,10 @@ def test_wrong_data_are_named(profiled, gate_map):
         plots.waterfall(two)
     with pytest.raises(ValueError, match=r"must be \[H, N\], \[H\] and \[N\]; got \(40, 16\), \(16,\) and \(40,\)"):
         plots.gate_heatmap([{**gate_map(), "values": gate_map()["values"].T}])
+
+
+def test_a_strip_has_no_negative_zero():
+    """What rounds to zero has no sign; what does not has a minus, and no hyphen."""
+    panels = [("", [plots.Strip("row", [-0.001, -0.5], -1.0, 1.0)])]
+    axis = plots.sentence_strip(["a", "b"], panels, title="t", subtitle="s").axes[0]
+    assert {"0.00", "−0.50"} <= {text.get_text() for text in axis.texts}

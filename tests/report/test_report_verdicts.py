@@ -27,6 +27,11 @@ def test_a_single_row():
     assert told([0.0]) == "isometric: between 10^0.00 and 10^0.00 of its start over 0 steps"
 
 
+def test_nothing_lost_has_no_sign():
+    """A rounding below 1 is no "10^-0.00"."""
+    assert told([0.0, -1e-4]).startswith("isometric: between 10^0.00 and 10^0.00 of its start")
+
+
 @pytest.mark.parametrize("lost", [[0, -0.1, -0.2, -np.inf], [-np.inf] * 3])
 def test_exact_zeros(lost):
     """A gradient that is exactly zero passes every level there, and is no number in the sentence."""
