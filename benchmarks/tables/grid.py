@@ -11,6 +11,7 @@ from benchmarks.speed.grid import RECORD
 from benchmarks.speed.shares import QUESTIONS, Question, by_draw, ratio_of, shares_table
 from benchmarks.speed.systems import COMMON, OURS
 from benchmarks.tables.durations import BUSY
+from gatedrnn._registry import CELLS
 from gatedrnn.plots._style import Theme, headline, lay_out, themed
 
 MARKERS = dict(zip(COMMON, "osD", strict=True))
@@ -51,8 +52,9 @@ def grid_picture(path: Path) -> None:
         for axis, question in zip(axes, shown, strict=True):
             scatter(axis, draws, question, theme)
         axes[0].set_ylabel("our time / theirs")
-        axes[-1].legend(frameon=False, fontsize=10)
-        headline(figure, "gatedrnn as it comes, at sizes drawn at random", conditions(record).partition(". ")[0])
+        axes[-1].legend(frameon=False, fontsize=10, loc="lower left", bbox_to_anchor=(1, 0), handletextpad=0)
+        drawn = conditions(record).partition(". ")[0]
+        headline(figure, "gatedrnn as it comes, at sizes drawn at random", f"{drawn}; dashed: what is wanted")
         figure.savefig(path, dpi=150)
         plt.close(figure)
 
@@ -63,7 +65,7 @@ def scatter(axis: Axes, draws: list[dict[str, Row]], question: Question, theme: 
     for cell, colour in zip(COMMON, theme.cells, strict=False):
         mine = [(row["B"] * row["H"], ratio) for row, ratio in points if row["cell"] == cell]
         units, ratios = [x for x, _ in mine], [y for _, y in mine]
-        axis.scatter(units, ratios, s=34, c=colour, marker=MARKERS[cell], alpha=0.8, linewidths=0, label=cell)
+        axis.scatter(units, ratios, s=34, c=colour, marker=MARKERS[cell], alpha=0.8, linewidths=0, label=CELLS[cell])
     for bar, side in zip(question.bars, ("top", "bottom"), strict=False):  # the second is the higher one
         axis.axhline(bar.ratio, color=theme.ink, linewidth=0.9, linestyle="--", zorder=0)
         words, place = f" ≤ {bar.ratio:g} in {bar.share:.0%}", axis.get_yaxis_transform()

@@ -17,6 +17,7 @@ MARKERS = "osD^v<>Xph*"  # lines lie on each other where XLA makes the same prog
 def speed_picture(path: Path) -> None:
     """Time forward, time forward + backward and memory, against T and against B, one line per system."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator
 
     record = speed_record()
     growth, first, last = record["growth"], record["growth"][0], record["growth"][-1]
@@ -25,12 +26,12 @@ def speed_picture(path: Path) -> None:
         ("forward alone (s)", [(row, row["forward"]["ms"] / 1e3) for row in growth]),
         ("forward + backward (s)", [(row, row["gradient"]["ms"] / 1e3) for row in growth if row["gradient"]]),
         (
-            "peak memory of forward + backward\nbeyond inputs, outputs and gradients (MB)",
+            "peak memory of\nforward + backward beyond inputs,\noutputs and gradients (MB)",
             [(row, row["bytes"] / 1e6) for row in memory],
         ),
     )
     styles = line_styles(dict.fromkeys(row["system"] for row in growth))
-    figure, axes = plt.subplots(2, 3, figsize=(15, 8.6), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(11, 8.4), layout="constrained")
     handles: dict[str, Any] = {}
     for (title, points), (above, below) in zip(panels, axes.T, strict=True):
         against_t = [(row, y) for row, y in points if row["B"] == first["B"] and row["T"] != last["T"]]
@@ -40,19 +41,23 @@ def speed_picture(path: Path) -> None:
                 mine = sorted((row[letter], y) for row, y in shown if row["system"] == name)
                 if mine:
                     (handles[name],) = axis.loglog(*zip(*mine, strict=True), markersize=5, **style)
+            axis.set_xticks(sorted({row[letter] for row, _ in shown}))
+            axis.xaxis.set_major_formatter("{x:,.0f}")
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.tick_params(axis="x", labelsize=9)
             axis.set_xlabel({"T": "T (steps)", "B": "B (sequences)"}[letter])
             axis.grid(alpha=0.3)
             axis.spines[["top", "right"]].set_visible(False)
         above.set_title(f"B = {first['B']}: {title}", loc="left", fontsize=11)
         below.set_title(f"T = {last['T']:,}: {title}", loc="left", fontsize=11)
     names = [name for name in styles if name in handles]
-    figure.legend([handles[name] for name in names], names, frameon=False, fontsize=9, loc="outside right upper")
+    figure.legend([handles[name] for name in names], names, frameon=False, ncols=4, loc="outside lower center")
     missing = [
         "two devices need two sequences",
         *(f"{name} has no backward pass" for name in FORWARD_ONLY if name in names),
     ]
-    title = f"{first['cell'].upper()}, D = {first['D']}, H = {first['H']}: growth ({'; '.join(missing)})"
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    title = f"{first['cell'].upper()}, D = {first['D']}, H = {first['H']}: what longer and more sequences take"
+    figure.suptitle(f"{title}\n({'; '.join(missing)})", x=0.01, ha="left", fontweight="bold")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -92,8 +97,15 @@ def learning_pictures() -> None:
                 for entry in shown
             ]
             target = None if name in BELOW_CHANCE else shown[0]["target"]
-            figure = plots.plateau_clock(runs, title=place, target=target)
+            figure = plots.plateau_clock(runs, title=title(place, shown[0]["setup"]), target=target)
             figure.savefig(RESULTS / "records" / f"{place}.png", dpi=120)
+
+
+def title(place: str, setup: Row) -> str:
+    """What was learned, and the picture's record where that is another one than the task's own."""
+    task, horizon = setup["task"], setup["horizon"]
+    learned, own = f"{task}, {horizon:,} steps", f"{task}-{horizon}"
+    return learned if place == own else f"{learned} ({place.removesuffix(f'-{own}')})"
 
 
 def words(entry: Row, apart: bool) -> str:

@@ -122,8 +122,8 @@ def compile_table() -> str:
     """Seconds to trace and compile forward + backward, what a flag saves and costs, and whether they depend on T."""
     record = speed_record()
     growth = [row for row in record["growth"] if row["system"] == "gatedrnn" and row["B"] == record["growth"][0]["B"]]
-    lengths = ", ".join(f"{row['T']:,}: {row['compile_s']:.2f}" for row in sorted(growth, key=lambda row: row["T"]))
-    return f"{compiled_apart(record['compile'])}\n\ngatedrnn, lstm, by T: {lengths}."
+    times = ", ".join(f"{row['compile_s']:.2f} s at {row['T']:,}" for row in sorted(growth, key=lambda row: row["T"]))
+    return f"{compiled_apart(record['compile'])}\n\ngatedrnn's lstm takes, by T: {times}."
 
 
 def compiled_apart(rows: list[Row]) -> str:
