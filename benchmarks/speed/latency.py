@@ -157,7 +157,7 @@ def latency_table() -> str:
         (
             row["cell"],
             f"{row['batch']} {row['width']} {row['hidden']}",
-            *(number(row["microseconds"][name], ".0f") for name in SYSTEMS),
+            *(number(row["microseconds"][name], ",.0f") for name in SYSTEMS),
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""Names of the library, wherever they stand as code, lead to their place in the API; formulas become MathML."""
+"""Names of the library lead to their place in the API, pictures to themselves; formulas become MathML."""
 
 import html
 import re
@@ -9,11 +9,13 @@ from mkdocs.structure.pages import Page
 from gatedrnn._registry import CELLS
 
 NAME = re.compile(r"<code>((?:gr|gatedrnn)\.[A-Za-z_.]+?)(\(.*?\))?</code>(?![^<]*</(?:a|h\d)>)")
+PICTURE = re.compile(r'<p>(<img [^>]*src="([^"]+)"[^>]*>)</p>')
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def on_page_content(content: str, page: Page, **_: object) -> str:
     """After Markdown, before the references are resolved."""
+    content = PICTURE.sub(r'<p><a href="\2">\1</a></p>', content)  # a picture opens by itself, as large as it is
     return FORMULA.sub(formula, NAME.sub(link, content))
 
 
