@@ -7,7 +7,7 @@ from benchmarks.shared import Row, number, table
 from benchmarks.tables.durations import BUSY
 
 HEADER = (
-    *("their model", "ours by", "outputs differ by", "gradients differ by"),
+    *("their model", "ours by", "outputs, gradients differ by"),
     *("theirs, ms", "ours, ms", "ratio", "theirs, MB", "ours, MB"),
 )
 
@@ -27,8 +27,8 @@ def models_table() -> str:
 
 def _row(row: Row) -> tuple[str, ...]:
     theirs, ours = row["theirs"], row["ours"]
-    differ = [number(row["errors"][what], ".0e") for what in ("outputs", "gradients")]
+    differ = ", ".join(number(row["errors"][what], ".0e") for what in ("outputs", "gradients"))
     times = [number(side["ms"], ",.0f") for side in (theirs, ours)]
     memory = [None if side["temp_bytes"] is None else side["temp_bytes"] / 1e6 for side in (theirs, ours)]
     ratio = number(ours["ms"] / theirs["ms"], ".2f")
-    return (row["peer"], row["model"], row["here"], *differ, *times, ratio, *(number(each, ",.0f") for each in memory))
+    return (row["peer"], row["model"], row["here"], differ, *times, ratio, *(number(each, ",.0f") for each in memory))

@@ -50,7 +50,7 @@ def test_the_table_shows_the_record(tmp_path, monkeypatch):
     made |= {"size": dict(zip("BDHT", SIZE, strict=True))}
     (tmp_path / "models.json").write_text(json.dumps(made))
     head, _, line, _, told = model_tables.models_table().splitlines()
-    assert line == "| torch | m | h | 1e−06 | 3e−06 | 50 | 25 | 0.50 | – | 7 |"
+    assert line == "| torch | m | h | 1e−06, 3e−06 | 50 | 25 | 0.50 | – | 7 |"
     assert told == "B 16 D 32 H 128 T 500; medians of 11 turns; 2 cores beside other work. jax 1.2.3."
 
 
