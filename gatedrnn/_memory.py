@@ -1,9 +1,10 @@
-"""How much memory this machine has, in bytes."""
+"""How much memory there is, in bytes: of this machine, and of the device that JAX computes on."""
 
 import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -48,6 +49,21 @@ def _windows_bytes() -> int:
     kernel = getattr(getattr(ctypes, "windll", None), "kernel32", None)
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
     return int(status.physical) if kernel and kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 0
+
+
+def device_bytes() -> int:
+    """What JAX may take of the memory of the device that it computes on; the machine's, where that is a CPU."""
+    import jax  # here, since commands ask for the machine's memory before JAX is loaded
+
+    chosen: Any = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
+    stats: Any = chosen.memory_stats() if hasattr(chosen, "memory_stats") else None  # None on a CPU
+    return int((stats or {}).get("bytes_limit", 0)) or machine_bytes()
+
+
+def beyond_memory(need: int) -> str:
+    """Why arrays of `need` bytes do not fit on the device, for the end of a sentence; "" where they do."""
+    there = device_bytes()
+    return f"about {readable(min(need, 10**100))}, on a device with {readable(there)}" if need > there else ""
 
 
 def readable(count: float) -> str:

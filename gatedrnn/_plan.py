@@ -13,7 +13,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_size, fail
 from gatedrnn._contract import check_asked
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import device_bytes, readable
 from gatedrnn._method import Method
 from gatedrnn._outputs import Readout
 from gatedrnn._unroll import unroll
@@ -91,13 +91,6 @@ def plan(cell: Cell, params: Any, xs: Array | jax.ShapeDtypeStruct, *, budget: i
             return Plan(options[-1], tuple(options), budget)
     least = min(option.peak_bytes for option in options)
     raise fail("budget", f"at least {readable(least)}, what the leanest method takes", readable(budget))
-
-
-def device_bytes() -> int:
-    """What JAX may take of the memory of the device that it computes on; the machine's, where that is a CPU."""
-    chosen: Any = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
-    stats: Any = chosen.memory_stats() if hasattr(chosen, "memory_stats") else None  # None on a CPU
-    return int((stats or {}).get("bytes_limit", 0)) or machine_bytes()
 
 
 def _methods(steps: int) -> list[Method]:

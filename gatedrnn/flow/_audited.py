@@ -16,7 +16,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_callable, fail
 from gatedrnn._jax import gathered
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import device_bytes, readable
 from gatedrnn._outputs import All, Last
 from gatedrnn._sequence import Sequence, quarantine
 from gatedrnn._step import select
@@ -79,8 +79,8 @@ def _unit(cell: Cell, params: Any, sequence: Sequence) -> Array:
 
 
 def check_memory(argument: str, parts: list[int]) -> None:
-    """Raises ValueError where arrays of so many bytes would not fit into three quarters of this machine's memory."""
-    need, most = sum(parts), 3 * machine_bytes() // 4
+    """Raises ValueError where arrays of so many bytes would not fit into three quarters of the device's memory."""
+    need, most = sum(parts), 3 * device_bytes() // 4
     if need > most:
         raise fail(argument, f"such that the audit fits into {readable(most)} of memory", readable(need))
 

@@ -1,10 +1,10 @@
-"""Whether what a measure holds at once fits into this machine's memory, asked before it starts."""
+"""Whether what a measure holds at once fits into the device's memory, asked before it starts."""
 
 import jax
 
 from gatedrnn._check import fail
 from gatedrnn._jax import is_static
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import beyond_memory
 from gatedrnn._sequence import Sequence
 from gatedrnn.flow._frames import widths_of
 
@@ -25,7 +25,7 @@ def check_room(argument: str, sequence: Sequence, per_step: int = 0, inputs: int
     size = sum(widths_of(sequence.carry))
     item = max((part.dtype.itemsize for part in jax.tree.leaves(sequence.carry)), default=4)
     need = item * batch * (steps * (per_step * size + inputs * width) + at_once * size)
-    if need > machine_bytes():
+    beyond = beyond_memory(need)
+    if beyond:
         sizes = f"{steps:,} steps, batch {batch:,}, {size:,} numbers in the carry and {width:,} features"
-        got = f"{sizes}, about {readable(need)}, on a machine with {readable(machine_bytes())}"
-        raise fail(argument, "such that what is measured fits in memory", got)
+        raise fail(argument, "such that what is measured fits in memory", f"{sizes}, {beyond}")

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_floating, check_list, check_size, fail, shown
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import beyond_memory
 from gatedrnn.flow._comparison import Comparison, GateMap, Run
 from gatedrnn.flow._measure import Job, measure
 from gatedrnn.flow._provenance import device, versions
@@ -101,7 +101,7 @@ def compare(
 
 
 def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DTypeLike, state_size: int = 0) -> None:
-    """Raises ValueError where `compare` would need more memory than the machine has; an estimate from above.
+    """Raises ValueError where `compare` would need more memory than the device has; an estimate from above.
 
     Counted: the inputs and the copies cut from them, the trajectory of the carry (of `state_size` S, of the LSTM's 2 H
     at least), one segment's gates, the norms, and the weights of four gates with their transposes and gradients.
@@ -110,12 +110,10 @@ def check_memory(steps: int, batch: int, width: int, hidden_size: int, dtype: DT
     item = max(jnp.dtype(dtype).itemsize, 4)
     per_row = 3 * steps * width + 4 * steps + 2 * state * steps + 128 * 16 * state
     need = 2 * item * (batch * per_row + 3 * 4 * hidden_size * (hidden_size + width))
-    if need > machine_bytes():
+    beyond = beyond_memory(need)
+    if beyond:
         sizes = f"{steps:,} steps, batch {batch}, {width} features and {hidden_size} hidden units"
-        raise ValueError(
-            f"`xs` and `hidden_size` must fit in memory; got {sizes}, about {readable(min(need, 10**100))}, "
-            f"on a machine with {readable(machine_bytes())}."
-        )
+        raise ValueError(f"`xs` and `hidden_size` must fit in memory; got {sizes}, {beyond}.")
 
 
 def _check_inputs(xs: Array | Mapping[str, Array], dtype: DTypeLike) -> dict[str, Array]:

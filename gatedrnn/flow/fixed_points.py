@@ -17,7 +17,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_number, check_size, fail
 from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import beyond_memory
 from gatedrnn._sequence import check_carry, check_sequence
 from gatedrnn.flow._frames import widths_of
 
@@ -113,14 +113,10 @@ def fixed_points(
         count = rows[0][0] if rows and rows[0] else 1
         carries = check_carry("carries", carries, cell.initial_carry(params, count), True)
     starts, size = len(jax.tree.leaves(carries)[0]), sum(widths_of(carries))
-    need = 8 * starts * size * size * x.dtype.itemsize
-    if need > machine_bytes():
-        got = f"{starts:,} carries of {size:,} numbers, about {readable(need)}"
-        raise fail(
-            "carries",
-            "so few that their Jacobians fit in memory",
-            f"{got}, on a machine with {readable(machine_bytes())}",
-        )
+    beyond = beyond_memory(8 * starts * size * size * x.dtype.itemsize)
+    if beyond:
+        got = f"{starts:,} carries of {size:,} numbers, {beyond}"
+        raise fail("carries", "so few that their Jacobians fit in memory", got)
     h, off, jacobians = (np.asarray(a) for a in _searched(cell, params, x, carries, steps))
     return _points(carries, h, off, jacobians, slow, apart)
 

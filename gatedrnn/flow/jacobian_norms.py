@@ -19,7 +19,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_list, check_size, fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered, scan
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import beyond_memory
 from gatedrnn._sequence import Sequence, check_sequence, poison, quarantine
 from gatedrnn._step import guarded_step
 from gatedrnn.flow._order import in_order
@@ -107,12 +107,10 @@ def _check_times(times: Any, steps: int) -> np.ndarray:
 
 def _check_memory(count: int, batch: int, size: int, item: int) -> None:
     """Raises ValueError before it starts where the matrices would not fit; an estimate from above."""
-    need = 4 * (count + 1) * batch * size**2 * item
-    if need > machine_bytes():
-        raise ValueError(
-            f"`times` must be so few that their Jacobians fit in memory; got {count} times, batch {batch} and carries "
-            f"of {size:,} numbers, about {readable(need)}, on a machine with {readable(machine_bytes())}."
-        )
+    beyond = beyond_memory(4 * (count + 1) * batch * size**2 * item)
+    if beyond:
+        got = f"{count} times, batch {batch} and carries of {size:,} numbers, {beyond}"
+        raise fail("times", "so few that their Jacobians fit in memory", got)
 
 
 @functools.partial(jax.jit, static_argnums=0)

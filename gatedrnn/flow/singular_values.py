@@ -19,7 +19,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_list, check_size, fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._jax import gathered, scan
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import beyond_memory
 from gatedrnn._sequence import Sequence, check_sequence, quarantine
 from gatedrnn._step import restart, select
 from gatedrnn.flow._frames import linearised, random_directions, widths_of
@@ -109,11 +109,10 @@ def singular_values(
     marks = _times(times, steps)
     width = min(k + SPARE, size)
     item = max(part.dtype.itemsize for part in jax.tree.leaves(sequence.carry))
-    need = item * batch * (2 * steps * size + len(marks) * 6 * width * (size + width))
-    if need > machine_bytes():
+    beyond = beyond_memory(item * batch * (2 * steps * size + len(marks) * 6 * width * (size + width)))
+    if beyond:
         sizes = f"k = {k:,}, {len(marks)} times, {steps:,} steps, batch {batch:,} and {size:,} numbers in the carry"
-        got = f"{sizes}, about {readable(need)}, on a machine with {readable(machine_bytes())}"
-        raise fail("k", "so small that the frames fit in memory", got)
+        raise fail("k", "so small that the frames fit in memory", f"{sizes}, {beyond}")
     found, change = _singular_values(cell, k, passes if width < size else 1, params, sequence, jnp.asarray(marks))
     rows = (found, change) if np.ndim(xs) == 3 else (found[:, 0], change[:, 0])
     return SingularValues(marks, *rows)

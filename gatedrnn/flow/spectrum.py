@@ -20,7 +20,7 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_flag, check_size, fail, shown
 from gatedrnn._forms import Carry
 from gatedrnn._jax import concrete, gathered
-from gatedrnn._memory import machine_bytes, readable
+from gatedrnn._memory import beyond_memory
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn.flow._frames import widths_of
 from gatedrnn.flow._growth import How
@@ -202,9 +202,7 @@ def _check_memory(sequence: Sequence, how: How) -> None:
     blocks = -(-steps // length)
     numbers = batch * (6 * size * how.k + 3 * blocks * how.k + 4 * steps)
     numbers += batch * size * (length + blocks) if how.backward else 0
-    need = numbers * max(part.dtype.itemsize for part in jax.tree.leaves(sequence.carry))
-    if need > machine_bytes():
-        sizes = f"k = {how.k:,}, batch {batch:,} and {size:,} numbers in the carry, about {readable(need)}"
-        raise fail(
-            "k", "so small that the frames fit in memory", f"{sizes}, on a machine with {readable(machine_bytes())}"
-        )
+    beyond = beyond_memory(numbers * max(part.dtype.itemsize for part in jax.tree.leaves(sequence.carry)))
+    if beyond:
+        sizes = f"k = {how.k:,}, batch {batch:,} and {size:,} numbers in the carry"
+        raise fail("k", "so small that the frames fit in memory", f"{sizes}, {beyond}")

@@ -52,6 +52,6 @@ def test_bad_input(made, line, check_refused):
 
 def test_too_much_memory(made, check_refused, monkeypatch):
     """How much it would need is said before anything is run."""
-    monkeypatch.setattr("gatedrnn.flow._audited.machine_bytes", lambda: 1000)
+    monkeypatch.setattr("gatedrnn.flow._audited.device_bytes", lambda: 1000)
     line = ("inspect", "prose", "--text", "cats.txt")
     check_refused(line, "`horizon` must be such that the audit fits into 750 bytes of memory; got ")

@@ -132,7 +132,7 @@ def test_the_state_counts_in_memory(monkeypatch):
     wide = dataclasses.replace(
         HALF, name="wide", initial_carry=lambda a, batch_size=None: gr.RNNState(jnp.zeros((batch_size or 1, 5000)))
     )
-    monkeypatch.setattr(compare_module, "machine_bytes", lambda: 200_000_000)
+    monkeypatch.setattr("gatedrnn._memory.device_bytes", lambda: 200_000_000)
     gr.flow.compare([HALF], jnp.ones((5, 1, 1)), hidden_size=2, seeds=1)
     with pytest.raises(ValueError, match="must fit in memory"):
         gr.flow.compare([wide], jnp.ones((5000, 1, 1)), hidden_size=2, seeds=1)
@@ -179,6 +179,6 @@ def test_the_need_is_estimated_from_above(cell, sizes, monkeypatch):
     norms = jax.jit(lambda params, xs: gr.flow.adjoint(cell, params, xs).log10_norm)
     used = norms.lower(params, xs).compile().memory_analysis()
     taken = used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
-    monkeypatch.setattr(compare_module, "machine_bytes", lambda: taken)
+    monkeypatch.setattr("gatedrnn._memory.device_bytes", lambda: taken)
     with pytest.raises(ValueError, match="must fit in memory"):
         compare_module.check_memory(steps, batch, width, hidden, jnp.float32)

@@ -80,6 +80,6 @@ def test_too_much_memory_is_refused_before_it_is_taken():
     with pytest.raises(ValueError, match="must fit in memory") as caught:
         gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=1_000_000)
     sizes = "10 steps, batch 2, 3 features and 1000000 hidden units"
-    assert re.search(rf"got {sizes}, about \d+(\.\d)? TB, on a machine with .*B\.$", str(caught.value))
+    assert re.search(rf"got {sizes}, about \d+(\.\d)? TB, on a device with .*B\.$", str(caught.value))
     with pytest.raises(ValueError, match="must fit in memory"):
         gr.flow.compare([gr.lstm], jnp.zeros((10, 2, 3)), hidden_size=10**400)

@@ -1,7 +1,5 @@
 """gr.flow.sensitivity and gr.flow.jacobian_norms: finite differences, explicit products, and JAX's own gradient."""
 
-import sys
-
 import flow_reference
 import jax
 import jax.numpy as jnp
@@ -109,7 +107,7 @@ def test_norms_between_times(problem, put, monkeypatch):
     given = {"times": 3, "reset": jnp.zeros((4, 1), bool).at[2].set(True)}
     norms = gr.flow.jacobian_norms(gr.lstm, put(params), broken, **given).spectral[..., 0]
     assert np.isnan(norms[1, 0]) and np.isneginf(norms[2, :2]).all() and np.isneginf(norms[0, 1:]).all()
-    monkeypatch.setattr(sys.modules["gatedrnn.flow.jacobian_norms"], "machine_bytes", lambda: 1000)
+    monkeypatch.setattr("gatedrnn._memory.device_bytes", lambda: 1000)
     with pytest.raises(ValueError, match=r"`times` must be so few .* got 4 times, batch 3 .* of 10 .* 24 kB"):
         run(times=times)
     for wrong in ([13], [], 0, "all"):

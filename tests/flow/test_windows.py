@@ -131,7 +131,7 @@ def test_scale_and_zero():
 
 def test_too_much_memory(monkeypatch):
     """Is said before anything is run."""
-    monkeypatch.setattr("gatedrnn.flow._audited.machine_bytes", lambda: 4_000)
+    monkeypatch.setattr("gatedrnn.flow._audited.device_bytes", lambda: 4_000)
     params, xs = gr.gru.init(jax.random.key(0), D, H), jnp.zeros((T, B, D))
     for audit in (gr.flow.window_audit, gr.flow.precision_audit):
         with pytest.raises(
