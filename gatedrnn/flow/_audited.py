@@ -78,6 +78,18 @@ def _unit(cell: Cell, params: Any, sequence: Sequence) -> Array:
     return pull(unit_cotangent(jax.ShapeDtypeStruct(like.shape[1:], like.dtype)))[0]
 
 
+def check_weights(params: Any) -> None:
+    """Raises ValueError where a leaf is no float: a key, a count. An audit takes the gradient in every one."""
+    for place, leaf in zip(paths(params), jax.tree.leaves(params), strict=True):
+        dtype = jnp.result_type(leaf)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise fail(
+                "params",
+                "of floating-point weights alone, in which an audit takes the gradient",
+                f"{dtype} at {place!r}",
+            )
+
+
 def check_memory(argument: str, parts: list[int]) -> None:
     """Raises ValueError where arrays of so many bytes would not fit into three quarters of the device's memory."""
     need, most = sum(parts), 3 * device_bytes() // 4

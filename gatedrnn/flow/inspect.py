@@ -16,7 +16,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_callable, check_size, fail
 from gatedrnn._sequence import Sequence, check_sequence
-from gatedrnn.flow._audited import check_memory, cotangents, sizes
+from gatedrnn.flow._audited import check_memory, check_weights, cotangents, sizes
 from gatedrnn.flow._between import named_parts
 from gatedrnn.flow._carried import Carried, carried
 from gatedrnn.flow._frames import widths_of
@@ -95,6 +95,7 @@ def inspect(
     if xs.ndim != 3 or 0 in xs.shape:
         raise fail("xs", "[T, B, D] of at least one step, row and feature", xs.shape)
     sequence = check_sequence(cell, params, xs, None)
+    check_weights(params)
     check_fits("xs", sequence.carry, params, xs.shape)
     if along is not None:
         along = _check_finite("along", f"like `xs`, {xs.shape}", along)

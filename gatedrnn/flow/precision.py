@@ -25,7 +25,7 @@ from gatedrnn._jax import gathered
 from gatedrnn._outputs import All
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn._visit import visit
-from gatedrnn.flow._audited import check_memory, cotangents, paths, sizes
+from gatedrnn.flow._audited import check_memory, check_weights, cotangents, paths, sizes
 from gatedrnn.flow._backward import Ran, after, ran
 from gatedrnn.flow._groups import finite
 from gatedrnn.flow._order import turned
@@ -155,6 +155,7 @@ def precision_audit(
     tolerance = check_number("tolerance", tolerance, above=0.0)
     names = _check_dtypes(dtypes)
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse)
+    check_weights(params)
     batched = np.ndim(xs) == 3
     steps, batch = sequence.xs.shape[:2]
     if not steps or not batch:

@@ -25,7 +25,7 @@ from gatedrnn._method import run_whole
 from gatedrnn._outputs import All
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn._visit import visit
-from gatedrnn.flow._audited import check_memory, cotangents, paths, sizes
+from gatedrnn.flow._audited import check_memory, check_weights, cotangents, paths, sizes
 from gatedrnn.flow._backward import Ran, ran
 from gatedrnn.flow._groups import finite, finites
 from gatedrnn.flow._order import turned
@@ -128,6 +128,7 @@ def window_audit(
         truncating backpropagation through time to control gradient bias", 2019, https://arxiv.org/abs/1905.07473
     """
     sequence = check_sequence(cell, params, xs, carry, mask, reset, reverse, stepwise=False)
+    check_weights(params)
     steps = sequence.xs.shape[0]
     if not steps or not sequence.xs.shape[1]:
         raise fail("xs", "of at least one step and one row", np.shape(xs))

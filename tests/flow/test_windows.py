@@ -162,3 +162,18 @@ def test_errors(options, message):
         gr.flow.window_audit(gr.gru, params, xs, **options)
     with pytest.raises(ValueError, match="`xs` must be of at least one step"):
         gr.flow.window_audit(gr.gru, params, xs[:0])
+
+
+@pytest.mark.parametrize("audit", [gr.flow.window_audit, gr.flow.precision_audit, gr.flow.inspect])
+def test_weights_that_are_no_floats(audit):
+    """A key, or a count, has no gradient: said by its place."""
+    params, xs = gr.rnn.init(jax.random.key(0), D, H), jnp.ones((T, 2, D))
+    for leaf, dtype in ((jax.random.key(0), "key"), (jnp.int32(3), "int32")):
+        given = params._replace(unit={"more": leaf})
+        step = lambda params, carry, x: gr.rnn.step(params._replace(unit=()), carry, x)
+        first = lambda params, batch_size=None: gr.rnn.initial_carry(params._replace(unit=()), batch_size)
+        cell = gr.Cell.from_step("own", step, init=None, initial_carry=first)
+        with pytest.raises(
+            ValueError, match=f"`params` must be of floating-point weights alone.*{dtype}.* at 'unit.more'"
+        ):
+            audit(cell, given, xs)
