@@ -49,13 +49,18 @@ class Auto:
     """What `unroll` does where no method is given.
 
     A cell with `step` alone, with a carry of several dtypes, or with a function that reads a value of a transformation
-    around it which is none of the weights, is run by `Autodiff`; any other as by `Segmented`, with its gradient, but
-    for these, on a CPU. At B >= 64 and T <= 64 it is `Autodiff`, unless H < 64. At D < H and B * H >=
-    256 one `lax.scan` of the step runs in the place of segments where no derivative is asked for; and from 512 on also
-    on the way forward where one is, if the carry is h alone, or kept. Of several gates at D = 1 neither holds, nor at
-    D >= 64 and 128 <= H < 512 where a gate of the inputs takes B * D * H * T >= 2^28 products. At B = 1
-    or T <= 16 the reverse loop reads U as it is, and does not lay U^T out first. At H >= 128 and T <= 1,000, and at H
-    >= 32 and T <= 64, gates and carry are kept for the gradient and not computed again, where they take at most 32 MiB.
+    around it which is none of the weights, is run by `Autodiff`; any other as by `Segmented`, with its gradient. On a
+    CPU sizes decide further:
+
+    - B >= 64, T <= 64 and H >= 64, but for several gates at D = 1: `Autodiff`.
+    - D < H and B * H >= 256: one `lax.scan` of the step runs in the place of segments where no derivative is asked for;
+      from 512 on also on the way forward where one is, if the carry is h alone, or kept.
+    - Several gates at D = 1, or at D >= 64 and 128 <= H < 512 where a gate of the inputs takes B * D * H * T >= 2^28
+      products: segments forward all the same, which hoist them.
+    - B = 1 or T <= 16: the reverse loop reads U as it is, and does not lay U^T out first.
+    - H >= 128 and T <= 1,000, or H >= 32 and T <= 64: gates and carry are kept for the gradient and not computed again,
+      where they take at most 32 MiB.
+
     A network's cells are each run their own way.
 
     Attributes:
