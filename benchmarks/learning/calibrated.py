@@ -16,6 +16,8 @@ HELD_OUT = (
 """Chosen before anything was fitted: of the tasks, digits, counting and parity are in no other record."""
 
 
+MARKERS = "osD^vPX*"
+
 EVERY_STEP = ("anbn", "digits", "parity", "permuted-digits")
 """Tasks without marked steps, for which a forecast is not made: here each step is taken for one among the others."""
 
@@ -88,7 +90,7 @@ def picture(record: Row, calibrated: tuple[str, ...], path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
     for axis, records in zip(axes, (calibrated, HELD_OUT), strict=True):
         named = set[str]()
@@ -105,13 +107,17 @@ def picture(record: Row, calibrated: tuple[str, ...], path: Path) -> None:
                 said = [min(run["batch"] * run["forecast"], 1e8) for run in shown]
                 label = None if name in named else name
                 named.add(name)
-                axis.scatter(came, said, 18, "none" if hollow else f"C{place}", edgecolors=f"C{place}", label=label)
+                face = "none" if hollow else f"C{place}"
+                axis.scatter(came, said, 18, face, MARKERS[place], edgecolors=f"C{place}", label=label)
         ends = np.array([1e1, 1e8])
         axis.plot(ends, ends, "k", linewidth=0.8)
-        axis.fill_between(ends, ends / 2, ends * 2, color="k", alpha=0.08, linewidth=0)
+        axis.fill_between(ends, ends / 2, ends * 2, color="k", alpha=0.08, linewidth=0, label="within a factor of 2")
         axis.set(xscale="log", yscale="log", xlim=(1e1, 1e6), ylim=(2e1, 1.5e8))
         axis.set_xlabel("sequences until the plateau was left (hollow: it was not, by then)")
         axis.set_title("calibration" if records is calibrated else "held out", loc="left")
         axis.legend(frameon=False, fontsize=8)
-    axes[0].set_ylabel("forecast before training (at most 10⁸ shown)")
+    axes[0].set_ylabel("forecast before training, sequences\n(at most 10⁸ shown)")
+    figure.suptitle(
+        "Sequences until the plateau is left: the forecast, and what came", x=0.01, ha="left", weight="bold"
+    )
     figure.savefig(path, dpi=130)

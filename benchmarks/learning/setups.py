@@ -75,17 +75,17 @@ def adding_writable() -> list[Entry]:
 
     Units, learning rate and updates were chosen on the seeds 100 to 107, at 10,000 steps.
     """
-    updates, every = WRITABLE_UPDATES, 25
+
+    def entry(label: str, setup: gr.train.Setup, seeds: tuple[int, ...], seconds: float | None = None) -> Entry:
+        return Entry(label, setup, WRITABLE_UPDATES, seeds, None, 25, 8, final_test(setup), seconds=seconds)
+
     shorter = [
-        Entry(f"{cell.name} {horizon:,}", setup, updates, tuple(range(5)), None, every, 8, final_test(setup))
-        for cell, horizon in ((gr.lstm, 10_000), (gr.gru, 10_000), (gr.lstm, 100_000), (gr.gru, 100_000))
-        for setup in (writable_adding(horizon, cell),)
+        entry(f"{cell.name} {horizon:,}", writable_adding(horizon, cell), tuple(range(5)))
+        for horizon in (10_000, 100_000)
+        for cell in (gr.lstm, gr.gru)
     ]
     longest = writable_adding(1_000_000, gr.lstm)
-    name, tests = "lstm 1,000,000, seed", final_test(longest)
-    return shorter + [
-        Entry(f"{name} {seed}", longest, updates, (seed,), None, every, 8, tests, seconds=900) for seed in range(5)
-    ]
+    return shorter + [entry(f"lstm 1,000,000, seed {seed}", longest, (seed,), 900) for seed in range(5)]
 
 
 def copy_1000() -> list[Entry]:
