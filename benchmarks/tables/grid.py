@@ -34,7 +34,9 @@ def conditions(record: Row) -> str:
     sizes = ", ".join(f"{letter} {number(low, ',')} to {number(high, ',')}" for letter, low, high in spans)
     kept = f"within {number(limits['bytes'] / 1e9, 'g')} GB and {number(limits['seconds'], 'g')} s"
     devices = f"{record['devices']} device{'s' if record['devices'] > 1 else ''}"
-    where = f"{devices} on {record['device']['cores']} cores{' beside other work' if record['load'] > BUSY else ''}"
+    processes = f"{record['processes']} process{'es' if record['processes'] > 1 else ''} each"
+    beside = " beside other work" if record["load"] > BUSY else ""
+    where = f"{processes}, {devices} on {record['device']['cores']} cores{beside}"
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return f"{record['draws']} draws of seed {record['seed']}: {sizes}, log-uniform, {kept}; {where}. {versions}"
 

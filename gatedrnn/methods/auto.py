@@ -25,6 +25,7 @@ ROWS, STEPS = 64, 64  # from here on many, and up to here few
 UNITS, FEWER = 128, 32  # from here on wide; below here so narrow that to compute again costs less than to keep
 LONGER = 1_000  # steps, beyond which it costs less, too
 NUMBERS = 256  # B * H, from which on a step's own product of few inputs is no slower than a segment's
+FEWEST = 4  # steps of one row, which take no longer than to begin a second loop
 MORE = 512  # and on the way forward of a derivative
 WIDTH, MOST, WORK = 64, 512, 2**28  # D, H and B D H T of large products, which gain more than a loop costs to compile
 LAID = 16  # steps, beyond which it pays to lay U^T out
@@ -38,6 +39,7 @@ SHORT = f"B >= {ROWS} rows keep every step's products busy, and T <= {STEPS} ste
 HELD = f"H >= {UNITS} and T <= {LONGER:,}, or T <= {STEPS}, and what the gradient reads is kept, not computed again"
 NARROW = f"D < H and B H >= {NUMBERS}, and to hoist the inputs' product gains less than it costs"
 LARGE = f"D >= {WIDTH}, {UNITS} <= H < {MOST}, B D H T >= 2^28 and several gates: the inputs' product is hoisted"
+BRIEF = f"D < H, B = 1 and T <= {FEWEST}, and a second loop takes longer than these steps"
 WIDE = f"D >= H or B H < {NUMBERS}, and the inputs' product is hoisted"
 LONG = f"B > 1 and T > {LAID}, and U^T is laid out before the reverse loop"
 FEW = f"B = 1 or T <= {LAID}, and the reverse loop reads U as it is"
@@ -53,8 +55,8 @@ class Auto:
     CPU sizes decide further:
 
     - B >= 64, T <= 64 and H >= 64, but for several gates at D = 1: `Autodiff`.
-    - D < H and B * H >= 256: one `lax.scan` of the step runs in the place of segments where no derivative is asked for;
-      from 512 on also on the way forward where one is, if the carry is h alone, or kept.
+    - D < H, and B * H >= 256 or B = 1 and T <= 4: one `lax.scan` of the step runs in the place of segments where no
+      derivative is asked for; at B * H >= 512 also on the way forward where one is, if the carry is h alone, or kept.
     - Several gates at D = 1, or at D >= 64 and 128 <= H < 512 where a gate of the inputs takes B * D * H * T >= 2^28
       products: segments forward all the same, which hoist them.
     - B = 1 or T <= 16: the reverse loop reads U as it is, and does not lay U^T out first.
@@ -138,11 +140,12 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
         return _Chosen(None, 0, SHORT)
     large = len(cell.gates) > 1 and width >= WIDTH and UNITS <= units < MOST and carry.h.size * width * steps >= WORK
     narrow = width < units and carry.h.size >= NUMBERS
-    plain = narrow and not (single or large)
+    brief = width < units and batch == 1 and steps <= FEWEST
+    plain = (narrow or brief) and not (single or large)
     laid_out, keeps = batch > 1 and steps > LAID, _keeps(cell, carry, steps)
     stepwise = plain and (keeps or len(carry) == 1) and carry.h.size >= MORE
     why = [
-        NARROW if plain else SINGLE if single else LARGE if narrow else WIDE,
+        (NARROW if narrow else BRIEF) if plain else SINGLE if single else LARGE if narrow else WIDE,
         LONG if laid_out else FEW,
         *([HELD] if keeps else []),
     ]

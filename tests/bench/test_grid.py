@@ -99,6 +99,24 @@ def test_ratios_are_of_the_same_turn():
     assert measuring.ratio(taken, "peer") == 0.5
 
 
+def test_processes_are_merged():
+    """Medians of times and of ratios, whichever process they are of; the least and largest; every turn."""
+
+    def found(ms, ratio, compiled):
+        told = {"ms": ms, "spread": [ms - 1, ms + 1], "turns": 5}
+        place = {"draw": 3, "cell": "gru"}
+        ours = place | {"system": "gatedrnn", "compile_s": compiled, "trace_s": 0.1, "forward": told, "gradient": told}
+        theirs = told | {"ratio": ratio}
+        peer = {"system": "torch.nn", "compile_s": None, "trace_s": None, "forward": theirs, "gradient": theirs}
+        return [ours, place | peer]
+
+    ours, peer = measuring.merged([found(5.0, 0.9, 1.0), found(9.0, 0.7, 4.0), found(7.0, 1.2, 2.0)])
+    whole = {"ms": 7.0, "spread": [4.0, 10.0], "turns": 15}
+    told = whole | {"ratio": 0.9, "ratios": [0.9, 0.7, 1.2]}
+    assert ours["forward"] == ours["gradient"] == whole and peer["forward"] == peer["gradient"] == told
+    assert (ours["compile_s"], ours["draw"], peer["compile_s"]) == (2.0, 3, None)
+
+
 def rows_of(index, cell, ours, **peers):
     """A draw's rows; `peers` by system: (forward, gradient) in ms."""
     place = {"draw": index, "cell": cell} | dict(zip("BDHT", (2, 3, 4, 5000), strict=True))
@@ -130,7 +148,15 @@ def test_shares_by_hand():
 def recorded(rows):
     """A record with those rows."""
     limits = json.loads(json.dumps(WHOLE._asdict()))
-    made = {"versions": {"jax": "1.2.3"}, "device": {"cores": 2}, "load": 0.1, "devices": 1, "seed": 7, "draws": 2}
+    made = {
+        "versions": {"jax": "1.2.3"},
+        "device": {"cores": 2},
+        "load": 0.1,
+        "devices": 1,
+        "seed": 7,
+        "draws": 2,
+        "processes": 3,
+    }
     return made | {"limits": limits, "rows": rows}
 
 
@@ -146,7 +172,7 @@ def test_table_and_picture(tmp_path, monkeypatch):
     assert shares.shares_table(two_draws()) in text
     assert text.splitlines()[-1] == (
         "2 draws of seed 7: B 1 to 256, D 1 to 512, H 8 to 1,024, T 8 to 20,000, log-uniform, within 4 GB and 3 s; "
-        "1 device on 2 cores. jax 1.2.3."
+        "3 processes each, 1 device on 2 cores. jax 1.2.3."
     )
     tables.grid_picture(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -156,7 +182,8 @@ def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     """What stands in the part is not measured again; of other settings it counts for nothing."""
     out, measured = tmp_path / "grid.json", []
 
-    def measure(index, draw, budget):
+    def measure(index, draw, budget, processes):
+        assert processes == 2
         if len(measured) == 1:
             measured.append(None)
             raise KeyboardInterrupt
@@ -164,19 +191,21 @@ def test_a_killed_run_goes_on(tmp_path, monkeypatch):
         peers = dict.fromkeys(measuring.SYSTEMS[1:], (2.0, 2.0))
         return rows_of(index, draw.cell, (1.0, 1.0), **peers)
 
-    monkeypatch.setattr(measuring, "measured", measure)
+    monkeypatch.setattr(measuring, "in_processes", measure)
     with pytest.raises(KeyboardInterrupt):
-        measuring.record(0, 3, QUICK, 0.0, out)
+        measuring.record(0, 3, QUICK, 0.0, 2, out)
     assert not out.exists()
-    done = measuring.record(0, 3, QUICK, 0.0, out)
+    done = measuring.record(0, 3, QUICK, 0.0, 2, out)
     assert measured == [0, None, 1, 2] and done == json.loads(out.read_text())
     assert [path.name for path in tmp_path.iterdir()] == ["grid.json"]
     out.with_suffix(".part.json").write_text(json.dumps(done))
-    measuring.record(1, 1, QUICK, 0.0, out)
+    measuring.record(1, 1, QUICK, 0.0, 2, out)
     assert measured == [0, None, 1, 2, 0]
 
 
-@pytest.mark.parametrize("arguments", [["--quick"], ["--draws", "0"], ["--devices", "0"], ["--seed", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--quick"], ["--draws", "0"], ["--devices", "0"], ["--processes", "0"], ["--seed", "-1"]]
+)
 def test_what_is_no_record_is_refused(monkeypatch, capsys, arguments):
     """In a sentence: it must not replace the record."""
     monkeypatch.setattr("sys.argv", ["grid", *arguments])
@@ -190,7 +219,7 @@ def test_what_is_no_record_is_refused(monkeypatch, capsys, arguments):
 def test_quick(run, tmp_path, monkeypatch):
     """Two draws on two devices: every system has errors, times and ratios; table and picture are made of them."""
     out = tmp_path / "grid.json"
-    done = run("-m", "benchmarks.speed.grid", "--quick", "--devices", "2", "--out", out)
+    done = run("-m", "benchmarks.speed.grid", "--quick", "--processes", "1", "--devices", "2", "--out", out)
     assert done.returncode == 0, done.stderr
     record = json.loads(out.read_text())
     assert (record["seed"], record["draws"], record["devices"]) == (0, 2, 2) and record["commit"]

@@ -16,6 +16,8 @@ SIZES = {  # B D H T: the way forward, and that of the gradient
     (2, 6, 5, 7): ("segments", "segments"),  # wide
     (3, 2, 4, 21): ("segments", "segments"),  # U^T laid out
     (1, 5, 4, 21): ("segments", "segments"),  # one row
+    (1, 3, 5, 4): ("scan", "segments"),  # one row, four steps
+    (1, 3, 5, 5): ("segments", "segments"),  # and a fifth
     (64, 2, 8, 5): ("scan", "segments"),  # many rows, few steps, narrow
     (64, 2, 64, 5): ("scan", "scan"),  # many rows, few steps
     (2, 3, 32, 7): ("segments", "segments"),  # few steps, kept
@@ -42,6 +44,7 @@ def test_every_way_is_one_function(cell, size):
     flags["reset"] = jax.random.bernoulli(keys[3], 0.2, (steps, batch))
     found = gr.explain(cell, params, xs)
     assert [(each.forward, each.gradient) for each in found] == [SIZES[size]]
+    assert (auto.BRIEF in found[0].why) == (size == (1, 3, 5, 4))
 
     def both(method, reverse, params, xs):
         def loss(params, xs):
