@@ -66,17 +66,15 @@ def gates_of(cell: Cell, params: Any, sequence: Sequence, cells: dict[str, Cell]
     return Gates(scales, tuple(maps))
 
 
-def keeper_of(found: Paths, scales: dict[str, Floats], places: list[str], parts: list[str]) -> Keeper | None:
-    """The unit whose memory has most of the gradient in the one row whose units were kept; None where nothing arrives.
-
-    `parts` are those of the carry, in its order, which a compiled program forgets: it sorts what has names.
-    """
+def keeper_of(found: Paths, scales: dict[str, Floats], places: list[str]) -> Keeper | None:
+    """The unit whose memory has most of the gradient in the one row whose units were kept; None if nothing arrives."""
     units = found.units
     if units is None:
         return None
     row = int(units.rows[0])
     whole = np.asarray(found.whole["state"], np.float64)
     state = whole[row]  # [B]
+    parts = [part for part in found.whole if part != "state"]
     best: Keeper | None = None
     for place in places:
         part = memory_of(place, parts)

@@ -49,7 +49,10 @@ class Probe(NamedTuple):
 def check_probe(found: Any) -> Probe:
     """A `Probe`, or a tuple of its first four fields or more."""
     if isinstance(found, tuple) and 4 <= len(found) <= len(Probe._fields):
-        return Probe(*found)
+        probe = Probe(*found)
+        if 0 in jnp.shape(probe.xs):
+            raise fail("probe", "such that `xs` has at least one step, row and feature", jnp.shape(probe.xs))
+        return probe
     raise fail("probe", "such that it returns (cell, params, xs, loss)", shown(found))
 
 
@@ -106,7 +109,8 @@ def norm_of(a: Array) -> Array:
     """The Euclidean norm of all numbers, in float32 or wider."""
     wide = jnp.ravel(a).astype(accumulation_dtype(a.dtype))
     peak = jnp.abs(wide).max(initial=0)
-    return peak * jnp.linalg.norm(wide / jnp.where(peak > 0, peak, 1))  # no square leaves a float's range
+    unit = jnp.where((peak > 0) & jnp.isfinite(peak), peak, 1)
+    return unit * jnp.linalg.norm(wide / unit)  # no square leaves a float's range
 
 
 def lags(steps: int) -> np.ndarray:

@@ -17,7 +17,6 @@ from gatedrnn._cell import Cell
 from gatedrnn._check import check_array, check_callable, check_size, fail
 from gatedrnn._sequence import Sequence, check_sequence
 from gatedrnn.flow._audited import check_memory, check_weights, cotangents, sizes
-from gatedrnn.flow._between import named_parts
 from gatedrnn.flow._carried import Carried, carried
 from gatedrnn.flow._frames import widths_of
 from gatedrnn.flow._inspected import Gates, gates_of, keeper_of, looks_back, signed
@@ -127,7 +126,6 @@ def inspect(
     sign, log10 = signed(read, along)
     tell("paths")
     split, gates = _split(asked, max(int(np.median(seen)), 1), left_out)
-    parts = named_parts(sequence.carry)
     gradient = adjoint(cell, params, xs, dys=asked.dys) if split is None else split
     norms = gradient.log10_norm if isinstance(gradient, Adjoint) else gradient.whole
     profile = np.asarray(norms["state"], np.float64)  # [T + 1, B]
@@ -153,7 +151,7 @@ def inspect(
         decay=decay(np.median(profile, axis=1)),
         timescales=gates.timescales,
         gate_maps=gates.maps,
-        keeper=None if split is None else keeper_of(split, gates.timescales, list(asked.cells), parts),
+        keeper=None if split is None else keeper_of(split, gates.timescales, list(asked.cells)),
         start=start,
         units=units,
         spectrum=exponents,

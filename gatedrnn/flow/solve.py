@@ -86,7 +86,7 @@ def keeping_bias(cell: Cell) -> KeepingBias:
     return KeepingBias(len(cell.gates), cell.gates.index(gate), 1.0 if gate == cell.keeps else -1.0)
 
 
-def recurrent_gain(params: Any, value: Array) -> Any:
+def recurrent_gain(params: Any, value: Array | float) -> Any:
     """A `change`: the recurrent weights `params.recurrent["w"]` times the value; of every cell of a network."""
     found = []
 
@@ -95,7 +95,7 @@ def recurrent_gain(params: Any, value: Array) -> Any:
         if not (isinstance(given, dict) and "w" in given):
             return part
         found.append(given["w"])
-        return part._replace(recurrent={**given, "w": found[-1] * value.astype(found[-1].dtype)})
+        return part._replace(recurrent={**given, "w": found[-1] * jnp.asarray(value, found[-1].dtype)})
 
     changed = jax.tree.map(scaled, params, is_leaf=lambda part: isinstance(part, Params))
     if not found:

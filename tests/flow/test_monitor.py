@@ -182,6 +182,8 @@ def test_errors_of_a_call(tmp_path):
         jax.jit(gr.flow.monitor(step, probe))(A, XS)
     with pytest.raises(ValueError, match="`probe` must be such that it returns"):
         gr.flow.monitor(step, lambda params, xs: xs)(A, XS)
+    with pytest.raises(ValueError, match=r"`probe` must be such that `xs` has at least one step, row and feature; got"):
+        gr.flow.monitor(step, probe)(A, XS[:, :0])
     lost = gr.flow.monitor(lambda params, xs: {"loss": step(params, xs)[1]}, probe, guard="skip")
     with pytest.raises(ValueError, match="`guard` must be 'stop' for a step that returns no state"):
         lost(A, XS)  # said at once, not where the first is to be skipped

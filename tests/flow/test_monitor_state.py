@@ -45,4 +45,5 @@ def test_norms_whose_squares_no_float_holds():
         for kind, tolerance in (("float32", 1e-6), ("bfloat16", 1e-2)):
             found = norm_of(jnp.asarray([[3 * size, -4 * size, 12 * size]], kind))
             assert found.dtype == jnp.float32 and abs(found / (13 * size) - 1) < tolerance
+    assert norm_of(jnp.array([1.0, -jnp.inf])) == jnp.inf
     assert norm_of(jnp.zeros(3)) == 0 == norm_of(jnp.zeros((0, 2))) and jnp.isnan(norm_of(jnp.array([1.0, jnp.nan])))

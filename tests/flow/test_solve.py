@@ -81,6 +81,13 @@ def test_refused():
         assert "\n" not in str(told.value)
 
 
+def test_a_gain_of_python():
+    """A number as it is written scales as one of JAX, in the weights' own dtype."""
+    params = jax.tree.map(lambda a: a.astype("bfloat16"), gr.rnn.init(jax.random.key(0), 1, 4))
+    found = gr.flow.recurrent_gain(params, 2.0).recurrent["w"]
+    assert found.dtype == jnp.bfloat16 and (found == params.recurrent["w"] + params.recurrent["w"]).all()
+
+
 def test_the_gain_of_a_network():
     """Of all its cells: of two that do not meet, at rest, the one with the larger gain is critical at its inverse."""
     network = gr.stack(*(gr.rnn, gr.rnn))
