@@ -96,16 +96,18 @@ def _run(
     reset: Array | None,
 ) -> tuple[Carry, Kept, Any]:
     """The last carry, h after every step, [T, B, H] (and, as `loops` keep them, more), and segments' starts."""
-    weights = loops.weights(cell, params, carry.h)
+    weights, once = loops.weights(cell, params, carry.h), loops.runs_once(carry, kept)
 
     def segment(start: Carry, inputs: Any, _: None) -> tuple[Carry, Kept, Carry]:
-        read = inputs if loops.stepwise else read_inputs(cell, params, *inputs)
+        read = inputs if once and loops.plain else read_inputs(cell, params, *inputs)
         end, steps = loops.forward(cell, weights, start, initial, read, reverse, kept)
         return end, steps, start
 
-    if not loops.stepwise:
+    if not once:
         return over_segments(segment, carry, (xs, mask, reset), (None, None), length, reverse)
     end, steps, _ = segment(carry, (xs, mask, reset), None)
+    if not kept:
+        return end, steps, None
     starts = [first_of_segments(*part, length, reverse) for part in zip(carry, steps.parts, strict=True)]
     return end, steps, tuple(type(carry)(*parts) for parts in zip(*starts, strict=True))
 

@@ -87,15 +87,17 @@ class Loops(Protocol):
 
     Attributes:
         plain: where no derivative is asked for, one `lax.scan` of the cell's step runs in the place of segments.
-        stepwise: where one is, too, of `plain` loops: the forward loop runs once, over the whole sequence, projects as
-            it goes, and keeps the whole carry. It compiles sooner than one of segments, and is as fast.
     """
 
     @property
     def plain(self) -> bool: ...
 
-    @property
-    def stepwise(self) -> bool: ...
+    def runs_once(self, carry: Carry, kept: bool) -> bool:
+        """Whether the forward loop runs once, over the whole sequence, and not segment by segment.
+
+        `plain` loops then project as they go; others read one product for all steps. It compiles sooner. With `kept`
+        the whole carry is kept, so that what a segment starts from can be taken from it.
+        """
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         """What the forward loop reads of the weights, laid out once for a whole sequence; h as in the carry."""
@@ -108,7 +110,7 @@ class Loops(Protocol):
     ) -> tuple[Carry, Kept]:
         """The last carry, and what is known of every step: h, and with `kept` what the backward pass is given.
 
-        `inputs` are `Inputs` of a segment; where the loops are `stepwise` x, mask and reset of the whole sequence.
+        `inputs` are `Inputs`; or x, mask and reset, where `plain` loops run once.
         """
 
     def backward(
@@ -139,23 +141,22 @@ class Scans:
         keeps: the whole carry and the gates' recurrent halves are kept, and not computed again from h: of a cell
             without `norm`.
         saves: the whole carry is kept, the gates are computed again.
-        stepwise: as in `Loops`: of `plain` loops, and where the carry is h alone or `keeps` holds, since what a segment
-            starts from is taken from what is kept.
+        once: the forward loop runs once, as in `Loops`, wherever the whole carry is kept or nothing is.
     """
 
     plain: bool = False
     laid_out: bool = True
     keeps: bool = False
-    stepwise: bool = False
     saves: bool = False
+    once: bool = False
 
     def check(self, cell: Cell, carry: Carry) -> None:
         """Raises ValueError where these loops do not run such a cell."""
         if self.keeps and cell.norm is not None:
             raise fail("keeps", f"False for the cell {cell.name!r}, which has a `norm`", self.keeps)
-        if self.stepwise and not (self.plain and (self.keeps or len(carry) == 1)):
-            expected = f"False but for `plain` loops that keep the whole carry, of {len(carry)} parts"
-            raise fail("stepwise", expected, self.stepwise)
+
+    def runs_once(self, carry: Carry, kept: bool) -> bool:
+        return self.once and (not kept or self.keeps or self.saves or len(carry) == 1)
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Any:
         return params, params.spread(h)
@@ -176,7 +177,7 @@ class Scans:
         whole, parts = self.keeps and kept, (self.keeps or self.saves) and kept
 
         def step(carry: Carry, inputs: Any) -> tuple[Carry, Kept]:
-            inputs = read_inputs(cell, params, *inputs) if self.stepwise else inputs
+            inputs = inputs if isinstance(inputs, Inputs) else read_inputs(cell, params, *inputs)
             after, gates_h = advance(cell, hear, unit, initial, carry, inputs)
             return after, Kept(tuple(after) if parts else (after.h,), gates_h if whole else ())
 

@@ -25,6 +25,7 @@ SIZES = {  # B D H T: the way forward, and that of the gradient
     (8, 3, 64, 61): ("scan", "segments"),  # one scan forward where h is the carry, two segments and a rest back
     (4, 3, 128, 65): ("scan", "segments"),  # one scan forward, all is kept, five segments back
     (64, 1, 64, 17): ("segments", "segments"),  # one number a step
+    (2, 6, 5, 211): ("segments", "segments"),  # wide, one product for all, a segment and a rest back
 }
 
 
@@ -63,22 +64,35 @@ def test_every_way_is_one_function(cell, size):
 
 
 @pytest.mark.parametrize(
-    ("cell", "size", "stepwise"),
+    ("cell", "size", "once"),
     [
         (gr.gru, (8, 3, 64, 65), True),  # 512 numbers, and h is the carry
         (gr.gru, (7, 3, 64, 65), False),  # fewer
-        (gr.gru, (8, 65, 64, 65), False),  # wide
-        (gr.gru, (8, 1, 64, 65), False),  # one number a step, for three gates
-        (gr.rnn, (8, 1, 64, 65), True),  # for one
+        (gr.rnn, (8, 1, 64, 65), True),  # one number a step, for one gate
         (gr.lstm, (8, 3, 64, 65), False),  # c is computed again
         (gr.lstm, (4, 3, 128, 65), True),  # c is kept
+        (gr.gru, (8, 64, 64, 682), True),  # the inputs' product takes 4 MiB less 4 KiB
+        (gr.gru, (8, 64, 64, 683), False),  # 2 KiB more than 4 MiB
+        (gr.lstm, (8, 64, 64, 65), False),  # c is computed again
+        (gr.lstm, (4, 128, 128, 65), True),  # c is kept
     ],
 )
-def test_where_one_scan_runs_forward(cell, size, stepwise):
+def test_where_one_scan_runs_forward(cell, size, once):
     """In the gradient, as the docstring of `Auto` says."""
     batch, width, hidden, steps = size
     params, xs = cell.init(jax.random.key(0), width, hidden), jnp.zeros((steps, batch, width))
-    assert auto._chosen(cell, check_sequence(cell, params, xs, None)).loops.stepwise == stepwise
+    sequence = check_sequence(cell, params, xs, None)
+    assert auto._chosen(cell, sequence).loops.runs_once(sequence.carry, kept=True) == once
+
+
+def test_where_no_gradient_is_asked_for_nothing_need_be_kept():
+    """A cell whose c is computed again runs once, too, as `explain` says where a segment is shorter."""
+    params = gr.lstm.init(jax.random.key(0), 64, 64)
+    for steps, told in ((20, False), (512, True), (513, False)):  # 8 KiB a step
+        xs = jnp.zeros((steps, 8, 64))
+        sequence = check_sequence(gr.lstm, params, xs, None)
+        assert auto._chosen(gr.lstm, sequence).loops.runs_once(sequence.carry, kept=False) == (steps < 513)
+        assert (auto.ONCE in gr.explain(gr.lstm, params, xs)[0].why) == told
 
 
 @pytest.mark.parametrize(("batch", "steps", "laid_out"), [(2, 17, True), (2, 16, False), (1, 17, False)])
@@ -91,16 +105,11 @@ def test_where_the_transpose_is_laid_out(batch, steps, laid_out):
 
 def test_ways_that_no_cell_is_run_by():
     """What the backward pass would miss is refused before anything is run."""
-    for cell, ways in (
-        (gr.lstm, ({"plain": True, "stepwise": True}, {"keeps": True, "stepwise": True})),
-        (gr.gru, ({"stepwise": True},)),
-        (gr.normalised(gr.gru), ({"keeps": True},)),
-    ):
-        params = cell.init(jax.random.key(0), 2, 3)
-        sequence = check_sequence(cell, params, jnp.zeros((4, 2, 2)), None)
-        for way in ways:
-            with pytest.raises(ValueError, match="`stepwise` must be False|`keeps` must be False"):
-                in_scans(Scans(**way), None, None, cell, params, sequence)
+    cell = gr.normalised(gr.gru)
+    params = cell.init(jax.random.key(0), 2, 3)
+    sequence = check_sequence(cell, params, jnp.zeros((4, 2, 2)), None)
+    with pytest.raises(ValueError, match="`keeps` must be False"):
+        in_scans(Scans(keeps=True), None, None, cell, params, sequence)
 
 
 def test_the_default_is_auto_and_equal_values_are_one():

@@ -36,7 +36,9 @@ class Kernels:
     interpret: bool
 
     plain = False
-    stepwise = False
+
+    def runs_once(self, carry: Carry, kept: bool) -> bool:
+        return False
 
     def weights(self, cell: Cell, params: Any, h: Array) -> Weights:
         """U of every gate, in the weights' dtype; b; weights of the units."""
