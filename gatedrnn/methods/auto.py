@@ -42,7 +42,7 @@ NARROW = f"D < H and B H >= {NUMBERS}, and to hoist the inputs' product gains le
 LARGE = f"D >= {WIDTH}, {UNITS} <= H < {MOST}, B D H T >= 2^28 and several gates: the inputs' product is hoisted"
 BRIEF = f"D < H, B = 1 and T <= {FEWEST}, and a second loop takes longer than these steps"
 WIDE = f"D >= H or B H < {NUMBERS}, and the inputs' product is hoisted"
-ONCE = f"it takes at most {WHOLE >> 20} MiB: of all steps at once, but where a gradient keeps h alone of a larger carry"
+ONCE = f"D = 1 or one gate, and it takes at most {WHOLE >> 20} MiB: of all steps at once, where all is kept or nothing"
 LONG = f"B > 1 and T > {LAID}, and U^T is laid out before the reverse loop"
 FEW = f"B = 1 or T <= {LAID}, and the reverse loop reads U as it is"
 
@@ -61,8 +61,8 @@ class Auto:
       derivative is asked for; at B * H >= 512 also on the way forward where one is, if the carry is h alone, or kept.
     - Several gates at D = 1, or at D >= 64 and 128 <= H < 512 where a gate of the inputs takes B * D * H * T >= 2^28
       products: segments forward all the same, which hoist them.
-    - Where segments hoist it, the inputs' product is made of all steps at once if it takes at most 4 MiB; where a
-      derivative is asked for, only if the carry is h alone, or kept.
+    - One gate or D = 1, and at most 4 MiB of an inputs' product that is hoisted: it is made of all steps at once; where
+      a derivative is asked for, only if the carry is h alone, or kept.
     - B = 1 or T <= 16: the reverse loop reads U as it is, and does not lay U^T out first.
     - H >= 128 and T <= 1,000, or H >= 32 and T <= 64: gates and carry are kept for the gradient and not computed again,
       where they take at most 32 MiB.
@@ -148,7 +148,7 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
     plain = (narrow or brief) and not (single or large)
     laid_out, keeps = batch > 1 and steps > LAID, _keeps(cell, carry, steps)
     product = steps * carry.h.size * carry.h.dtype.itemsize * len(cell.gates)
-    once = carry.h.size >= MORE if plain else product <= WHOLE
+    once = carry.h.size >= MORE if plain else product <= WHOLE and (single or len(cell.gates) < 2)
     why = [
         (NARROW if narrow else BRIEF) if plain else SINGLE if single else LARGE if narrow else WIDE,
         *([ONCE] if once and not plain and steps > length else []),

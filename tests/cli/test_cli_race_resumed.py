@@ -134,7 +134,7 @@ def test_one_that_is_done_has_nothing_to_go_on_with(succeeds, check_refused):
 @pytest.mark.parametrize("sort", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
 def test_killed(sort, succeeds, numbers):
     """In a process of its own, in the middle of the second entrant."""
-    line = (*LINE, "--steps", "400", "--cells", "rnn,gru")
+    line = (*LINE, "--steps", "200", "--cells", "rnn,gru")
     process = subprocess.Popen([COMMAND, *line, "--out", "part", "--save-every", "0"], stderr=subprocess.DEVNULL)
     later = lambda: [path for path in Path("part").glob("entrants/1-*/checkpoints/[1-9]*") if path.name.isdigit()]
     deadline = time.monotonic() + 120

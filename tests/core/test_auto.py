@@ -25,7 +25,7 @@ SIZES = {  # B D H T: the way forward, and that of the gradient
     (8, 3, 64, 61): ("scan", "segments"),  # one scan forward where h is the carry, two segments and a rest back
     (4, 3, 128, 65): ("scan", "segments"),  # one scan forward, all is kept, five segments back
     (64, 1, 64, 17): ("segments", "segments"),  # one number a step
-    (2, 6, 5, 211): ("segments", "segments"),  # wide, one product for all, a segment and a rest back
+    (2, 1, 5, 211): ("segments", "segments"),  # one number a step, one product for all, segments back
 }
 
 
@@ -71,10 +71,13 @@ def test_every_way_is_one_function(cell, size):
         (gr.rnn, (8, 1, 64, 65), True),  # one number a step, for one gate
         (gr.lstm, (8, 3, 64, 65), False),  # c is computed again
         (gr.lstm, (4, 3, 128, 65), True),  # c is kept
-        (gr.gru, (8, 64, 64, 682), True),  # the inputs' product takes 4 MiB less 4 KiB
-        (gr.gru, (8, 64, 64, 683), False),  # 2 KiB more than 4 MiB
-        (gr.lstm, (8, 64, 64, 65), False),  # c is computed again
-        (gr.lstm, (4, 128, 128, 65), True),  # c is kept
+        (gr.rnn, (8, 64, 64, 2048), True),  # the inputs' product takes 4 MiB
+        (gr.rnn, (8, 64, 64, 2049), False),  # 2 KiB more
+        (gr.gru, (8, 64, 64, 65), False),  # of three gates
+        (gr.gru, (8, 1, 64, 682), True),  # of one number a step, 4 MiB less 4 KiB
+        (gr.gru, (8, 1, 64, 683), False),  # 2 KiB more than 4 MiB
+        (gr.lstm, (8, 1, 64, 65), False),  # c is computed again
+        (gr.lstm, (4, 1, 128, 65), True),  # c is kept
     ],
 )
 def test_where_one_scan_runs_forward(cell, size, once):
@@ -87,9 +90,9 @@ def test_where_one_scan_runs_forward(cell, size, once):
 
 def test_where_no_gradient_is_asked_for_nothing_need_be_kept():
     """A cell whose c is computed again runs once, too, as `explain` says where a segment is shorter."""
-    params = gr.lstm.init(jax.random.key(0), 64, 64)
+    params = gr.lstm.init(jax.random.key(0), 1, 64)
     for steps, told in ((20, False), (512, True), (513, False)):  # 8 KiB a step
-        xs = jnp.zeros((steps, 8, 64))
+        xs = jnp.zeros((steps, 8, 1))
         sequence = check_sequence(gr.lstm, params, xs, None)
         assert auto._chosen(gr.lstm, sequence).loops.runs_once(sequence.carry, kept=False) == (steps < 513)
         assert (auto.ONCE in gr.explain(gr.lstm, params, xs)[0].why) == told

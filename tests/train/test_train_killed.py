@@ -70,7 +70,7 @@ def kill(checkpoints):
 
 def test_killed_again_and_again(tmp_path, checkpoints, start, kill):
     """SIGKILL at 20 moments, some in the middle of saves; then to the end: every byte as without."""
-    begin = ["train", "adding", "--steps", "3000", "--test-every", "2", *SIZES]
+    begin = ["train", "adding", "--steps", "1600", "--test-every", "2", *SIZES]
     whole, parts, rng = tmp_path / "whole", tmp_path / "parts", random.Random(0)
     process = start(*begin, "--out", whole)
     process.join()
