@@ -60,7 +60,8 @@ def segmented(
     if loops.plain:
         return _placed(scan(guarded_step(cell, params, initial), carry, (xs, mask, reset), reverse=reverse))
     end, steps, _ = _run(cell, loops, length, reverse, False, params, xs, carry, initial, mask, reset)
-    return end, steps.parts[0]
+    found = (end, steps.parts[0])
+    return _placed(found) if loops.runs_once(carry, False) else found
 
 
 @functools.partial(segmented.defjvp, symbolic_zeros=True)
@@ -78,7 +79,7 @@ def _tangents(
 
     backward = functools.partial(_backward, cell, loops, length, reverse, clip)
     found = (end, steps.parts[0])
-    found = _placed(found) if loops.plain else found
+    found = _placed(found) if loops.plain or loops.runs_once(primals[2], False) else found
     return found, linear_call(forward, backward, found, (primals, steps, starts), tangents[:4])
 
 

@@ -1,5 +1,7 @@
 """The default method: which way is chosen at which sizes, and that all ways are one function."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -182,6 +184,29 @@ def test_one_choice_for_symbols():
     )
     xs = jax.random.normal(jax.random.key(1), (70, 2, 3))
     assert_close(exported.call(xs), gr.unroll(gr.gru, params, xs)[1], "float32", 60)
+
+
+@pytest.mark.parametrize("mapped", [3, 20], ids=["three", "as many as steps"])
+@pytest.mark.parametrize("method", [None, gr.Checkpointed(10)], ids=["alone", "pieces"])
+def test_mapped_with_a_product_of_all_steps(mapped, method):
+    """One loop forward and segments in the rule of its derivative leave a mapped axis in one place, too."""
+    params, weights = gr.lstm.init(jax.random.key(0), 1, 5), jax.random.normal(jax.random.key(2), (mapped, 20, 2, 5))
+    xs = jax.random.normal(jax.random.key(1), (mapped, 20, 2, 1))
+
+    def both(method):
+        run = lambda params, xs: jax.vmap(lambda xs: gr.unroll(gr.lstm, params, xs, method=method)[1])(xs)
+        loss = lambda *given: jnp.sum(run(*given) * weights)
+        return jax.value_and_grad(loss, (0, 1))(params, xs), jax.jvp(run, (params, xs), (params, xs))
+
+    assert auto._chosen(gr.lstm, check_sequence(gr.lstm, params, xs[0], None)).loops.once
+    assert_close(both(method), both(gr.Autodiff()), "float32", 20 * 6)
+
+
+def test_gates_without_names_are_hoisted_by_segments():
+    """How large their product is is not known."""
+    params, xs = gr.rnn.init(jax.random.key(0), 3, 4), jnp.ones((2_000, 16, 3))
+    cell = dataclasses.replace(gr.rnn, gates=(), activations=None)
+    assert not auto._chosen(cell, check_sequence(cell, params, xs, None)).loops.once
 
 
 @pytest.mark.parametrize("batch", [(), (2,)], ids=["one", "batch"])
