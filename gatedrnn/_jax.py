@@ -134,6 +134,15 @@ def explicit_axes() -> bool:
     return AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types
 
 
+def mesh_that_is_set() -> Any:
+    """By `jax.set_mesh`; abstract where a function is being transformed, None where there is none."""
+    try:
+        mesh: Any = jax.sharding.get_mesh()
+    except ValueError:
+        mesh = jax.sharding.get_abstract_mesh()
+    return None if mesh.empty else mesh
+
+
 def gathered(statics: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Under a mesh of explicit axes, a function need not name them, and its results are whole on every device.
 

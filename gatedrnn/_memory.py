@@ -53,10 +53,9 @@ def _windows_bytes() -> int:
 
 def device_bytes() -> int:
     """What JAX may take of the memory of the device that it computes on; the machine's, where that is a CPU."""
-    import jax  # here, since commands ask for the machine's memory before JAX is loaded
+    from gatedrnn._device import default_device  # here, as commands ask for the machine's before JAX is loaded
 
-    chosen: Any = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
-    stats: Any = chosen.memory_stats() if hasattr(chosen, "memory_stats") else None  # None on a CPU
+    stats: Any = default_device().memory_stats()  # None on a CPU
     return int((stats or {}).get("bytes_limit", 0)) or machine_bytes()
 
 

@@ -1,19 +1,21 @@
 """The kernels compiled for a TPU v5e and an H100 that are not here, and what a step of each moves and computes.
 
-python -m benchmarks.kernels.compiled tpu cuda
+python -m benchmarks.kernels.compiled tpu cuda --out benchmarks/results/kernels.json
 
 Needs libtpu, or CUDA's wheels for JAX, in an environment made for it; says so where they are missing. A step's floor
-is the larger of two times: of what it reads and writes in main memory, at the full rate; of its products, at the peak.
+is the larger of two times: of what its kernel reads and writes in main memory, by the arrays that the lowered program
+hands to it, at the full rate; of its products, at the peak.
 """
 
 import argparse
 import contextlib
 import json
+import math
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,13 +23,14 @@ import jax
 import jax.numpy as jnp
 
 import gatedrnn as gr
-from benchmarks.kernels.cases import INPUTS
+from benchmarks.kernels.cases import INPUTS, SIZES
 from benchmarks.kernels.topology import Missing, in_sight, one_device
-from benchmarks.shared import Row
-from gatedrnn.methods._loops import Inputs
-from gatedrnn.methods.kernels._budget import Load
+from benchmarks.shared import RESULTS, Row, described, write_whole
 
+RECORD = RESULTS / "kernels.json"
 STEPS, LENGTH = 2048, 256
+SIDES = ("forward", "backward")
+WIDTHS = {"f32": 4, "bf16": 2, "i32": 4}
 KERNELS = {"tpu": ("@tpu_custom_call(",), "cuda": ("@mosaic_gpu_v2(", "xla.gpu.triton(")}
 
 
@@ -40,31 +43,39 @@ class Peak(NamedTuple):
 
 PEAKS = {"tpu": Peak(819e3, 197e6), "cuda": Peak(3352e3, 989e6)}
 CASES = (
-    ("lstm", 16, 128, "float32"),
-    ("lstm", 16, 128, "bfloat16"),
-    ("gru", 16, 128, "float32"),
-    ("lstm", 1, 64, "float32"),
-    ("lstm", 16, 256, "bfloat16"),
+    *(
+        (cell, batch, units, dtype)
+        for batch, units in SIZES
+        for cell in ("lstm", "gru")
+        for dtype in ("float32", "bfloat16")
+    ),
     ("lstm", 16, 200, "bfloat16"),
-    ("gru", 64, 256, "float32"),
-    ("gru", 64, 512, "bfloat16"),
-    ("lstm", 64, 512, "float32"),
-    ("lstm", 128, 768, "bfloat16"),
+    ("lstm", 16, 256, "bfloat16"),
     ("slstm", 3, 5, "float32"),
     ("indrnn", 300, 200, "bfloat16"),
 )
 
 
-def floors(load: Load, units: int, batch: int, peak: Peak) -> Row:
-    """Of one step of the forward kernel, in microseconds; products are counted at the rate of bfloat16."""
-    moved = 4 * batch * (load.streams * units + load.flags)
-    computed = 2 * batch * load.matrices * units**2
+def floor(moved: int, matrices: int, units: int, batch: int, peak: Peak) -> Row:
+    """Of one step of a kernel, in microseconds; products are counted at the rate of bfloat16."""
+    computed = 2 * batch * matrices * units**2
     return {
         "bytes": moved,
         "operations": computed,
         "memory_us": moved / peak.memory,
         "products_us": computed / peak.bfloat16,
     }
+
+
+def moved_bytes(text: str, calls: Sequence[str]) -> list[int]:
+    """What each kernel of a lowered program moves in one step: arrays of [LENGTH, ...] that it is given, or gives."""
+    found = []
+    for line in text.splitlines():
+        if any(call in line for call in calls):
+            types = re.findall(r"tensor<([\dx]+)x(\w+)>", line.rpartition(" : ")[2])
+            arrays = [([*map(int, sizes.split("x"))], WIDTHS[kind]) for sizes, kind in types]
+            found.append(sum(math.prod(s[1:]) * width for s, width in arrays if len(s) > 2 and s[0] == LENGTH))
+    return found
 
 
 def loop_instructions(text: str) -> int:
@@ -78,15 +89,6 @@ def loop_instructions(text: str) -> int:
         body = [each for each in lines[start : i + 1] if each.endswith(";") and not each.startswith(".")]
         longest = max(longest, len(body)) if start < i else longest
     return longest
-
-
-def forward_load(cell: gr.Cell, params: Any, batch: int) -> Load:
-    """What the forward kernel of a gradient reads and writes, with both flags."""
-    gates = jax.eval_shape(cell.project, params.input, jax.ShapeDtypeStruct((batch, INPUTS), params.input["w"].dtype))
-    carry = jax.eval_shape(lambda p: cell.initial_carry(p, batch), params)
-    dense = jax.eval_shape(lambda p, h: gr.recurrence(cell, p, h), params, carry[0]).u[0].ndim > 1
-    flags = len(Inputs._fields) - 2
-    return Load(len(cell.gates) * dense, params.input["w"].dtype.itemsize, 0, 0, len(gates) + len(carry), flags)
 
 
 def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Row:
@@ -110,16 +112,20 @@ def compiled(platform: str, name: str, batch: int, units: int, dtype: str) -> Ro
         row["why"] = told.why
         start = time.perf_counter()
         lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(*jax.tree.map(like, (params, xs, flag, flag)))
-        row["kernels"] = sum(map(lowered.as_text().count, KERNELS[platform]))
+        text = lowered.as_text()
+        row["kernels"] = sum(map(text.count, KERNELS[platform]))
         with tempfile.TemporaryDirectory() as folder, _dumped(folder):
             dump: dict[str, str | bool] = {"xla_dump_to": folder, "xla_dump_hlo_pass_re": "NONE"}
             found: Any = lowered.compile(compiler_options=dump if platform == "cuda" else None).memory_analysis()
             texts = [path.read_text() for path in Path(folder).glob("*.ptx")]
-    for text in texts:
-        for name in re.findall(r"\.entry (forward_steps|backward_steps)\w*\(", text):
-            row[f"{name}_instructions"] = loop_instructions(text)
-    row |= {"seconds": round(time.perf_counter() - start, 1), "temporary_bytes": found.temp_size_in_bytes}
-    return row | floors(forward_load(cell, params, batch), units, batch, PEAKS[platform])
+    carry = jax.eval_shape(lambda p: cell.initial_carry(p, batch), params)
+    dense = jax.eval_shape(lambda p, h: gr.recurrence(cell, p, h), params, carry[0]).u[0].ndim > 1
+    for side, moved in zip(SIDES, moved_bytes(text, KERNELS[platform]), strict=True):
+        row[side] = floor(moved, len(cell.gates) * dense, units, batch, PEAKS[platform])
+    for ptx in texts:
+        for side in re.findall(r"\.entry (forward|backward)_steps\w*\(", ptx):
+            row[side]["instructions"] = loop_instructions(ptx)
+    return row | {"seconds": round(time.perf_counter() - start, 1), "temporary_bytes": found.temp_size_in_bytes}
 
 
 @contextlib.contextmanager
@@ -135,12 +141,18 @@ def _dumped(folder: str) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("platforms", nargs="+", choices=sorted(KERNELS))
-    for platform in parser.parse_args().platforms:
+    parser.add_argument("--out", type=Path, help="the record")
+    options = parser.parse_args()
+    record: Row = described(["jax", "jaxlib"]) | {"inputs": INPUTS, "steps": STEPS, "rows": []}
+    for platform in options.platforms:
         try:
             for case in CASES:
-                print(json.dumps(compiled(platform, *case)), flush=True)
+                record["rows"].append(compiled(platform, *case))
+                print(json.dumps(record["rows"][-1]), flush=True)
         except Missing as why:
             print(why)
+    if options.out and {row["platform"] for row in record["rows"]} == {*options.platforms}:
+        write_whole(options.out, record)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ def grid_picture(path: Path) -> None:
     import matplotlib.pyplot as plt
 
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    draws, shown = by_draw(record["rows"]), QUESTIONS[:2]
+    draws, shown = by_draw(record["rows"]), QUESTIONS
     with themed(dark=False) as theme:
-        figure, axes = lay_out(len(shown), len(shown), (5.4, 3.8), (0.75, 0.95, 0.4, 0.6))
+        figure, axes = lay_out(len(shown), len(shown), (4.3, 3.8), (0.75, 0.95, 0.4, 0.6))
         for axis, question in zip(axes, shown, strict=True):
             scatter(axis, draws, question, theme)
         axes[0].set_ylabel("our time / theirs")

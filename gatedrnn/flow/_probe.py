@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gatedrnn._cell import Cell
+from gatedrnn._jax import gathered
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn._visit import outputs_of, visit
@@ -22,4 +23,4 @@ def output_of(cell: Cell, params: Any, sequence: Sequence, outputs: Outputs) -> 
     """Shape and dtype of what is asked of the outputs."""
     run = lambda *given: (None, outputs_of(*given))
     find = lambda params, sequence: outputs.value(visit(cell, params, sequence, outputs, run)[1])
-    return jax.eval_shape(find, params, sequence)
+    return jax.eval_shape(gathered(0)(find), params, sequence)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gatedrnn._cell import Cell
+from gatedrnn._device import platform
 from gatedrnn._forms import Carry, Gates, Params, taken_apart
 from gatedrnn._jacobian import Blocks, weigh
 
@@ -25,7 +26,7 @@ def weight_gradient(function: Callable[..., Gates], weights: Any, rows: Array, d
     A sum over time and batch is a product of x^T and dgates. On a CPU XLA copies dgates into the other order, unless
     x^T is there already; so x, where it is no larger, is copied first.
     """
-    if jax.default_backend() == "cpu" and rows.shape[-1] <= sum(d.shape[-1] for d in dgates):
+    if platform() == "cpu" and rows.shape[-1] <= sum(d.shape[-1] for d in dgates):
         rows = lax.optimization_barrier(rows.T).T
     _, pull = jax.vjp(lambda weights: function(weights, rows), weights)
     return pull(tuple(dgates))[0]

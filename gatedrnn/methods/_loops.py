@@ -150,7 +150,7 @@ class Scans:
     saves: bool = False
     once: bool = False
 
-    def check(self, cell: Cell, carry: Carry) -> None:
+    def check(self, cell: Cell) -> None:
         """Raises ValueError where these loops do not run such a cell."""
         if self.keeps and cell.norm is not None:
             raise fail("keeps", f"False for the cell {cell.name!r}, which has a `norm`", self.keeps)

@@ -11,8 +11,10 @@ import jax
 from gatedrnn._cell import Cell
 from gatedrnn._check import check_number
 from gatedrnn._contract import closes_over
+from gatedrnn._device import platform
 from gatedrnn._forms import Carry, Params
 from gatedrnn._jax import is_static
+from gatedrnn._memory import device_bytes, readable
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
 from gatedrnn.methods._length import default_length
@@ -30,6 +32,7 @@ MORE = 512  # and on the way forward of a derivative
 WIDTH, MOST, WORK = 64, 512, 2**28  # D, H and B D H T of large products, which gain more than a loop costs to compile
 WHOLE = 2**22  # bytes of the inputs' product of all steps, that stay near while a loop reads them
 LAID = 16  # steps, beyond which it pays to lay U^T out
+SHARE = 4  # of the memory of a GPU or TPU, that what is saved beside h may take: a quarter
 KEPT = 2**25  # bytes; the allocator hands larger arrays out page by page, which costs what is saved
 
 MIXED = "the parts of the carry differ in dtype"
@@ -67,7 +70,8 @@ class Auto:
     - H >= 128 and T <= 1,000, or H >= 32 and T <= 64: gates and carry are kept for the gradient and not computed again,
       where they take at most 32 MiB.
 
-    A network's cells are each run their own way.
+    On a GPU or TPU the whole carry is saved for the gradient, unless what it has beside h takes more than a quarter of
+    the device's memory. A network's cells are each run their own way.
 
     Attributes:
         clip: as in `Segmented`.
@@ -135,8 +139,9 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
     """A rule for what was measured, at sizes drawn at random, of cells that segments are made of."""
     xs, carry = sequence.xs, sequence.carry
     length = default_length(xs.shape[0], carry.h.size, len(cell.gates))
-    if jax.default_backend() != "cpu" or not all(map(is_static, xs.shape)):
-        return _Chosen(scans(), length, OTHER)
+    if platform() != "cpu" or not all(map(is_static, xs.shape)):
+        lacks = _lacks(carry, xs.shape[0])
+        return _Chosen(scans(fits=not lacks), length, f"{OTHER}{lacks}")
     steps, batch, width = xs.shape
     units = carry.h.shape[-1]
     single = width == 1 and len(cell.gates) > 1
@@ -148,7 +153,7 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
     plain = (narrow or brief) and not (single or large)
     laid_out, keeps = batch > 1 and steps > LAID, _keeps(cell, carry, steps)
     product = steps * carry.h.size * carry.h.dtype.itemsize * len(cell.gates)
-    once = carry.h.size >= MORE if plain else product <= WHOLE and (single or len(cell.gates) < 2)
+    once = carry.h.size >= MORE if plain else product <= WHOLE and (single or len(cell.gates) == 1)
     why = [
         (NARROW if narrow else BRIEF) if plain else SINGLE if single else LARGE if narrow else WIDE,
         *([ONCE] if once and not plain and steps > length else []),
@@ -156,6 +161,15 @@ def _chosen(cell: Cell, sequence: Sequence) -> _Chosen:
         *([HELD] if keeps else []),
     ]
     return _Chosen(Scans(plain, laid_out, keeps, once=once), length, "; ".join(why))
+
+
+def _lacks(carry: Carry, steps: Any) -> str:
+    """Why not every part of the carry is saved beyond CPUs, where it would take too much of the device's memory."""
+    beside = sum(part.size * part.dtype.itemsize for part in carry[1:]) * steps
+    if platform() == "cpu" or not is_static(beside) or beside <= device_bytes() // SHARE:
+        return ""
+    taken = f"{readable(beside)} of the device's {readable(device_bytes())}"
+    return f"; what the carry has beside h is computed again, since to save it takes {taken}"
 
 
 def _keeps(cell: Cell, carry: Carry, steps: int) -> bool:

@@ -12,6 +12,7 @@ import jax
 
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_flag, check_number, check_size, fail, shown
+from gatedrnn._device import platform
 from gatedrnn._forms import Carry
 from gatedrnn._outputs import Outputs
 from gatedrnn._sequence import Sequence
@@ -100,21 +101,16 @@ class Fused:
         return Way(runs, runs, self._length(cell, sequence), why)
 
     def _length(self, cell: Cell, sequence: Sequence) -> int:
-        return self.length or default_length(sequence.xs.shape[0], sequence.carry.h.size, len(cell.gates))
+        sizes = (sequence.xs.shape[0], sequence.carry.h.size, len(cell.gates))
+        return self.length or default_length(*sizes, self.platform)
 
     def _chosen(self, cell: Cell, params: Any, carry: Carry, xs: Any) -> tuple["Kernels | None", str]:
         """The first kernels that run the cell, and why none before them does; or None, and why none does."""
-        platform = self.platform or _default_platform()
-        if platform == "cpu" and not self.interpret:
+        there = self.platform or platform()
+        if there == "cpu" and not self.interpret:
             return None, NO_CPU
         try:
             from gatedrnn.methods.kernels._choice import first_that_fits
         except ImportError as error:
             return None, f"jax {jax.__version__} has no Pallas ({error})"
-        return first_that_fits(platform, self.interpret, cell, params, carry, xs)
-
-
-def _default_platform() -> str:
-    """Of the device on which JAX puts arrays."""
-    chosen: Any = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
-    return str(getattr(chosen, "platform", chosen))
+        return first_that_fits(there, self.interpret, cell, params, carry, xs)

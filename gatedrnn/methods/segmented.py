@@ -14,6 +14,7 @@ from jax import Array
 from gatedrnn._cell import Cell
 from gatedrnn._check import LARGEST, check_number, check_size, fail
 from gatedrnn._contract import CURE, check_laws, closes_over
+from gatedrnn._device import platform
 from gatedrnn._forms import Carry
 from gatedrnn._jax import is_static
 from gatedrnn._method import Method
@@ -71,16 +72,19 @@ class Segmented:
         return Way("segments", "segments", self.length or length, ASKED)
 
 
-def scans() -> Scans:
-    """For the device: a CPU computes what the carry has beside h again; others start kernels at every step of that."""
-    return Scans(saves=jax.default_backend() != "cpu")
+def scans(fits: bool = True) -> Scans:
+    """For the device: a CPU computes what the carry has beside h again; others start kernels at every step of that.
+
+    So they save it, where it `fits`.
+    """
+    return Scans(saves=fits and platform() != "cpu")
 
 
 def in_scans(
     loops: Scans, length: int | None, clip: float | None, cell: Cell, params: Any, sequence: Steps
 ) -> tuple[Carry, Array]:
     """The last carry and the outputs [T, B, H], at masked steps the h that is held."""
-    loops.check(cell, sequence.carry)
+    loops.check(cell)
     xs, carry, initial = sequence.xs, sequence.carry, sequence.initial
     mask, reset = sequence.mask, sequence.reset
     length = length or default_length(xs.shape[0], carry.h.size, len(cell.gates))

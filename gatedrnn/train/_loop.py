@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gatedrnn._jax import explicit_axes
-from gatedrnn.methods.sharded import Sharded, automatic
+from gatedrnn.methods.sharded import AnyMesh, Sharded, automatic
 from gatedrnn.train._losses import Metrics
 from gatedrnn.train._metrics import Row
 from gatedrnn.train._setup import Setup
@@ -86,15 +86,15 @@ class Loop:
         return Progress(self.step, steps, self.speed, loss, last)
 
 
-def place_of(setup: Setup, mesh: Mesh | None) -> tuple[NamedSharding | None, NamedSharding | None]:
+def place_of(setup: Setup, mesh: AnyMesh | None) -> tuple[NamedSharding | None, NamedSharding | None]:
     """Where the state is before and after every call: seeds spread, or all of it on each device that shares a batch.
 
     The second is where the caller finds it, if a mesh of explicit axes is set there: whole on each device.
     """
     spec = PartitionSpec() if mesh is None else PartitionSpec(mesh.axis_names)
     if mesh is None and isinstance(setup.method, Sharded):
-        mesh = setup.method.mesh
-    if mesh is None:
+        mesh = setup.method.over(setup.batch)
+    if not isinstance(mesh, Mesh):
         return None, None
     return NamedSharding(automatic(mesh), spec), NamedSharding(mesh, PartitionSpec()) if explicit_axes() else None
 

@@ -3,13 +3,15 @@
 import subprocess
 import sys
 
+import jax
 import pytest
 
+import gatedrnn as gr
 from benchmarks.kernels.__main__ import rows
 from benchmarks.kernels.cases import DRY, LONG, STEPS, all_cases
-from benchmarks.kernels.compiled import PEAKS, floors, loop_instructions
+from benchmarks.kernels.compiled import KERNELS, LENGTH, PEAKS, floor, loop_instructions, moved_bytes
+from benchmarks.kernels.topology import in_sight
 from benchmarks.shared import ROOT
-from gatedrnn.methods.kernels._budget import Load
 
 
 @pytest.mark.slow
@@ -32,20 +34,34 @@ def test_it_stops_at_its_limit():
 
 
 def test_cases_are_in_order_of_importance():
-    """The size that fits first, long sequences last."""
+    """The size that fits first, with its long sequences."""
     cases = all_cases()
-    assert (cases[0].batch, cases[0].units, cases[0].steps) == (16, 128, STEPS)
-    assert [case.steps for case in cases[-4:]] == [LONG] * 4
+    assert {(case.batch, case.units) for case in cases[:12]} == {(16, 128)}
+    assert [case.steps for case in cases[:13]] == [STEPS] * 8 + [LONG] * 4 + [STEPS]
 
 
-def test_floors():
-    """Numbers of four bytes over the rate of memory; two operations per weight and row."""
-    load = Load(matrices=4, width=2, rows=0, held=0, streams=6, flags=2)
-    found = floors(load, 128, 16, PEAKS["tpu"])
-    assert found["bytes"] == 4 * 16 * (6 * 128 + 2) and found["operations"] == 2 * 16 * 4 * 128**2
-    assert found["memory_us"] == pytest.approx(49_280 / 819e3) and found["products_us"] == pytest.approx(
-        2_097_152 / 197e6
-    )
+def test_floor():
+    """Bytes over the rate of memory; two operations per weight and row."""
+    found = floor(49_280, 4, 128, 16, PEAKS["tpu"])
+    assert found["bytes"] == 49_280 and found["operations"] == 2 * 16 * 4 * 128**2
+    assert found["memory_us"] == pytest.approx(49_280 / 819e3)
+    assert found["products_us"] == pytest.approx(2_097_152 / 197e6)
+
+
+@pytest.mark.parametrize("platform", KERNELS)
+def test_bytes_of_a_step(platform):
+    """Those of the lowered program: gates and h, c of whole tiles, and a number per flag and row."""
+    shapes = jax.eval_shape(lambda: gr.lstm.init(jax.random.key(0), 8, 128, dtype="bfloat16"))
+    xs, method = jax.ShapeDtypeStruct((2 * LENGTH, 16, 8), "bfloat16"), gr.Fused(LENGTH, platform=platform)
+
+    def loss(params, xs):
+        return gr.unroll(gr.lstm, params, xs, method=method)[1].sum()
+
+    with in_sight(platform):
+        text = jax.jit(jax.grad(loss)).trace(shapes, xs).lower(lowering_platforms=(platform,)).as_text()
+    forward, backward = moved_bytes(text, KERNELS[platform])
+    assert forward == 4 * 16 * 128 * (4 + 2)
+    assert backward == 4 * 16 * 128 * (1 + 6 + 2)  # dh; h by o and c', c' by i, f, g and c; both cotangents
 
 
 def test_instructions_of_a_step():

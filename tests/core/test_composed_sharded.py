@@ -74,9 +74,28 @@ def test_sharded_over_one_shard(meshes, spied, problem):
     assert_close(got, gr.unroll(gr.gru, params, xs, carry, **flags), "float32", LENGTH)
 
 
+def test_devices_are_found(spied, problem):
+    """Without a mesh as many as divide the batch evenly; where one is set, that one."""
+    for batch, devices in ((4, 2), (3, 1), (2, 2)):
+        spy, shapes = spied(gr.gru)
+        params, xs, carry, flags, _ = problem(gr.gru, B=batch)
+        got = gr.unroll(spy, params, xs, carry, **flags, method=gr.Sharded(method=gr.Autodiff()))
+        assert set(shapes) == {(batch // devices, H)}
+        assert len(got[1].devices()) == devices
+        assert_close(got, gr.unroll(gr.gru, params, xs, carry, **flags), "float32", LENGTH)
+    spy, shapes = spied(gr.gru)
+    params, xs, carry, flags, _ = problem(gr.gru, B=4)
+    with jax.set_mesh(jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))):
+        jax.jit(lambda xs: gr.unroll(spy, params, xs, method=gr.Sharded(method=gr.Autodiff())))(xs)
+        gr.unroll(spy, params, xs, method=gr.Sharded(method=gr.Autodiff()))
+    assert set(shapes) == {(4, H)}
+    with pytest.raises(ValueError, match=r"`axes` must be None where no `mesh` is given; got \('batch',\)"):
+        gr.Sharded(axes=("batch",))
+
+
 def test_bad_meshes(meshes, problem):
     """No mesh, an axis that it does not have, and a batch that it does not divide."""
-    with pytest.raises(ValueError, match="`mesh` must be a jax.sharding.Mesh; got .*CpuDevice"):
+    with pytest.raises(ValueError, match="`mesh` must be None or a jax.sharding.Mesh; got .*CpuDevice"):
         gr.Sharded(jax.devices())
     mesh, _ = meshes()["named axis"]
     with pytest.raises(ValueError, match=r"`axes` must be .*\('model', 'batch'\); got \('rows',\)"):

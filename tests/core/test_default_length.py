@@ -40,7 +40,7 @@ LENGTHS = {  # backend, cores, T, B * H, G: K
 def test_default_length_by_backend(case, monkeypatch):
     """As the docstring says; one device, `cores` that the process may use."""
     backend, cores, steps, units, gates = case
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(_length, "platform", lambda: backend)
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
     monkeypatch.setattr(_length, "schedulable_cores", lambda: cores)
     assert _length.default_length(steps, units, gates) == LENGTHS[case]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +12,16 @@ import gatedrnn as gr
 from gatedrnn.methods.kernels._budget import (
     SHARED,
     VMEM,
-    VMEM_LIMIT,
+    VMEM_SMALL,
     Load,
     Tiles,
     shared,
     shared_tiles,
     vmem,
+    vmem_limit,
     vmem_tiles,
 )
+from gatedrnn.methods.kernels._choice import _backends
 from gatedrnn.methods.kernels._mosaic import without_clusters
 
 CALLS = {"tpu": ("@tpu_custom_call(",), "cuda": ("xla.gpu.triton(", "@mosaic_gpu_v2(")}
@@ -92,11 +95,51 @@ def test_bytes_on_a_tpu():
     assert vmem(load, Tiles(16, 128, 3)) == 4 * 128**2 * 2 + 2 * 4 * (4 * 8 * 128 + 6 * 16 * 128 + 3 * step)
     for batch, units, steps in ((1, 5, 1), (16, 128, 256), (64, 512, 256), (130, 768, 7), (5000, 1000, 256)):
         tiles = vmem_tiles(load, steps, batch, units)
-        assert vmem(load, tiles) <= VMEM < VMEM_LIMIT and 1 <= tiles.chunk <= steps
+        assert vmem(load, tiles) <= VMEM < vmem_limit(VMEM) and 1 <= tiles.chunk <= steps
         assert tiles.rows % 8 == 0 and tiles.lanes % 128 == 0 and tiles.lanes >= units
         assert -(-batch // tiles.rows) * tiles.rows - batch < 8 * -(-batch // tiles.rows)  # rows that fill up
     assert vmem_tiles(load._replace(width=4), 256, 16, 1300) is None
     assert vmem_tiles(load, 256, 16, 1300) is not None
+    assert vmem_tiles(load, 256, 16, 1300, VMEM_SMALL) is None
+    small = vmem_tiles(load, 256, 16, 900, VMEM_SMALL)
+    assert vmem(load, small) <= VMEM_SMALL < vmem_limit(VMEM_SMALL) == 2**24
+
+
+def test_the_tpu_at_hand(monkeypatch):
+    """Up to v4 a TPU has 16 MiB of VMEM."""
+    for kind, taken in (("TPU v2", VMEM_SMALL), ("TPU v4 lite", VMEM_SMALL), ("TPU v5 lite", VMEM), ("TPU7x", VMEM)):
+        here = SimpleNamespace(platform="tpu", device_kind=kind)
+        monkeypatch.setattr("gatedrnn.methods.kernels._choice.default_device", lambda here=here: here)
+        (backend,) = _backends("tpu", False)
+        assert backend.vmem == taken
+        assert backend.memory()[1] == taken
+
+
+def test_other_platforms_have_no_kernels(monkeypatch):
+    """In one sentence; the interpreter runs anywhere."""
+    params, xs, _ = like(gr.lstm, 4, 2, 5)
+    monkeypatch.setattr("gatedrnn.methods.fused.platform", lambda: "METAL")
+    assert why(gr.Fused(), gr.lstm, params, xs) == "there is no kernel for the platform 'METAL'"
+    assert gr.explain(gr.lstm, params, xs, method=gr.Fused())[0].forward == "segments"
+    assert why(gr.Fused(interpret=True), gr.lstm, params, xs) == "the kernels fit"
+
+
+@each_platform
+@pytest.mark.parametrize("cell", [gr.gru, gr.lstm], ids=["gru", "lstm"])
+def test_where_numbers_are_of_64_bits_by_default(cell, platform, kernels):
+    """JAX counts loops in int64 then; weights of float32 have the kernels that they have elsewhere."""
+    params, xs, _ = like(cell, 16, 3, 5)
+    want = why(gr.Fused(platform=platform), cell, params, xs)
+    with jax.enable_x64(True):
+        assert why(gr.Fused(platform=platform), cell, *like(cell, 17, 3, 5)[:2]) == want
+        assert kernels(cell, platform, 8, 22) == 4
+
+
+@each_platform
+def test_segments_are_those_of_the_platform(platform):
+    """Not of the device at hand."""
+    params, xs, _ = like(gr.lstm, 10_000, 1, 16)
+    assert gr.explain(gr.lstm, params, xs, method=gr.Fused(platform=platform))[0].length == 250
 
 
 def test_bytes_on_a_gpu():

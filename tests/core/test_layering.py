@@ -14,6 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A row may import the rows before it.
 LAYERS = (
+    ("_device",),
     ("_check", "_cores", "_jax", "_memory", "_registry", "_version", "_words"),
     ("_forms", "_elementwise", "_files", "_primitives", "_segments"),
     ("_cell",),

@@ -8,7 +8,8 @@ import pytest
 from tolerances import assert_close
 
 import gatedrnn as gr
-from gatedrnn.methods import segmented
+from gatedrnn._sequence import check_sequence
+from gatedrnn.methods import auto, segmented
 from gatedrnn.methods._loops import Scans
 
 
@@ -51,5 +52,21 @@ def test_where_it_is_saved(monkeypatch):
     """Beyond CPUs, by default too."""
     assert not segmented.scans().saves
     for backend in ("gpu", "tpu"):
-        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        assert segmented.scans().saves
+        monkeypatch.setattr(segmented, "platform", lambda backend=backend: backend)
+        assert segmented.scans().saves and not segmented.scans(fits=False).saves
+
+
+@pytest.mark.parametrize(("cell", "beside"), [(gr.lstm, 1), (gr.gru, 0)], ids=["lstm", "gru"])
+def test_auto_saves_what_the_device_has_room_for(cell, beside, monkeypatch):
+    """A quarter of its memory; what the carry has beside h is of float32, T B H = 6,400 numbers."""
+    params, xs = cell.init(jax.random.key(0), 3, 32), jnp.ones((100, 2, 3))
+    taken = 4 * 6_400
+    for name in ("auto", "segmented"):
+        monkeypatch.setattr(f"gatedrnn.methods.{name}.platform", lambda: "gpu")
+    for memory in (4 * taken, 4 * taken - 1):
+        monkeypatch.setattr("gatedrnn.methods.auto.device_bytes", lambda memory=memory: memory)
+        told = gr.explain(cell, params, xs)[0]
+        assert (told.forward, told.gradient) == ("segments", "segments")
+        assert ("to save it takes 25.6 kB of the device's 102 kB" in told.why) == (memory < 4 * taken and beside > 0)
+        chosen = auto._chosen(cell, check_sequence(cell, params, xs, None))
+        assert chosen.loops.saves == (memory == 4 * taken or beside == 0)

@@ -90,6 +90,20 @@ def test_forward_mode_where_devices_are_named(cell, method, place):
         assert_close(jax.jit(along)(*jax.device_put((xs, flags), NamedSharding(mesh, rows))), want, "float32", LENGTH)
 
 
+@pytest.mark.parametrize("measure", ["adjoint", "paths", "window_audit"])
+def test_analyses_of_given_cotangents_inside_a_mesh(measure):
+    """Split over the batch as the inputs are."""
+    params, xs, _ = problem(gr.lstm)
+    dys, ask = jnp.ones((*xs.shape[:2], params.recurrent["w"].shape[0])), getattr(gr.flow, measure)
+    how = {"windows": (2, 4)} if measure == "window_audit" else {}
+    want = ask(gr.lstm, params, xs, dys=dys, **how)
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        placed = jax.device_put((xs, dys), NamedSharding(mesh, PartitionSpec(None, "batch")))
+        got = ask(gr.lstm, params, placed[0], dys=placed[1], **how)
+    assert_close(jax.tree.leaves(got), jax.tree.leaves(want), "float32", LENGTH)
+
+
 @pytest.mark.parametrize("measure", ["adjoint", "lyapunov", "timescales"])
 def test_analyses_inside_a_mesh_that_is_set(measure):
     """Of placed inputs they are those of the same inputs in one place."""
@@ -112,7 +126,8 @@ def test_training_inside_a_mesh_that_is_set():
     want = run(setup())
     mesh = jax.make_mesh((2,), ("devices",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):
-        for found in (run(setup()), run(setup(), mesh=mesh), run(setup(method=gr.Sharded(mesh)))):
+        ways = (run(setup(method=gr.Sharded(mesh))), run(setup(method=gr.Sharded())))
+        for found in (run(setup()), run(setup(), mesh=mesh), *ways):
             assert_close([row.test_loss for row in found.rows], [row.test_loss for row in want.rows], "float32", LENGTH)
             assert_close(found.params(1), want.params(1), "float32", LENGTH)
 

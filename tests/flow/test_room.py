@@ -50,7 +50,9 @@ def test_the_memory_is_that_of_the_device(monkeypatch):
             return {"bytes_limit": 2_000}
 
     assert device_bytes() == machine_bytes()
-    monkeypatch.setattr(jax, "devices", lambda: [Card()])
+    with jax.default_device("cpu"):
+        assert device_bytes() == machine_bytes()
+    monkeypatch.setattr(jax, "local_devices", lambda **_: [Card()])
     assert device_bytes() == 2_000
     assert beyond_memory(2_000) == ""
     assert beyond_memory(2_001) == "about 2 kB, on a device with 2 kB"

@@ -22,6 +22,7 @@ PLACES = {
     "seeds on two devices": {"mesh": MESH},
     "seeds on two devices, axes explicit": {"mesh": EXPLICIT},
     "a batch on two devices": {"method": gr.Sharded(MESH)},
+    "a batch on the devices there are": {"method": gr.Sharded()},
     "a batch on two devices, axes explicit": {"method": gr.Sharded(EXPLICIT)},
 }
 

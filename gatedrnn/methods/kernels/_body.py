@@ -192,7 +192,8 @@ def _loop(part: Part, start: Any, end: Any, step: Step) -> None:
             bound = jnp.minimum(bound, np.int32(part.steps) - part.block(index) * bound)
     last = np.int32(1)
     run = lambda i, carry: step(bound - last - i if part.reverse else i, carry)
-    found = lax.fori_loop(np.int32(0), bound, run, _read(start))
+    with jax.enable_x64(False):  # where it is on JAX would count in int64, which kernels do not know
+        found = lax.fori_loop(np.int32(0), bound, run, _read(start))
     _write(end, found)
 
 

@@ -5,8 +5,8 @@ R rows of the batch per program, L units with those that fill up, C steps per bl
 
 from typing import NamedTuple
 
-VMEM = 24 * 2**20  # bytes, of 64 MiB at least from TPU v4 on; the compiler is allowed `VMEM_LIMIT`
-VMEM_LIMIT = 32 * 2**20
+VMEM = 24 * 2**20  # bytes that a kernel may take, of 64 MiB at least from TPU v5 on
+VMEM_SMALL = 12 * 2**20  # of 16 MiB before
 SHARED = {  # bytes per block of threads, by compute capability
     "8.0": 166_912,
     "8.6": 101_376,
@@ -85,7 +85,12 @@ def vmem(load: Load, tiles: Tiles) -> int:
     return matrices(load, lanes) + 8 * (load.rows * 8 * lanes + load.held * rows * lanes + chunk * step)
 
 
-def vmem_tiles(load: Load, steps: int, batch: int, units: int) -> Tiles | None:
+def vmem_limit(taken: int) -> int:
+    """Bytes that the compiler is allowed, where a kernel may take so many."""
+    return taken // 3 * 4
+
+
+def vmem_tiles(load: Load, steps: int, batch: int, units: int, limit: int = VMEM) -> Tiles | None:
     """The largest tiles that fit on a TPU, where registers have 8 rows; None where none do."""
     lanes = vmem_lanes(units)
     for most in (128, 64, 32, 16, 8):
@@ -93,7 +98,7 @@ def vmem_tiles(load: Load, steps: int, batch: int, units: int) -> Tiles | None:
         rows = -(-batch // (8 * programs)) * 8
         empty = vmem(load, Tiles(rows, lanes, 0))
         step = vmem(load, Tiles(rows, lanes, 1)) - empty
-        chunk = min((VMEM - empty) // step, steps, MOST_STEPS)
+        chunk = min((limit - empty) // step, steps, MOST_STEPS)
         if chunk >= min(steps, FEW_STEPS) or (chunk >= 1 and rows == 8):
             return Tiles(rows, lanes, chunk)
     return None

@@ -2,17 +2,19 @@
 
 from typing import Any
 
-import jax
-
 from gatedrnn._cell import Cell
+from gatedrnn._device import default_device
 from gatedrnn._forms import Carry
 from gatedrnn.methods.kernels._backend import Backend
+from gatedrnn.methods.kernels._budget import VMEM, VMEM_SMALL
 from gatedrnn.methods.kernels._fit import verdict
 from gatedrnn.methods.kernels._loops import Kernels
 from gatedrnn.methods.kernels._mosaic import Mosaic
 from gatedrnn.methods.kernels._tpu import TPU
 from gatedrnn.methods.kernels._triton import Triton
 
+GPUS = ("cuda", "gpu")
+SMALL = ("TPU v2", "TPU v3", "TPU v4")
 ANY = "9.0"  # the GPU that is compiled for where none is at hand
 
 
@@ -23,7 +25,7 @@ def first_that_fits(
 
     Pallas's own interpreter knows blocks alone: of a GPU the kernels of Triton are interpreted.
     """
-    refused = ""
+    refused = "" if platform in ("tpu", *GPUS) or interpret else f"there is no kernel for the platform {platform!r}"
     for backend in _backends(platform, interpret):
         kernels = Kernels(backend, interpret)
         fit, why = verdict(kernels, cell, params, carry, xs)
@@ -35,8 +37,9 @@ def first_that_fits(
 
 def _backends(platform: str, interpret: bool) -> tuple[Backend, ...]:
     """The first is to be tried first."""
-    if platform not in ("cuda", "gpu"):
-        return (TPU(),)
-    device = jax.devices()[0]
+    device = default_device()
+    if platform not in GPUS:
+        small = device.platform == "tpu" and device.device_kind.startswith(SMALL)
+        return (TPU(VMEM_SMALL if small else VMEM),) if platform == "tpu" or interpret else ()
     capability = str(getattr(device, "compute_capability", ANY)) if device.platform == "gpu" else ANY
     return (Triton(capability),) if interpret else (Mosaic(capability), Triton(capability))

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatedrnn._jax import pallas, without_pallas
-from gatedrnn.methods.kernels._budget import VMEM, VMEM_LIMIT, Load, Tiles, matrices, vmem_lanes, vmem_tiles
+from gatedrnn.methods.kernels._budget import VMEM, Load, Tiles, matrices, vmem_lanes, vmem_limit, vmem_tiles
 from gatedrnn.methods.kernels._call import InBlocks
 
 
 @dataclass(frozen=True)
 class TPU(InBlocks):
-    """Any TPU with 64 MiB of VMEM or more: from v4 on."""
+    """A TPU by the bytes of VMEM that a kernel may take."""
 
+    vmem: int = VMEM
     platform = "tpu"
     resident = False
     dense = False
@@ -20,13 +21,13 @@ class TPU(InBlocks):
         return without_pallas("tpu")
 
     def tiles(self, load: Load, steps: int, batch: int, units: int) -> Tiles | None:
-        return vmem_tiles(load, steps, batch, units)
+        return vmem_tiles(load, steps, batch, units, self.vmem)
 
     def share(self, load: Load, units: int) -> tuple[int, str]:
         return matrices(load, vmem_lanes(units)), ""
 
     def memory(self) -> tuple[str, int]:
-        return "the share of VMEM that a kernel may take", VMEM
+        return "the share of VMEM that a kernel may take", self.vmem
 
     def whole(self, array: Any) -> Any:
         pl, _ = pallas()
@@ -34,4 +35,4 @@ class TPU(InBlocks):
 
     def parameters(self) -> Any:
         _, tpu = pallas("tpu")
-        return tpu.CompilerParams(dimension_semantics=("parallel", "arbitrary"), vmem_limit_bytes=VMEM_LIMIT)
+        return tpu.CompilerParams(dimension_semantics=("parallel", "arbitrary"), vmem_limit_bytes=vmem_limit(self.vmem))
