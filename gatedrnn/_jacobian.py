@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gatedrnn._cell import Cell
 from gatedrnn._elementwise import mixing
@@ -225,7 +225,10 @@ def recurrence(cell: Cell, params: Params, h: Array) -> Recurrence:
         rows = _tangents(cell, params, unit)  # G x [H / N, H]
         return Recurrence(tuple(a.reshape(size, heads, size).transpose(1, 0, 2) for a in rows), None)
     met = matrix_met(closed)
-    u = _tangents(cell, params, jnp.eye(width, dtype=h.dtype)) if met is None else _of_rows(*met)
+    if met is None:  # a CPU has no product of U^T in bfloat16, which XLA would make of this one and its transpose
+        u = lax.optimization_barrier(_tangents(cell, params, jnp.eye(width, dtype=h.dtype)))
+    else:
+        u = _of_rows(*met)
     return Recurrence(u, jnp.concatenate([a.T for a in u]))
 
 

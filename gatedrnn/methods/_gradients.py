@@ -81,6 +81,8 @@ def recurrent_gradient(cell: Cell, params: Params, h: Array, normed: Normed, dga
         return params._replace(recurrent=found)
     dnorm, dproduct = jax.vjp(cell.norm, params.norm, normed.product)[1](read)
     found = weight_gradient(cell.recur, params.recurrent, rows, [rows_of(d) for d in dproduct])
-    of_bias = jax.vjp(lambda weights: tuple(cell.recur(weights, jnp.zeros_like(rows[0]))), params.recurrent)[1]
+    of_bias = jax.vjp(
+        lambda weights: tuple(cell.recur(weights, jnp.zeros_like(rows, shape=rows.shape[1:]))), params.recurrent
+    )[1]
     beside = tuple((d - p).sum(tuple(range(d.ndim - 1))) for d, p in zip(read, dproduct, strict=True))  # no norm's
     return params._replace(recurrent=jax.tree.map(jnp.add, found, of_bias(beside)[0]), norm=dnorm)

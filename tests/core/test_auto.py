@@ -221,3 +221,20 @@ def test_mapped_and_then_differentiated(batch):
 
     assert gr.explain(gr.gru, params, xs[0])[0].forward == "scan"
     assert_close(both(None), both(gr.Autodiff()), "float32", 60)
+
+
+def test_gradients_in_bfloat16():
+    """Of one gate, whose U^T is the transpose of one product."""
+    params, xs = gr.rnn.init(jax.random.key(0), 3, 8, dtype=jnp.bfloat16), jnp.ones((40, 4, 3), jnp.bfloat16)
+    loss = lambda params, method: gr.unroll(gr.rnn, params, xs, method=method)[1].astype(jnp.float32).sum()
+    found, want = (jax.tree.leaves(jax.grad(loss)(params, method)) for method in (None, gr.Autodiff()))
+    for a, b in zip(found, want, strict=True):
+        assert jnp.linalg.norm((a - b).astype(jnp.float32)) < 0.05 * jnp.linalg.norm(b.astype(jnp.float32))
+
+
+def test_no_rows_behind_a_norm():
+    """The gradient of nothing is zero."""
+    cell = gr.normalised(gr.lstm)
+    params = cell.init(jax.random.key(0), 3, 4)
+    found = jax.grad(lambda params: gr.unroll(cell, params, jnp.ones((3, 0, 3)))[1].sum())(params)
+    assert all(not leaf.any() for leaf in jax.tree.leaves(found))
