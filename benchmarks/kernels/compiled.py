@@ -25,9 +25,8 @@ import jax.numpy as jnp
 import gatedrnn as gr
 from benchmarks.kernels.cases import INPUTS, SIZES
 from benchmarks.kernels.topology import Missing, in_sight, one_device
-from benchmarks.shared import RESULTS, Row, described, write_whole
+from benchmarks.shared import Row, described, write_whole
 
-RECORD = RESULTS / "kernels.json"
 STEPS, LENGTH = 2048, 256
 SIDES = ("forward", "backward")
 WIDTHS = {"f32": 4, "bf16": 2, "i32": 4}

@@ -25,8 +25,9 @@ def first_that_fits(
 
     Pallas's own interpreter knows blocks alone: of a GPU the kernels of Triton are interpreted.
     """
-    refused = "" if platform in ("tpu", *GPUS) or interpret else f"there is no kernel for the platform {platform!r}"
-    for backend in _backends(platform, interpret):
+    backends = _backends(platform, interpret)
+    refused = "" if backends else f"there is no kernel for the platform {platform!r}"
+    for backend in backends:
         kernels = Kernels(backend, interpret)
         fit, why = verdict(kernels, cell, params, carry, xs)
         if fit:
@@ -36,7 +37,7 @@ def first_that_fits(
 
 
 def _backends(platform: str, interpret: bool) -> tuple[Backend, ...]:
-    """The first is to be tried first."""
+    """The first is to be tried first; of other platforms the interpreter alone runs any."""
     device = default_device()
     if platform not in GPUS:
         small = device.platform == "tpu" and device.device_kind.startswith(SMALL)
